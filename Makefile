@@ -1,0 +1,56 @@
+# Two commands for a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+# They make .venv and install what they need into it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint types bench screenshots package clean
+
+demo: $(VENV)/.demo
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/infraconsole demo; else PATH="$(abspath $(BIN)):$$PATH" sh assets/demo-walk.sh; fi
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -m "not bench" -n 2 --dist loadfile $(TESTS)
+
+# The one command before a commit.
+check: lint types
+	$(BIN)/pytest -q -m "not bench and not slow" tests/unit tests/screens
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/pytest -q -s -m bench tests/bench
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.screenshots docs/screenshots
+
+# sdist, wheel made from the sdist, and that wheel in a clean environment with nothing of this folder in reach.
+package: $(VENV)/.dev
+	rm -rf dist $(VENV)-package
+	$(BIN)/python -m build --quiet
+	$(PYTHON) -m venv $(VENV)-package
+	$(VENV)-package/bin/pip install --quiet dist/*.whl
+	cd / && $(abspath $(VENV))-package/bin/python -I $(abspath tests/package_check.py)
+	$(VENV)-package/bin/infraconsole --version
+	rm -rf $(VENV)-package
+
+clean:
+	rm -rf $(VENV) $(VENV)-package dist build .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.demo

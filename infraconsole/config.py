@@ -1,0 +1,349 @@
+"""The settings: `infraconsole.toml`, read strictly. Every default follows the guide's names.
+
+A wrong file is an error that names the file, the key, what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infraconsole import naming
+from infraconsole.errors import ConfigError, UnknownName
+from infraconsole.target import Target
+from infraconsole.window import Window
+
+FILE_NAME = "infraconsole.toml"
+CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
+STATE_VARIABLE = "INFRACONSOLE_STATE"
+
+
+@dataclass(frozen=True)
+class EnvironmentSettings:
+    """One environment. None means: not set, and what needs it says so."""
+
+    name: str
+    profile: str | None = None
+    """AWS profile; None leaves the resolution to boto3."""
+    region: str | None = None
+    """None: the configuration's region, else the one of the AWS configuration."""
+    account: str | None = None
+    """Twelve digits; a run refuses to begin where the credentials belong to another account."""
+    state_bucket: str | None = None
+    state_key: str = naming.STATE_KEY
+    use_lockfile: bool = False
+    lock_table: str | None = None
+    approvers: tuple[str, ...] = ()
+    """Who must approve a deploy; the guide's, unless set."""
+    rollback_approvers: tuple[str, ...] = ()
+    """Second persons for rollbacks and failovers; nobody, unless set."""
+    window: Window | None = None
+    """When deploys may run; None is any time."""
+    health_path: str = naming.HEALTH_PATH
+
+    @property
+    def is_prod(self) -> bool:
+        return self.name == "prod" or self.name.startswith("prod-")
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    name: str
+    path: Path | None = None
+    """The Terraform root of the application repository."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    settle_seconds: float = 5.0
+    """How long after an unanswered changing call AWS may still carry it out; only then `not done` is believed."""
+    watch_minutes: float = 20.0
+    """How long a rollout is watched before the step fails."""
+    health_checks: int = 3
+    """How many healthy answers in a row end a verification."""
+    poll_seconds: float = 2.0
+    """Between two looks at a rollout."""
+    credentials_minutes: float = 60.0
+    """How long a run waits for renewed credentials before it stops, resumable."""
+
+
+@dataclass(frozen=True)
+class Config:
+    file: Path | None
+    region: str | None
+    dr_region: str
+    export_root: str
+    infrastructure: Path | None
+    services: Mapping[str, ServiceSettings]
+    environments: Mapping[str, EnvironmentSettings]
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    operator: str | None = None
+    """Who runs the console; None: the login name."""
+    read_only: bool = False
+
+    def environment(self, name: str) -> EnvironmentSettings:
+        if name not in self.environments:
+            raise UnknownName("environment", name, self.environments)
+        return self.environments[name]
+
+    def service(self, name: str) -> ServiceSettings:
+        if name not in self.services:
+            mend = "" if self.services else f"Name the services in {FILE_NAME}: [services.<name>]."
+            raise UnknownName("service", name, self.services, mend=mend)
+        return self.services[name]
+
+    def region_of(self, environment: str) -> str:
+        """The region of an environment: its own, the file's, AWS_REGION or AWS_DEFAULT_REGION; else ConfigError."""
+        settings = self.environment(environment)
+        region = settings.region or self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise ConfigError(
+                f"No region is set for {environment}.",
+                cause="Neither the configuration nor AWS_REGION names one; a profile's own region is not taken.",
+                mend=f'Write region = "{naming.PRIMARY_REGION}" into {self.file or FILE_NAME}.',
+            )
+        return region
+
+    def target(self, service: str, environment: str, account: str = "") -> Target:
+        self.service(service)
+        settings = self.environment(environment)
+        return Target(service, environment, self.region_of(environment), account or settings.account or "")
+
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(
+            self.target(service, environment) for service in self.services for environment in self.environments
+        )
+
+    def state_key_of(self, service: str, environment: str) -> str:
+        return self.environment(environment).state_key.format(service=service, environment=environment)
+
+    def tfvars_of(self, service: str, environment: str) -> Path | None:
+        root = self.service(service).path
+        return root / naming.tfvars_path(environment) if root else None
+
+
+def find(start: Path | None = None) -> Path | None:
+    """INFRACONSOLE_CONFIG, else the file found upwards from `start`, else the user's configuration folder's; None without any."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    import platformdirs
+
+    user = Path(platformdirs.user_config_dir("infraconsole")) / FILE_NAME
+    return user if user.is_file() else None
+
+
+def state_folder() -> Path:
+    """Where the journal and its locks live: INFRACONSOLE_STATE, else the user's state folder."""
+    named = os.environ.get(STATE_VARIABLE)
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("infraconsole"))
+
+
+def operator_name(config: Config) -> str:
+    """Who is recorded as the operator: the configuration's, else INFRACONSOLE_OPERATOR, else the login name."""
+    return config.operator or os.environ.get("INFRACONSOLE_OPERATOR") or getpass.getuser()
+
+
+def load(file: Path | None = None) -> Config:
+    """Read the settings; without a file the guide's defaults hold and no service is known. Raises ConfigError."""
+    path = file or find()
+    if path is None:
+        return parse({}, None)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {path} cannot be read.",
+            cause=str(error.strerror or error),
+            mend="Mend its path or its permissions.",
+        ) from error
+    try:
+        document = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Mend that line.") from error
+    return parse(document, path)
+
+
+_DEFAULT_POLICY: Mapping[str, Mapping[str, Any]] = {
+    "staging": {"approvers": ["platform-team"], "window": "Mon-Fri 09:00-18:00 Asia/Seoul"},
+    "prod": {"approvers": ["platform-lead", "cto"], "window": "Tue,Thu 10:00-11:00 Asia/Seoul"},
+}
+
+
+def parse(document: Mapping[str, Any], file: Path | None) -> Config:
+    """Turn a parsed TOML document into a Config. Paths are relative to the file. Raises ConfigError."""
+    base = file.absolute().parent if file else Path.cwd()
+    top = _Table(document, file, "")
+    known = {
+        "region",
+        "dr_region",
+        "export_root",
+        "operator",
+        "read_only",
+        "infrastructure",
+        "services",
+        "environments",
+        "engine",
+    }
+    top.only(known)
+    infrastructure = top.table("infrastructure")
+    infrastructure.only({"path"})
+    path = infrastructure.text("path")
+    services = {name: _service(name, table, base) for name, table in top.tables("services").items()}
+    tables = top.tables("environments")
+    names = tables if tables else dict.fromkeys(naming.ENVIRONMENTS, _Table({}, file, "environments"))
+    environments = {name: _environment(name, table) for name, table in names.items()}
+    return Config(
+        file=file,
+        region=top.text("region"),
+        dr_region=top.text("dr_region") or naming.DR_REGION,
+        export_root=_export_root(top),
+        infrastructure=base / path if path else None,
+        services=services,
+        environments=environments,
+        engine=_engine(top.table("engine")),
+        operator=top.text("operator"),
+        read_only=top.flag("read_only"),
+    )
+
+
+def _engine(table: _Table) -> EngineSettings:
+    table.only(EngineSettings.__dataclass_fields__)
+    default = EngineSettings()
+    return EngineSettings(
+        settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0),
+        watch_minutes=table.number("watch_minutes", default.watch_minutes, low=0.01),
+        health_checks=int(table.number("health_checks", default.health_checks, low=1)),
+        poll_seconds=table.number("poll_seconds", default.poll_seconds, low=0.05),
+        credentials_minutes=table.number("credentials_minutes", default.credentials_minutes, low=0.0),
+    )
+
+
+def _export_root(top: _Table) -> str:
+    root = top.text("export_root") or naming.EXPORT_ROOT
+    if not root.startswith("/") or root.endswith("/"):
+        raise top.wrong("export_root", "a path that begins with / and does not end with one", root)
+    return root
+
+
+def _service(name: str, table: _Table, base: Path) -> ServiceSettings:
+    table.only({"path"})
+    path = table.text("path")
+    return ServiceSettings(name, base / path if path else None)
+
+
+def _environment(name: str, table: _Table) -> EnvironmentSettings:
+    table.only(set(EnvironmentSettings.__dataclass_fields__) - {"name"})
+    table = table.with_defaults(_DEFAULT_POLICY.get(name, {}))
+    account = table.text("account")
+    if account is not None and not (len(account) == 12 and account.isdigit()):
+        raise table.wrong("account", "twelve digits in quotes", account)
+    health_path = table.text("health_path") or naming.HEALTH_PATH
+    if not health_path.startswith("/"):
+        raise table.wrong("health_path", "a path that begins with /", health_path)
+    state_key = table.text("state_key") or naming.STATE_KEY
+    try:
+        state_key.format(service="service", environment=name)
+    except (KeyError, IndexError, ValueError) as error:
+        raise table.wrong("state_key", "a key with {service} and {environment} at most", state_key) from error
+    written = table.text("window")
+    try:
+        window = Window.parse(written) if written else None
+    except ValueError as error:
+        raise table.wrong("window", str(error), written) from error
+    return EnvironmentSettings(
+        name=name,
+        profile=table.text("profile"),
+        region=table.text("region"),
+        account=account,
+        state_bucket=table.text("state_bucket"),
+        state_key=state_key,
+        use_lockfile=table.flag("use_lockfile"),
+        lock_table=table.text("lock_table"),
+        approvers=table.texts("approvers"),
+        rollback_approvers=table.texts("rollback_approvers"),
+        window=window,
+        health_path=health_path,
+    )
+
+
+class _Table:
+    """A TOML table that knows where it stands, so that every complaint can name file and key."""
+
+    def __init__(self, values: Mapping[str, Any], file: Path | None, where: str) -> None:
+        self.values = values
+        self.file = file
+        self.where = where
+
+    def wrong(self, key: str, expected: str, found: object) -> ConfigError:
+        name = f"{self.where}.{key}" if self.where else key
+        return ConfigError(
+            f"{self.file or 'configuration'}: {name} is wrong.",
+            cause=f"Expected {expected}; found {found!r}.",
+            mend="Mend the value, or remove the line to get the default.",
+        )
+
+    def only(self, known: Mapping[str, object] | set[str]) -> None:
+        for key in self.values:
+            if key not in known:
+                where = f"in [{self.where}] of {self.file}" if self.where else f"in {self.file}"
+                unknown = UnknownName("configuration key", key, known, where=where)
+                raise ConfigError(unknown.title, cause=unknown.cause, mend="Rename or remove the line.")
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> _Table:
+        return _Table({**defaults, **self.values}, self.file, self.where)
+
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.wrong(key, "a text in quotes", value)
+        return value or None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self.wrong(key, "a list of texts", value)
+        return tuple(value)
+
+    def flag(self, key: str) -> bool:
+        value = self.values.get(key, False)
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false", value)
+        return value
+
+    def number(self, key: str, default: float, *, low: float) -> float:
+        value = self.values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
+            raise self.wrong(key, f"a number of at least {low:g}", value)
+        return float(value)
+
+    def table(self, key: str) -> _Table:
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            raise self.wrong(key, f"a table: [{key}]", value)
+        return _Table(value, self.file, f"{self.where}.{key}" if self.where else key)
+
+    def tables(self, key: str) -> dict[str, _Table]:
+        """The tables under `key`, whose names must be valid service or environment names."""
+        found = self.table(key)
+        for name in found.values:
+            if not naming.is_valid_name(name):
+                raise found.wrong(
+                    name, "a name of lower-case letters, digits and hyphens, beginning with a letter", name
+                )
+        return {name: found.table(name) for name in found.values}

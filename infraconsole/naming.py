@@ -1,0 +1,87 @@
+"""The guide's names as functions. Everything that composes a resource name does it here, so that a convention has one home."""
+
+from __future__ import annotations
+
+import re
+
+EXPORT_ROOT = "/shared"
+PRIMARY_REGION = "ap-northeast-2"
+DR_REGION = "ap-northeast-1"
+ENVIRONMENTS = ("dev", "staging", "prod")
+HEALTH_PATH = "/actuator/health"
+LOCK_TABLE = "terraform-lock"
+STATE_KEY = "{service}/terraform.tfstate"
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether `name` can be a service or environment: lower case letters, digits and hyphens, beginning with a letter."""
+    return _NAME.fullmatch(name) is not None
+
+
+def target_name(service: str, environment: str) -> str:
+    """What a person types to confirm a change: `fileflow-prod`."""
+    return f"{service}-{environment}"
+
+
+def cluster(service: str, environment: str) -> str:
+    return f"{service}-{environment}-cluster"
+
+
+def ecs_service(service: str, environment: str) -> str:
+    return f"{service}-{environment}-service"
+
+
+def task_family(service: str, environment: str) -> str:
+    return f"{service}-{environment}"
+
+
+def container(service: str) -> str:
+    return f"{service}-app"
+
+
+def load_balancer(service: str, environment: str) -> str:
+    return f"{service}-{environment}-alb"
+
+
+def target_group(service: str, environment: str) -> str:
+    return f"{service}-{environment}-tg"
+
+
+def alarm_prefix(service: str, environment: str) -> str:
+    return f"{service}-{environment}-"
+
+
+def log_group(service: str, environment: str, kind: str = "application") -> str:
+    """`kind` is application, access or error."""
+    return f"/ecs/{service}-{environment}/{kind}"
+
+
+def ecr_repository(service: str) -> str:
+    return service
+
+
+def tfvars_path(environment: str) -> str:
+    """Of an environment's variables, relative to the application repository's Terraform root."""
+    return f"environments/{environment}/terraform.tfvars"
+
+
+KMS_KINDS = ("cloudwatch-logs", "secrets-manager", "rds", "s3", "sqs", "ssm", "elasticache")
+
+
+def required_exports(service: str, root: str = EXPORT_ROOT) -> tuple[str, ...]:
+    """The twelve exports without which a service cannot be deployed; the shared RDS is optional."""
+    return (
+        f"{root}/network/vpc-id",
+        *(f"{root}/network/{tier}-subnet-ids" for tier in ("public", "private", "data")),
+        *(f"{root}/kms/{kind}-key-arn" for kind in KMS_KINDS),
+        f"{root}/ecr/{service}-repository-url",
+    )
+
+
+def rds_exports(environment: str, root: str = EXPORT_ROOT) -> tuple[str, ...]:
+    return tuple(
+        f"{root}/rds/{environment}/{leaf}"
+        for leaf in ("endpoint", "identifier", "security-group-id", "master-secret-arn")
+    )

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from infraconsole import config
+from infraconsole.errors import ConfigError, UnknownName
+from infraconsole.window import Window
+
+
+@pytest.fixture(autouse=True)
+def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "INFRACONSOLE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def load(tmp_path: Path, content: str) -> config.Config:
+    file = tmp_path / "infraconsole.toml"
+    file.write_text(content)
+    return config.load(file)
+
+
+def test_a_few_lines_are_enough(tmp_path: Path) -> None:
+    loaded = load(tmp_path, 'region = "ap-northeast-2"\n[services.fileflow]\npath = "../fileflow"\n')
+    assert list(loaded.environments) == ["dev", "staging", "prod"]
+    assert loaded.target("fileflow", "prod").name == "fileflow-prod"
+    assert loaded.state_key_of("fileflow", "prod") == "fileflow/terraform.tfstate"
+    assert loaded.service("fileflow").path == tmp_path / "../fileflow"
+    assert loaded.environment("prod").approvers == ("platform-lead", "cto")
+    assert loaded.environment("dev").approvers == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("region = ", "not TOML"),
+        ('regoin = "x"', "Did you mean region"),
+        ("region = 3", "expected a text in quotes; found 3"),
+        ('[environments.prod]\nwindow = "Tuesday"', "weekdays, hours and a time zone"),
+        ('[environments.prod]\naccount = "12"', "twelve digits"),
+        ('[environments.prod]\napprovers = "cto"', "a list of texts"),
+        ('[environments.prod]\nhealth_path = "health"', "begins with /"),
+        ('[environments.prod]\nstate_key = "{x}"', "{service}"),
+        ("[environments.prod]\nuse_lockfile = 1", "true or false"),
+        ('[environments.prod]\npassword = "x"', "There is no configuration key 'password'"),
+        ("[services.File_Flow]\n", "lower-case letters"),
+        ("services = 3", "a table"),
+        ("[engine]\nhealth_checks = 0", "at least 1"),
+        ('export_root = "shared"', "begins with /"),
+    ],
+)
+def test_a_wrong_file_names_file_key_expectation_and_finding(tmp_path: Path, content: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, content)
+    said = str(caught.value)
+    assert words.lower() in said.lower()
+    assert "infraconsole.toml" in said
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFRACONSOLE_CONFIG", str(tmp_path / "nowhere.toml"))
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        config.load()
+
+
+def test_a_missing_region_is_an_error_that_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No region is set for prod") as caught:
+        load(tmp_path, "[services.fileflow]").region_of("prod")
+    assert 'region = "' in caught.value.mend
+
+
+def test_unknown_names_say_what_exists(tmp_path: Path) -> None:
+    loaded = load(tmp_path, 'region = "ap-northeast-2"\n[services.fileflow]\n[services.authhub]')
+    with pytest.raises(UnknownName, match=r"authhub, fileflow\. Did you mean fileflow"):
+        loaded.target("filflow", "prod")
+    with pytest.raises(UnknownName, match="dev, prod, staging"):
+        loaded.target("fileflow", "production")
+
+
+def test_the_file_is_found_upwards(tmp_path: Path) -> None:
+    (tmp_path / "infraconsole.toml").write_text("")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert config.find(deep) == tmp_path / "infraconsole.toml"
+
+
+@pytest.mark.parametrize(
+    ("at", "is_open"),
+    [
+        (datetime(2026, 11, 24, 1, 0, tzinfo=UTC), True),  # Tuesday 10:00 in Seoul
+        (datetime(2026, 11, 24, 1, 59, 59, tzinfo=UTC), True),
+        (datetime(2026, 11, 24, 2, 0, tzinfo=UTC), False),
+        (datetime(2026, 11, 24, 0, 59, 59, tzinfo=UTC), False),
+        (datetime(2026, 11, 25, 1, 30, tzinfo=UTC), False),  # Wednesday
+        (datetime(2026, 11, 26, 1, 30, tzinfo=UTC), True),  # Thursday
+    ],
+)
+def test_windows(at: datetime, is_open: bool) -> None:
+    assert Window.parse("Tue,Thu 10:00-11:00 Asia/Seoul").is_open(at) is is_open
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Tue", "Tue 10:00-09:00 Asia/Seoul", "Fri-Mon 09:00-10:00 UTC", "Tue 10:00-11:00 Mars/Base"]
+)
+def test_wrong_windows_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="weekdays"):
+        Window.parse(text)

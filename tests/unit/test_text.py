@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infraconsole import text
+from infraconsole.redaction import MASK, Redactor, names_a_secret
+
+HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x00\r\x9b2Jb‮evil⁦​c\ud800d"
+
+
+def test_nothing_in_outside_text_can_move_a_cursor() -> None:
+    for shown in (text.line(HOSTILE), text.block(HOSTILE)):
+        assert not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in shown)
+        assert "‮" not in shown
+        assert "⁦" not in shown
+        shown.encode()
+    assert "\n" not in text.line("a\nb")
+    assert text.block("a\r\nb\tc") == "a\nb    c"
+
+
+def test_long_text_is_cut_and_says_so() -> None:
+    assert text.line("x" * 1_000_000, 10) == "xxxxxxxxxx… (+999,990 characters)"
+
+
+def test_plain_text_stays() -> None:
+    for plain in ("plain", "한국어 ✓ é", "[bold]markup[/]"):
+        assert text.line(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-3, "0 s"), (12, "12 s"), (240, "4 min"), (3 * 3600, "3 h"), (9 * 86400, "9 d")]
+)
+def test_ages_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    now = datetime.now(UTC)
+    assert text.ago(now - timedelta(seconds=seconds), now) == said
+
+
+def test_every_learned_secret_is_scrubbed_from_everything() -> None:
+    redactor = Redactor()
+    redactor.learn('s3cr"et\npassw0rd')
+    redactor.learn("s3cr")
+    said = redactor.data({"a s3cr": ['x s3cr"et', json.dumps('s3cr"et\npassw0rd'), 3, None]})
+    assert "s3cr" not in json.dumps(said)
+    assert "passw0rd" not in json.dumps(said)
+    assert MASK in said["a ••••••"][0]
+
+
+def test_short_values_do_not_erase_half_of_the_text() -> None:
+    redactor = Redactor()
+    redactor.learn("on")
+    assert redactor.text("one connection") == "one connection"
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "api-key", "AUTH_TOKEN", "clientSecret", "AWS_ACCESS_KEY_ID"])
+def test_names_that_hold_secrets(name: str) -> None:
+    assert names_a_secret(name)
+
+
+def test_names_that_do_not() -> None:
+    assert not names_a_secret("LOG_LEVEL")
