@@ -1,0 +1,1 @@
+"""One module per AWS service: boto3 in, frozen dataclasses out."""

@@ -1,0 +1,97 @@
+"""ECR: what an image's reference says, and whether that image is still there to be pulled.
+
+Lifecycle policies delete images that old task definitions still name, so a rollback asks here first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.batches import moment
+from infraconsole.errors import AwsNotFound
+
+_ECR_HOST = re.compile(r"(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,}")
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """A container image's reference in its parts; `text` is the whole. Parts that are not there are ""."""
+
+    text: str
+    registry: str
+    repository: str
+    tag: str
+    digest: str
+    in_ecr: bool
+    account: str
+    region: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in a repository, from DescribeImages; `size_bytes` is compressed, as it is pulled."""
+
+    digest: str
+    tags: tuple[str, ...]
+    pushed_at: datetime | None
+    size_bytes: int
+
+
+def parse_image(text: str) -> ImageReference:
+    """The parts of an image's reference, by Docker's rule: the first part is a registry if it has a dot or a colon in
+    it, or is localhost. Nothing is added that is not there: no `latest`, no Docker Hub."""
+    rest, _, digest = text.partition("@")
+    head, slash, tail = rest.partition("/")
+    has_registry = bool(slash) and ("." in head or ":" in head or head == "localhost")
+    registry, name = (head, tail) if has_registry else ("", rest)
+    # A colon before the last slash would be a port, and has gone with the registry.
+    repository, _, tag = name.partition(":")
+    ecr = _ECR_HOST.fullmatch(registry)
+    return ImageReference(
+        text=text,
+        registry=registry,
+        repository=repository,
+        tag=tag,
+        digest=digest if _DIGEST.fullmatch(digest) else "",
+        in_ecr=ecr is not None,
+        account=ecr["account"] if ecr else "",
+        region=ecr["region"] if ecr else "",
+    )
+
+
+class Ecr:
+    """Reads of one region's ECR. Every method raises AwsError."""
+
+    def __init__(self, access: AwsAccess) -> None:
+        self.access = access
+
+    def image(self, reference: ImageReference) -> Image | None:
+        """The image that `reference` names, by digest where it has one; None if the repository has no such image.
+
+        A missing repository raises AwsNotFound. A reference without tag and digest means `latest`, as it does for ECS.
+        The reference's region has to be this access's own: images elsewhere are asked for through another access.
+        """
+        wanted = {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag or "latest"}
+        registry = {"registryId": reference.account} if reference.account else {}
+        try:
+            answer = self.access.call(
+                "ecr", "DescribeImages", repositoryName=reference.repository, imageIds=[wanted], **registry
+            )
+        except AwsNotFound as error:
+            if error.code == "ImageNotFoundException":
+                return None
+            raise
+        details = answer.get("imageDetails") or ()
+        if not details:
+            return None
+        raw = details[0]
+        return Image(
+            digest=str(raw.get("imageDigest") or ""),
+            tags=tuple(sorted(str(tag) for tag in raw.get("imageTags") or ())),
+            pushed_at=moment(raw.get("imagePushedAt")),
+            size_bytes=int(raw.get("imageSizeInBytes") or 0),
+        )

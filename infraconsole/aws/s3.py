@@ -1,0 +1,106 @@
+"""S3: the versions of one object, and the object itself. Only for reading: states are never written past Terraform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.batches import moment
+from infraconsole.errors import AwsNotFound
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A version of an object. `version_id` is "" in a bucket that never had versions; `body` is None where it was not
+    asked for. A delete marker has no content: it says that the key was deleted at `modified_at`."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size_bytes: int
+    modified_at: datetime | None
+    etag: str
+    body: bytes | None = None
+    is_latest: bool = False
+    is_delete_marker: bool = False
+
+
+class S3:
+    """Reads of buckets. Every method raises AwsError; AwsNotFound names bucket and key."""
+
+    def __init__(self, access: AwsAccess) -> None:
+        self.access = access
+
+    def get(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+        """The object with its content, whole; of the newest version unless one is named."""
+        answer = self._about("GetObject", bucket, key, version_id)
+        with self.access.translating("s3", "GetObject"):
+            body = bytes(answer["Body"].read())
+        return self._parsed(bucket, key, answer, body=body)
+
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+        """As `get`, without the content."""
+        return self._parsed(bucket, key, self._about("HeadObject", bucket, key, version_id))
+
+    def versions(self, bucket: str, key: str) -> Iterator[StoredObject]:
+        """The versions and delete markers of exactly that key, newest first, a page at a time."""
+        # AWS lists by prefix in the order of the keys, and no key sorts between a key and its longer namesakes.
+        for page in self.access.whole_pages("s3", "ListObjectVersions", Bucket=bucket, Prefix=key):
+            listed = [
+                *((False, raw) for raw in page.get("Versions") or ()),
+                *((True, raw) for raw in page.get("DeleteMarkers") or ()),
+            ]
+            own = [_listed_version(bucket, raw, marker) for marker, raw in listed if raw.get("Key") == key]
+            yield from sorted(own, key=_age, reverse=True)
+            if len(own) < len(listed):
+                return
+
+    def _about(self, operation: str, bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
+        asked = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+        try:
+            return self.access.call("s3", operation, **asked)
+        except AwsNotFound as error:
+            version = f", version {version_id}" if version_id else ""
+            thing = f"bucket {bucket!r}" if error.code == "NoSuchBucket" else f"object s3://{bucket}/{key}{version}"
+            raise AwsNotFound(
+                f"There is no {thing}.",
+                operation=error.operation,
+                code=error.code,
+                words=error.words,
+                mend="Check state_bucket and state_key in infraconsole.toml, and the account.",
+            ) from error
+
+    def _parsed(self, bucket: str, key: str, answer: Mapping[str, Any], body: bytes | None = None) -> StoredObject:
+        return StoredObject(
+            bucket=bucket,
+            key=key,
+            version_id=str(answer.get("VersionId") or ""),
+            size_bytes=int(answer.get("ContentLength") or 0),
+            modified_at=moment(answer.get("LastModified")),
+            etag=_etag(answer),
+            body=body,
+        )
+
+
+def _listed_version(bucket: str, raw: Mapping[str, Any], marker: bool) -> StoredObject:
+    return StoredObject(
+        bucket=bucket,
+        key=str(raw.get("Key") or ""),
+        version_id=str(raw.get("VersionId") or ""),
+        size_bytes=int(raw.get("Size") or 0),
+        modified_at=moment(raw.get("LastModified")),
+        etag=_etag(raw),
+        is_latest=bool(raw.get("IsLatest")),
+        is_delete_marker=marker,
+    )
+
+
+def _age(item: StoredObject) -> tuple[bool, float]:
+    return item.is_latest, item.modified_at.timestamp() if item.modified_at else 0.0
+
+
+def _etag(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("ETag") or "").strip('"')

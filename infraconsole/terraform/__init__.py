@@ -1,0 +1,1 @@
+"""Terraform: what its files say, and how it is run."""

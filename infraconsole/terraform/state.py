@@ -1,0 +1,173 @@
+"""What a state file and a lock say, from their bytes alone: no Terraform and no AWS, so that it can be checked before
+anything is pushed or unlocked. The formats are Terraform's own (statefile version 4, statemgr.LockInfo)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from infraconsole.errors import InfraconsoleError
+
+FORMAT_VERSION = 4
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+class StateUnreadable(InfraconsoleError):
+    """Bytes that are no state, or no lock, of Terraform's."""
+
+
+@dataclass(frozen=True)
+class StateSummary:
+    """`resource_count` counts the instances of managed resources: `terraform state list` without the data sources."""
+
+    serial: int
+    lineage: str
+    terraform_version: str
+    resource_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class LockInfo:
+    """Who holds a state's lock. `who` is user@host, `operation` OperationTypePlan and the like; `created` in UTC."""
+
+    id: str
+    path: str
+    operation: str
+    who: str
+    version: str
+    created: datetime | None
+    info: str
+
+
+def summary(data: bytes, name: str = "The state") -> StateSummary:
+    """What `data` is, `name` being how errors call it. Raises StateUnreadable where it is cut off or no state."""
+    document = _document(data, name)
+    version = document.get("version")
+    if "serial" not in document or "version" not in document:
+        raise StateUnreadable(
+            f"{name} is not a Terraform state.", cause=f"It is JSON with {_keys(document)}.", mend=_MEND
+        )
+    if version != FORMAT_VERSION:
+        raise StateUnreadable(
+            f"{name} has the state format {version!r}, not {FORMAT_VERSION}.",
+            cause="Terraform before 0.12 wrote older formats; a newer one is not known here.",
+            mend="Have Terraform itself read it: terraform show",
+        )
+    serial = document["serial"]
+    if isinstance(serial, bool) or not isinstance(serial, int) or serial < 0:
+        raise StateUnreadable(f"{name} has no valid serial.", cause=f"Found {serial!r}.", mend=_MEND)
+    resources = document.get("resources")
+    if resources is None:
+        resources = []
+    if not isinstance(resources, list) or not all(isinstance(resource, dict) for resource in resources):
+        raise StateUnreadable(f"{name} has no valid list of resources.", mend=_MEND)
+    instances = [resource.get("instances") for resource in resources if resource.get("mode") == "managed"]
+    return StateSummary(
+        serial=serial,
+        lineage=_text(document, "lineage"),
+        terraform_version=_text(document, "terraform_version"),
+        resource_count=sum(len(each) for each in instances if isinstance(each, list)),
+        size_bytes=len(data),
+    )
+
+
+def with_serial(data: bytes, serial: int, name: str = "The state") -> bytes:
+    """`data` with the state's serial replaced, and nothing else: not one byte outside the serial's digits changes.
+
+    Encoding the document anew would alter numbers and escapes that providers wrote. Raises StateUnreadable.
+    """
+    summary(data, name)
+    text = data.decode()
+    start, end = _top_level(text)["serial"]
+    return (text[:start] + str(serial) + text[end:]).encode()
+
+
+def parse_lock(data: bytes | str, name: str = "The lock") -> LockInfo:
+    """The content of a `.tflock` object, or of `Info` in the lock table's item. Raises StateUnreadable."""
+    document = _document(data.encode() if isinstance(data, str) else data, name)
+    if not _text(document, "ID"):
+        raise StateUnreadable(f"{name} is not a lock of Terraform's.", cause=f"It is JSON with {_keys(document)}.")
+    return LockInfo(
+        id=_text(document, "ID"),
+        path=_text(document, "Path"),
+        operation=_text(document, "Operation"),
+        who=_text(document, "Who"),
+        version=_text(document, "Version"),
+        created=_time(_text(document, "Created")),
+        info=_text(document, "Info"),
+    )
+
+
+_MEND = "Take another version; compare its size and its place in the bucket with the others."
+
+
+def _document(data: bytes, name: str) -> Mapping[str, Any]:
+    if not data.strip():
+        raise StateUnreadable(f"{name} is empty.", cause=f"{len(data)} bytes.", mend=_MEND)
+    try:
+        document = json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise StateUnreadable(
+            f"{name} is not JSON.", cause=f"Byte {error.start:,} is not UTF-8.", mend=_MEND
+        ) from error
+    except json.JSONDecodeError as error:
+        raise _broken(error, len(data), name) from error
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        raise StateUnreadable(f"{name} is not a Terraform state.", cause=str(error), mend=_MEND) from error
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        raise StateUnreadable(f"{name} is not a Terraform state.", cause=f"It is a JSON {kind}.", mend=_MEND)
+    return document
+
+
+def _broken(error: json.JSONDecodeError, size_bytes: int, name: str) -> StateUnreadable:
+    text = error.doc
+    at_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+    kind = "is cut off" if at_end and text.lstrip().startswith("{") else "is not JSON"
+    cause = f"{error.msg} in line {error.lineno:,}; it has {size_bytes:,} bytes."
+    return StateUnreadable(f"{name} {kind}.", cause=cause, mend=_MEND)
+
+
+def _top_level(text: str) -> dict[str, tuple[int, int]]:
+    """Where the value of each key of a JSON object begins and ends; of a key that comes twice, the last, as in json."""
+    decoder = json.JSONDecoder()
+    places: dict[str, tuple[int, int]] = {}
+    at = _after_blank(text, _after_blank(text, 0) + 1)
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at)
+        start = _after_blank(text, _after_blank(text, at) + 1)
+        _, end = decoder.raw_decode(text, start)
+        places[key] = (start, end)
+        at = _after_blank(text, end)
+        if text[at] == ",":
+            at = _after_blank(text, at + 1)
+    return places
+
+
+def _after_blank(text: str, at: int) -> int:
+    match = _BLANK.match(text, at)
+    return match.end() if match else at
+
+
+def _keys(document: Mapping[str, Any]) -> str:
+    names = [repr(name) for name in list(document)[:5]]
+    return f"the keys {', '.join(names)}" if names else "no keys"
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _time(text: str) -> datetime | None:
+    """Go writes nine digits after the second; what is finer than a microsecond is dropped."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
