@@ -1,0 +1,1 @@
+"""The embedded world: an AWS emulator in a process of its own, seeded with a company, with time and faults put in."""

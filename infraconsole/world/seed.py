@@ -1,0 +1,590 @@
+"""Builds the company in the emulator: network, keys, exports, registry, databases, and each service in each environment
+with its history. It runs once, at the start of the world's process, through the API itself wherever the API can."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from moto.backends import get_backend
+
+from infraconsole import naming
+from infraconsole.world import tfstate
+from infraconsole.world.company import Build, Company
+from infraconsole.world.ecs_api import EcsWorld, SimulatedService, extras_of
+from infraconsole.world.logs import LogWriter
+from infraconsole.world.rollout import HEALTHY, PastDeployment, Revision, Settings
+from infraconsole.world.scenarios import ENVIRONMENT, SERVICE, Scenario
+from infraconsole.world.wire import Wire, first
+
+Tags = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the services stand on."""
+
+    vpc: str
+    subnets: dict[str, list[str]]
+    """Ids by tier."""
+    keys: dict[str, str]
+    """KMS key ARNs by kind."""
+    security_group: str
+
+
+class Seed:
+    """`open_health(service name, environment)` opens a health port and returns its number."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        company: Company,
+        ecs: EcsWorld,
+        scenario: Scenario,
+        now: datetime,
+        open_health: Callable[[str, str], int],
+    ) -> None:
+        self._wire = wire
+        self._company = company
+        self._ecs = ecs
+        self._scenario = scenario
+        self._now = now
+        self._open_health = open_health
+        self._logs = LogWriter(company)
+
+    def run(self) -> None:
+        ground = self._ground()
+        for environment in self._company.environments:
+            self._database(environment, ground)
+            self._state_store(environment, ground)
+        self._lock_table()
+        for service in self._company.services:
+            self._registry(service)
+            for environment in self._company.environments:
+                self._deployment(service, environment, ground)
+
+    # Shared infrastructure
+
+    def _ground(self) -> Ground:
+        wire, company = self._wire, self._company
+        vpc = first(wire.query("ec2", "CreateVpc", CidrBlock=company.network["vpc"]), "vpcId")
+        self._tag_ec2(vpc, "shared-vpc", "network")
+        subnets: dict[str, list[str]] = {}
+        for tier in ("public", "private", "data"):
+            subnets[tier] = []
+            for zone, block in zip(company.zones, company.network[tier], strict=True):
+                where = f"{company.region}{zone}"
+                xml = wire.query("ec2", "CreateSubnet", VpcId=vpc, CidrBlock=block, AvailabilityZone=where)
+                subnet = first(xml, "subnetId")
+                self._tag_ec2(subnet, f"shared-{tier}-{zone}", "network", Tier=tier)
+                subnets[tier].append(subnet)
+            self._export(f"network/{tier}-subnet-ids", ",".join(subnets[tier]), kind="StringList")
+        self._export("network/vpc-id", vpc)
+        keys = {}
+        for kind in naming.KMS_KINDS:
+            tags = company.resource_tags("shared", "shared", f"{kind}-key", "kms")
+            listed = [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
+            made = wire.json(
+                "kms", "CreateKey", Description=f"Key for {kind}", Policy=_key_policy(company.account), Tags=listed
+            )
+            key_id, keys[kind] = made["KeyMetadata"]["KeyId"], made["KeyMetadata"]["Arn"]
+            wire.json("kms", "CreateAlias", AliasName=f"alias/{kind}", TargetKeyId=key_id)
+            wire.json("kms", "EnableKeyRotation", KeyId=key_id)
+            self._export(f"kms/{kind}-key-arn", keys[kind])
+        group = self._security_group("shared-ecs-tasks-sg", vpc, "Tasks of all services", company.container_port)
+        return Ground(vpc, subnets, keys, group)
+
+    def _registry(self, service: str) -> None:
+        name = naming.ecr_repository(service)
+        tags = self._company.resource_tags(service, "shared", name, "ecr")
+        made = self._wire.json(
+            "ecr",
+            "CreateRepository",
+            repositoryName=name,
+            imageTagMutability="IMMUTABLE",
+            imageScanningConfiguration={"scanOnPush": True},
+            tags=_listed(tags),
+        )["repository"]
+        self._export(f"ecr/{service}-repository-url", made["repositoryUri"])
+        self._export(f"ecr/{service}-repository-arn", made["repositoryArn"])
+        for tag in self._company.tags_in_registry(service):
+            digest = hashlib.sha256(f"{service}:{tag}".encode()).hexdigest()
+            manifest = {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                "config": {"digest": f"sha256:{digest}", "size": 7023},
+                "layers": [],
+            }
+            self._wire.json(
+                "ecr",
+                "PutImage",
+                repositoryName=name,
+                imageTag=tag,
+                imageManifest=json.dumps(manifest),
+                imageDigest=f"sha256:{digest}",
+            )
+
+    def _database(self, environment: str, ground: Ground) -> None:
+        wire, about = self._wire, self._company.environments[environment]
+        name = f"{environment}-shared-mysql"
+        tags = self._company.resource_tags("shared", environment, name, "rds")
+        group = self._security_group(f"{name}-sg", ground.vpc, f"Shared RDS of {environment}", 3306)
+        wire.query(
+            "rds",
+            "CreateDBSubnetGroup",
+            **{
+                "DBSubnetGroupName": f"{name}-subnets",
+                "DBSubnetGroupDescription": f"Data subnets of {name}",
+                "SubnetIds.SubnetIdentifier": ground.subnets["data"],
+            },
+        )
+        xml = wire.query(
+            "rds",
+            "CreateDBInstance",
+            **{
+                "DBInstanceIdentifier": name,
+                "DBInstanceClass": about.database_class,
+                "Engine": "mysql",
+                "EngineVersion": "8.0.35",
+                "MasterUsername": "admin",
+                "MasterUserPassword": _password(name),
+                "AllocatedStorage": 100,
+                "StorageType": "gp3",
+                "StorageEncrypted": True,
+                "KmsKeyId": ground.keys["rds"],
+                "MultiAZ": about.multi_az,
+                "BackupRetentionPeriod": 7 if environment == "prod" else 1,
+                "DBSubnetGroupName": f"{name}-subnets",
+                "VpcSecurityGroupIds.VpcSecurityGroupId": [group],
+                "Tags.Tag": _listed(tags),
+            },
+        )
+        address = first(xml, "Address")
+        secret = self._secret(
+            f"{name}-master-{_suffix(name)}",
+            {"username": "admin", "password": _password(name), "host": address, "port": 3306},
+            tags,
+            ground,
+        )
+        self._export(f"rds/{environment}/endpoint", f"{address}:3306")
+        self._export(f"rds/{environment}/identifier", name)
+        self._export(f"rds/{environment}/security-group-id", group)
+        self._export(f"rds/{environment}/master-secret-arn", secret)
+
+    def _state_store(self, environment: str, ground: Ground) -> None:
+        bucket = self._company.environments[environment].state_bucket
+        location = (
+            '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<LocationConstraint>{self._company.region}</LocationConstraint></CreateBucketConfiguration>"
+        )
+        versioning = (
+            '<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            "<Status>Enabled</Status></VersioningConfiguration>"
+        )
+        encryption = (
+            '<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule>'
+            "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>"
+            f"<KMSMasterKeyID>{ground.keys['s3']}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault>"
+            "</Rule></ServerSideEncryptionConfiguration>"
+        )
+        self._wire.s3("PUT", f"/{bucket}", location.encode())
+        self._wire.s3("PUT", f"/{bucket}", versioning.encode(), "versioning")
+        self._wire.s3("PUT", f"/{bucket}", encryption.encode(), "encryption")
+
+    def _lock_table(self) -> None:
+        self._wire.json(
+            "dynamodb",
+            "CreateTable",
+            TableName=naming.LOCK_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
+        )
+
+    # One service in one environment
+
+    def _deployment(self, service: str, environment: str, ground: Ground) -> None:
+        company, about = self._company, self._company.environments[environment]
+        cluster = naming.cluster(service, environment)
+        tags = company.resource_tags(service, environment, cluster, "ecs")
+        made = self._wire.json(
+            "ecs",
+            "CreateCluster",
+            clusterName=cluster,
+            settings=[{"name": "containerInsights", "value": "enabled"}],
+            tags=_listed(tags, lower=True),
+        )
+        balancer, group = self._load_balancer(service, environment, ground)
+        self._log_groups(service, environment, ground)
+        credentials = self._secret(
+            f"{service}-{environment}-db-credentials-{_suffix(service + environment)}",
+            {"username": f"{service}_user", "password": _password(service + environment), "database": service},
+            company.resource_tags(service, environment, f"{service}-{environment}-db-credentials", "database"),
+            ground,
+        )
+        for build in company.builds:
+            self._register(service, environment, build, credentials)
+        network = {
+            "awsvpcConfiguration": {
+                "subnets": ground.subnets["private"],
+                "securityGroups": [ground.security_group],
+                "assignPublicIp": "DISABLED",
+            }
+        }
+        balancers = [
+            {
+                "targetGroupArn": group,
+                "containerName": naming.container(service),
+                "containerPort": company.container_port,
+            }
+        ]
+        simulated = self._simulate(service, environment, about.desired, group, network, balancers)
+        arns = {"cluster": made["cluster"]["clusterArn"], "alb": balancer, "target-group": group}
+        self._alarms(service, environment, balancer)
+        self._states(service, environment, arns)
+        self._logs.seed(simulated, service, environment, self._now)
+
+    def _simulate(
+        self,
+        service: str,
+        environment: str,
+        desired: int,
+        group: str,
+        network: dict[str, Any],
+        balancers: Sequence[dict[str, Any]],
+    ) -> SimulatedService:
+        company, scenario = self._company, self._scenario
+        backend = get_backend("ecs")[company.account][company.region]
+        cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
+        family = naming.task_family(service, environment)
+        definitions = backend.task_definitions[family]
+        # moto's own object stands behind tag operations and account-wide listings.
+        backend.create_service(
+            cluster,
+            name,
+            desired,
+            f"{family}:{company.newest.number}",
+            load_balancers=list(balancers),
+            launch_type="FARGATE",
+            network_configuration=network,
+            tags=_listed(company.resource_tags(service, environment, name, "ecs"), lower=True),
+        )
+        settings = Settings(
+            desired=desired,
+            breaker=scenario.breaker and environment == ENVIRONMENT,
+            breaker_rollback=scenario.breaker and environment == ENVIRONMENT,
+            target_groups=(group,),
+            deregistration_delay=float(company.deregistration_delay),
+            port=company.container_port,
+        )
+        params = {
+            "loadBalancers": list(balancers),
+            "networkConfiguration": network,
+            "launchType": "FARGATE",
+            "healthCheckGracePeriodSeconds": 60,
+            "enableECSManagedTags": True,
+            "enableExecuteCommand": environment != "prod",
+            "propagateTags": "SERVICE",
+        }
+        troubled = (service, environment) == (SERVICE, ENVIRONMENT) and scenario.deployed_minutes is not None
+        builds = [build for build in company.builds if not (troubled and build is company.newest)]
+        history = [
+            PastDeployment(
+                Revision(definitions[build.number].arn, HEALTHY),
+                self._now - timedelta(hours=build.hours),
+                lasted=130.0 if build.outcome_in(environment) == "SUCCESSFUL" else 960.0,
+                status=build.outcome_in(environment),
+                reason="" if build.outcome_in(environment) == "SUCCESSFUL" else _REPLACED,
+            )
+            for build in builds
+            if build.outcome_in(environment)
+        ]
+        newest = definitions[company.newest.number]
+        begun = self._now - timedelta(minutes=scenario.deployed_minutes or 0.0) if troubled else self._now
+        simulated = self._ecs.create(
+            company.region,
+            company.account,
+            cluster,
+            name,
+            newest,
+            settings,
+            extras_of(params),
+            history,
+            begun,
+        )
+        if troubled:
+            newest.registered_at = begun - timedelta(minutes=2)
+            simulated.sim.update(begun, revision=self._ecs.revision(company.region, newest))
+        simulated.sim.advance(self._now)
+        return simulated
+
+    def _register(self, service: str, environment: str, build: Build, credentials: str) -> None:
+        company, about = self._company, self._company.environments[environment]
+        family = naming.task_family(service, environment)
+        tag = company.tag(service, environment, build.number)
+        variables = {
+            "SPRING_PROFILES_ACTIVE": environment,
+            "SERVER_PORT": str(company.container_port),
+            "APP_VERSION": tag,
+            **build.environment,
+        }
+        if build.feature:
+            variables[company.services[service].feature] = "true"
+        application: dict[str, Any] = {
+            "name": naming.container(service),
+            "image": f"{company.repository_url(service)}:{tag}",
+            "essential": True,
+            "portMappings": [{"containerPort": company.container_port, "protocol": "tcp"}],
+            "environment": [{"name": key, "value": value} for key, value in variables.items()],
+            "secrets": [
+                {"name": "DB_USERNAME", "valueFrom": f"{credentials}:username::"},
+                {"name": "DB_PASSWORD", "valueFrom": f"{credentials}:password::"},
+            ],
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": naming.log_group(service, environment),
+                    "awslogs-region": company.region,
+                    "awslogs-stream-prefix": "ecs",
+                },
+            },
+        }
+        if build.health_check:
+            url = f"http://localhost:{company.container_port}{naming.HEALTH_PATH}"
+            application["healthCheck"] = {
+                "command": ["CMD-SHELL", f"curl -fsS {url} || exit 1"],
+                "interval": 30,
+                "timeout": 5,
+                "retries": 3,
+                "startPeriod": 60,
+            }
+        containers = [application]
+        if build.tracing:
+            containers.append(
+                {"name": "xray-daemon", "image": "amazon/aws-xray-daemon:latest", "essential": False, "cpu": 32}
+            )
+        self._wire.json(
+            "ecs",
+            "RegisterTaskDefinition",
+            family=family,
+            networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+            cpu=str(int(about.cpu * build.size)),
+            memory=str(int(about.memory * build.size)),
+            executionRoleArn=f"arn:aws:iam::{company.account}:role/{family}-ecs-execution",
+            taskRoleArn=f"arn:aws:iam::{company.account}:role/{family}-ecs-task",
+            containerDefinitions=containers,
+            tags=_listed(company.resource_tags(service, environment, family, "ecs"), lower=True),
+        )
+        definition = get_backend("ecs")[company.account][company.region].task_definitions[family][build.number]
+        definition.registered_at = self._now - timedelta(hours=build.hours, minutes=2)
+        if build.inactive:
+            self._wire.json("ecs", "DeregisterTaskDefinition", taskDefinition=f"{family}:{build.number}")
+
+    def _load_balancer(self, service: str, environment: str, ground: Ground) -> tuple[str, str]:
+        """ARNs of load balancer and target group; the listener's port is one that really answers on this machine."""
+        wire, company = self._wire, self._company
+        name, group_name = naming.load_balancer(service, environment), naming.target_group(service, environment)
+        balancer = first(
+            wire.query(
+                "elasticloadbalancing",
+                "CreateLoadBalancer",
+                Name=name,
+                Subnets=ground.subnets["public"],
+                SecurityGroups=[ground.security_group],
+                Scheme="internet-facing",
+                Type="application",
+                Tags=_listed(company.resource_tags(service, environment, name, "alb")),
+            ),
+            "LoadBalancerArn",
+        )
+        group = first(
+            wire.query(
+                "elasticloadbalancing",
+                "CreateTargetGroup",
+                Name=group_name,
+                Protocol="HTTP",
+                Port=company.container_port,
+                VpcId=ground.vpc,
+                TargetType="ip",
+                HealthCheckPath=naming.HEALTH_PATH,
+                HealthCheckIntervalSeconds=30,
+                HealthCheckTimeoutSeconds=5,
+                HealthyThresholdCount=2,
+                UnhealthyThresholdCount=3,
+                Matcher={"HttpCode": "200"},
+                Tags=_listed(company.resource_tags(service, environment, group_name, "alb")),
+            ),
+            "TargetGroupArn",
+        )
+        wire.query(
+            "elasticloadbalancing",
+            "ModifyTargetGroupAttributes",
+            TargetGroupArn=group,
+            Attributes=[
+                {"Key": "deregistration_delay.timeout_seconds", "Value": company.deregistration_delay},
+            ],
+        )
+        wire.query(
+            "elasticloadbalancing",
+            "CreateListener",
+            LoadBalancerArn=balancer,
+            Protocol="HTTP",
+            Port=self._open_health(service, environment),
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+        backend = get_backend("elbv2")[company.account][company.region]
+        backend.load_balancers[balancer].dns_name = "localhost"
+        backend.load_balancers[balancer].state = "active"
+        return balancer, group
+
+    def _log_groups(self, service: str, environment: str, ground: Ground) -> None:
+        for kind, days in self._company.environments[environment].retention.items():
+            name = naming.log_group(service, environment, kind)
+            tags = self._company.resource_tags(service, environment, name, "logging")
+            self._wire.json(
+                "logs", "CreateLogGroup", logGroupName=name, kmsKeyId=ground.keys["cloudwatch-logs"], tags=tags
+            )
+            self._wire.json("logs", "PutRetentionPolicy", logGroupName=name, retentionInDays=days)
+
+    def _alarms(self, service: str, environment: str, balancer: str) -> None:
+        company = self._company
+        prefix = naming.alarm_prefix(service, environment)
+        topic = first(self._wire.query("sns", "CreateTopic", Name=f"{service}-{environment}-alerts"), "TopicArn")
+        task_dimensions = [
+            {"Name": "ServiceName", "Value": naming.ecs_service(service, environment)},
+            {"Name": "ClusterName", "Value": naming.cluster(service, environment)},
+        ]
+        suffix = balancer.split(":loadbalancer/")[1]
+        for name, space, metric, statistic, threshold, dimensions, text in (
+            ("cpu-high", "AWS/ECS", "CPUUtilization", "Average", 80, task_dimensions, "CPU utilisation is too high"),
+            (
+                "memory-high",
+                "AWS/ECS",
+                "MemoryUtilization",
+                "Average",
+                85,
+                task_dimensions,
+                "Memory utilisation is too high",
+            ),
+            (
+                "alb-5xx-high",
+                "AWS/ApplicationELB",
+                "HTTPCode_Target_5XX_Count",
+                "Sum",
+                10,
+                [{"Name": "LoadBalancer", "Value": suffix}],
+                "The load balancer returns too many 5xx errors",
+            ),
+        ):
+            self._wire.query(
+                "monitoring",
+                "PutMetricAlarm",
+                AlarmName=f"{prefix}{name}",
+                AlarmDescription=f"{service} in {environment}: {text}",
+                Namespace=space,
+                MetricName=metric,
+                Statistic=statistic,
+                Threshold=threshold,
+                ComparisonOperator="GreaterThanThreshold",
+                EvaluationPeriods=2,
+                Period=300,
+                Dimensions=dimensions,
+                AlarmActions=[topic],
+                Tags=_listed(company.resource_tags(service, environment, f"{prefix}{name}", "monitoring")),
+            )
+
+    def _states(self, service: str, environment: str, arns: dict[str, str]) -> None:
+        """A state version per apply, and the digest that Terraform keeps beside the lock."""
+        company = self._company
+        bucket = company.environments[environment].state_bucket
+        key = naming.STATE_KEY.format(service=service)
+        body = b""
+        for build in company.builds:
+            body = tfstate.document(company, service, environment, build.number, arns)
+            self._wire.s3("PUT", f"/{bucket}/{key}", body)
+        versions = get_backend("s3")[company.account]["aws"].buckets[bucket].keys.getlist(key)
+        ages = {build.number: timedelta(hours=build.hours) for build in company.builds}
+        for number, version in enumerate(versions, start=1):
+            version.last_modified = (self._now - ages[number]).replace(tzinfo=None)
+        self._wire.json(
+            "dynamodb",
+            "PutItem",
+            TableName=naming.LOCK_TABLE,
+            Item={
+                "LockID": {"S": f"{bucket}/{key}-md5"},
+                # Terraform's own choice of checksum; it guards against a stale read, not against an attacker.
+                "Digest": {"S": hashlib.md5(body, usedforsecurity=False).hexdigest()},
+            },
+        )
+
+    # Small helpers
+
+    def _export(self, name: str, value: str, kind: str = "String") -> None:
+        full = f"{naming.EXPORT_ROOT}/{name}"
+        tags = self._company.resource_tags("shared", "shared", name.replace("/", "-"), name.split("/")[0])
+        self._wire.json("ssm", "PutParameter", Name=full, Value=value, Type=kind, Tags=_listed(tags))
+
+    def _secret(self, name: str, value: dict[str, Any], tags: Tags, ground: Ground) -> str:
+        made = self._wire.json(
+            "secretsmanager",
+            "CreateSecret",
+            Name=name,
+            SecretString=json.dumps(value),
+            KmsKeyId=ground.keys["secrets-manager"],
+            Tags=_listed(tags),
+        )
+        return str(made["ARN"])
+
+    def _security_group(self, name: str, vpc: str, description: str, port: int) -> str:
+        xml = self._wire.query("ec2", "CreateSecurityGroup", GroupName=name, GroupDescription=description, VpcId=vpc)
+        group = first(xml, "groupId")
+        self._tag_ec2(group, name, "security-group")
+        permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+        permission_range = [{"CidrIp": self._company.network["vpc"], "Description": "From the VPC"}]
+        self._wire.query(
+            "ec2",
+            "AuthorizeSecurityGroupIngress",
+            GroupId=group,
+            IpPermissions=[{**permission, "IpRanges": permission_range}],
+        )
+        return group
+
+    def _tag_ec2(self, resource: str, name: str, component: str, **more: str) -> None:
+        tags = {**self._company.resource_tags("shared", "shared", name, component), **more}
+        self._wire.query("ec2", "CreateTags", ResourceId=[resource], Tag=_listed(tags))
+
+
+_REPLACED = "Service deployment was replaced by a newer service deployment."
+
+
+def _listed(tags: Tags, *, lower: bool = False) -> list[Tags]:
+    key, value = ("key", "value") if lower else ("Key", "Value")
+    return [{key: name, value: text} for name, text in tags.items()]
+
+
+def _suffix(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _password(text: str) -> str:
+    """A password of nothing: the databases behind it do not exist."""
+    letters = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+    dice = random.Random(text)  # noqa: S311 - the same each time, on purpose
+    return "".join(dice.choice(letters) for _ in range(32))
+
+
+def _key_policy(account: str) -> str:
+    statement = {
+        "Sid": "Enable IAM policies",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

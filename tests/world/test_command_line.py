@@ -1,0 +1,245 @@
+"""The command line as scripts use it: shapes, exit codes, and errors that name the thing, what exists instead, and the mend."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infraconsole.world.process import World
+from tests.world.conftest import WorldFactory, worlds
+
+ROLLBACK = ("run", "ecs-rollback", "--service", "fileflow", "--env", "prod")
+
+
+class Shell:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.environ = world.applied()
+
+    def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "infraconsole", *arguments],
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=90,
+            check=False,
+        )
+
+    def updates(self) -> int:
+        return self.world.counted_calls("UpdateService", "ecs")
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with worlds(tmp_path_factory.mktemp("world")) as make:
+        yield Shell(make("healthy", 120.0))
+
+
+def events_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_catalogue(shell: Shell) -> None:
+    catalogue = json.loads(shell("runbooks", "--json").stdout)
+    rollback = next(runbook for runbook in catalogue if runbook["name"] == "ecs-rollback")
+    assert {"name", "title", "inputs", "gates"} <= set(rollback)
+    assert all({"name", "type", "required", "default"} <= set(item) for item in rollback["inputs"])
+    assert [item["name"] for item in rollback["inputs"] if item["required"]] == ["service", "environment"]
+    assert {gate["kind"] for gate in rollback["gates"]} <= {"confirm", "type", "choose", "approve", "break-glass"}
+    assert all({"id", "kind"} <= set(gate) for gate in rollback["gates"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run", "ecs-rollbak", "--service", "fileflow", "--env", "prod"), 2, "Did you mean ecs-rollback"),
+        (("run", "ecs-rollback", "--service", "filflow", "--env", "prod"), 2, "authhub, crawler, fileflow"),
+        (("run", "ecs-rollback", "--service", "fileflow", "--env", "prd"), 2, "dev, prod, staging"),
+        ((*ROLLBACK, "--set", "revison=3"), 2, "Did you mean revision"),
+        ((*ROLLBACK, "--set", "revision"), 2, "has no value"),
+        ((*ROLLBACK, "--set", "revision=99", "--json"), 2, "There is no revision '99' of fileflow-prod"),
+        ((*ROLLBACK, "--set", "revision=authhub-prod:3", "--json"), 2, "a revision of authhub-prod"),
+        ((*ROLLBACK, "--set", "revision=abc", "--json"), 2, "is no revision"),
+        ((*ROLLBACK, "--set", "revision=3", "--json"), 1, "is INACTIVE"),
+        ((*ROLLBACK, "--set", "revision=4", "--json"), 1, "no longer in ECR"),
+        ((*ROLLBACK, "--set", "in-flight=maybe"), 2, "stop-first, supersede"),
+        ((*ROLLBACK, "--answer", "door=open"), 2, "There is no gate 'door'"),
+        ((*ROLLBACK, "--json"), 3, "--answer reason="),
+        ((*ROLLBACK, "--json", "--set", "reason=prod is down"), 3, "--answer type-target="),
+        (
+            (*ROLLBACK, "--json", "--set", "reason=prod is down", "--answer", "type-target=yes"),
+            3,
+            "is not 'fileflow-prod'",
+        ),
+        ((*ROLLBACK, "--json", "--set", "reason=prod is down", "--answer", "type-target=no"), 3, "declined"),
+        (("journal", "zzz"), 2, "There is no run 'zzz'"),
+        (("resume", "zzz"), 2, "There is no run 'zzz'"),
+        (("interrupt", "zzz"), 2, "There is no run 'zzz'"),
+        (("demo", "--scenario", "sunny"), 2, "bad-image"),
+        (("demo", "up", "--factor", "0"), 2, "factor"),
+        ((), 2, "needs a terminal"),
+        (("attach",), 2, "RUN"),
+    ],
+)
+def test_bad_input_is_named_with_what_exists_instead(
+    shell: Shell, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    before = shell.updates()
+    done = shell(*arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert shell.updates() == before
+
+
+def settings(shell: Shell, tmp_path: Path, old: str, new: str) -> dict[str, str]:
+    file = tmp_path / "infraconsole.toml"
+    content = Path(shell.environ["INFRACONSOLE_CONFIG"]).read_text()
+    assert old in content
+    file.write_text(content.replace(old, new, 1))
+    return {"INFRACONSOLE_CONFIG": str(file)}
+
+
+def test_a_missing_region(shell: Shell, tmp_path: Path) -> None:
+    done = shell(
+        *ROLLBACK, **settings(shell, tmp_path, 'region = "ap-northeast-2"', ""), AWS_REGION="", AWS_DEFAULT_REGION=""
+    )
+    assert done.returncode == 2
+    assert "No region is set for prod" in done.stderr
+
+
+def test_a_configuration_that_is_not_toml(shell: Shell, tmp_path: Path) -> None:
+    done = shell(*ROLLBACK, **settings(shell, tmp_path, "[", "[["))
+    assert done.returncode == 2
+    assert "infraconsole.toml is not TOML" in done.stderr
+
+
+def test_an_unknown_key(shell: Shell, tmp_path: Path) -> None:
+    done = shell("doctor", **settings(shell, tmp_path, "dr_region", "dr_regoin"))
+    assert done.returncode == 2
+    assert "Did you mean dr_region" in done.stderr
+
+
+def test_a_cluster_that_does_not_exist(shell: Shell, tmp_path: Path) -> None:
+    environ = settings(shell, tmp_path, "[services.fileflow]", "[services.billing]\n\n[services.fileflow]")
+    done = shell("run", "ecs-rollback", "--service", "billing", "--env", "prod", "--json", **environ)
+    assert done.returncode == 5
+    assert "billing-prod-cluster" in done.stderr
+
+
+def test_another_account(shell: Shell, tmp_path: Path) -> None:
+    environ = settings(shell, tmp_path, 'account = "123456789012"', 'account = "999999999999"')
+    done = shell("run", "ecs-rollback", "--service", "fileflow", "--env", "dev", **environ)
+    assert done.returncode == 5
+    assert "999999999999" in done.stderr
+
+
+def test_no_network(shell: Shell) -> None:
+    done = shell(*ROLLBACK, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+    assert done.returncode == 5
+    assert "127.0.0.1:9" in done.stderr
+
+
+def test_no_credentials(shell: Shell, tmp_path: Path) -> None:
+    done = shell(*ROLLBACK, AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"))
+    assert done.returncode == 5
+    assert "credentials" in done.stderr.lower()
+
+
+def test_a_rollback_by_script_and_its_journal(world_factory: WorldFactory) -> None:
+    shell = Shell(world_factory("bad-image", 120.0))
+    done = shell(*ROLLBACK, "--json", "--set", "reason=prod answers 503", "--answer", "type-target=fileflow-prod")
+    assert done.returncode == 0, done.stderr
+    events = events_of(done)
+    assert all({"run", "seq", "at", "kind", "step"} <= set(event) for event in events)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert all(event["at"].endswith("Z") for event in events)
+    assert (events[-1]["kind"], events[-1]["outcome"]) == ("run-finished", "done")
+    assert shell.updates() == 1
+
+    run = events[0]["run"]
+    assert events_of(shell("journal", run, "--json")) == events
+    assert events_of(shell("journal", "last", "--json")) == events
+    listed = json.loads(shell("journal", "--json").stdout)
+    assert [(known["run"], known["state"]) for known in listed["runs"]] == [(run, "done")]
+    assert shell("journal", "verify").returncode == 0
+    assert "UpdateService succeeded" in shell("journal", run, "--markdown").stdout
+
+    tfvars = shell.world.dir / "repos/fileflow/infrastructure/terraform/environments/prod/terraform.tfvars"
+    [follow_up] = listed["follow_ups"]
+    _, _, before, after = follow_up["detail"].splitlines()
+    assert tfvars.read_text().count(before[1:]) == 1
+    tfvars.write_text(tfvars.read_text().replace(before[1:], after[1:]))
+    assert json.loads(shell("journal", "--json").stdout)["follow_ups"] == []
+
+    again = shell(
+        *ROLLBACK,
+        "--json",
+        "--set",
+        "revision=6",
+        "--set",
+        "reason=prod answers 503",
+        "--answer",
+        "type-target=fileflow-prod",
+    )
+    assert again.returncode == 0, again.stderr
+    assert shell.updates() == 1, "a service that is there already is not updated again"
+
+
+def test_the_default_is_the_last_known_good_and_never_simply_minus_one(shell: Shell) -> None:
+    done = shell(*ROLLBACK, "--json", "--dry-run")
+    chosen = next(event for event in events_of(done) if event["kind"] == "step-finished" and event["step"] == "choose")
+    assert chosen["result"]["name"] == "fileflow-prod:6"
+
+
+def test_stopping_the_deployment_in_flight_first(world_factory: WorldFactory) -> None:
+    shell = Shell(world_factory("never-stable", 120.0))
+    done = shell(
+        *(*ROLLBACK, "--json", "--set", "reason=prod answers 503", "--set", "in-flight=stop-first"),
+        *("--set", "revision=5", "--answer", "type-target=fileflow-prod"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert shell.world.counted_calls("StopServiceDeployment", "ecs", accepted=True) == 1
+    assert shell.updates() == 1
+
+
+def test_the_doctor_finds_the_world_fit(shell: Shell) -> None:
+    done = shell("doctor", "--json")
+    findings = json.loads(done.stdout)["findings"]
+    assert done.returncode == 0, done.stdout
+    assert all({"id", "level", "subject", "message", "mend"} <= set(finding) for finding in findings)
+    assert {finding["level"] for finding in findings} <= {"error", "warning", "info"}
+    assert any("123456789012" in finding["message"] for finding in findings)
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_completion(shell: Shell, name: str) -> None:
+    assert "infraconsole" in shell("completion", name).stdout
+
+
+def test_completion_knows_the_services(shell: Shell) -> None:
+    line = "infraconsole run ecs-rollback --service "
+    done = subprocess.run(
+        [sys.executable, "-m", "infraconsole"],
+        env={
+            **shell.environ,
+            "_ARGCOMPLETE": "1",
+            "COMP_LINE": line,
+            "COMP_POINT": str(len(line)),
+            "_ARGCOMPLETE_STDOUT_FILENAME": "/dev/stdout",
+        },
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=30,
+        check=False,
+    )
+    assert {"authhub", "crawler", "fileflow"} <= set(done.stdout.replace("\v", " ").split())
