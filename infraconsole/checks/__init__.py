@@ -1,0 +1,1 @@
+"""Functions from facts to findings."""

@@ -1,0 +1,1 @@
+"""Runbooks, gates and events; the journal that keeps them; the executor that carries runs out."""

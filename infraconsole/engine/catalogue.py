@@ -1,0 +1,21 @@
+"""Which runbooks there are. A new one is added here and nowhere else."""
+
+from __future__ import annotations
+
+from infraconsole.engine.runbook import Runbook
+from infraconsole.errors import UnknownName
+
+
+def runbooks() -> tuple[Runbook, ...]:
+    # Here, and not above: runbooks are built on the engine, and this list is the one thing in it that looks up at them.
+    from infraconsole.runbooks.ecs_rollback import RUNBOOK as ECS_ROLLBACK
+
+    return (ECS_ROLLBACK,)
+
+
+def runbook(name: str) -> Runbook:
+    """Raises UnknownName."""
+    known = {known.name: known for known in runbooks()}
+    if name not in known:
+        raise UnknownName("runbook", name, known, mend="`infraconsole runbooks` lists them with their inputs.")
+    return known[name]

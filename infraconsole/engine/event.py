@@ -1,0 +1,98 @@
+"""Events: what the journal keeps and every view shows. One flat JSON shape for the journal, `run --json` and `journal --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from infraconsole import text
+
+
+class Kind(StrEnum):
+    """What happened. The fields of each kind's data are named behind it."""
+
+    RUN_CREATED = "run-created"
+    """runbook, title, target {service, environment, region, account, name}, inputs, given, operator, dry_run, interactive,
+    steps [{id, title, fingerprint}]"""
+    RUN_STARTED = "run-started"
+    """pid, version, resumed; written by every executor that takes the run up"""
+    STEP_STARTED = "step-started"
+    """title, why, commands (command lines for a person), changes"""
+    PROBED = "probed"
+    """state (done, not-done, unknown), detail"""
+    GATE_OPENED = "gate-opened"
+    """opening, gate {id, kind, title, changes, irreversible, commands, choices, expected, approvers}"""
+    GATE_ANSWERED = "gate-answered"
+    """opening, gate, value, by"""
+    GATE_REJECTED = "gate-rejected"
+    """opening, gate, why; the gate stays open"""
+    GATE_REFUSED = "gate-refused"
+    """opening, gate, why; the run ends"""
+    CALL_INTENDED = "call-intended"
+    """operation, parameters, command, call; on disk before the call is sent"""
+    CALL_DONE = "call-done"
+    """operation, call, answer"""
+    CALL_FAILED = "call-failed"
+    """operation, call, error, maybe_done"""
+    OUTPUT = "output"
+    """lines"""
+    NOTE = "note"
+    """level (info, warning), text"""
+    PROGRESS = "progress"
+    """text and figures; only the newest one matters"""
+    EVIDENCE = "evidence"
+    """name, sha256, size_bytes, file or content"""
+    FOLLOW_UP_OPENED = "follow-up-opened"
+    """id, title, detail, file, key, value"""
+    FOLLOW_UP_DONE = "follow-up-done"
+    """id, detail"""
+    WAITING = "waiting"
+    """reason, mend"""
+    WAITING_OVER = "waiting-over"
+    """reason"""
+    STEP_FINISHED = "step-finished"
+    """result, seconds"""
+    STEP_SKIPPED = "step-skipped"
+    """reason"""
+    STEP_FAILED = "step-failed"
+    """title, cause, mend"""
+    REWOUND = "rewound"
+    """to (step id), reason; that step and all after it are open again"""
+    INTERRUPT_REQUESTED = "interrupt-requested"
+    """level (1 asks, 2 insists), by"""
+    RUN_FINISHED = "run-finished"
+    """outcome, exit_code, title, cause, mend, warnings"""
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Event:
+    """`id` counts over the whole journal, `seq` within the run, both from 1; `at` is in UTC; `step` is "" outside the steps."""
+
+    id: int
+    run: str
+    seq: int
+    at: datetime
+    kind: str
+    step: str
+    data: Mapping[str, Any]
+    hash: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "seq": self.seq,
+            "at": text.utc(self.at),
+            "kind": self.kind,
+            "step": self.step,
+            **self.data,
+        }

@@ -1,0 +1,540 @@
+"""The executor: a process of its own that carries one run out, from the journal's record of it to its end.
+
+It is the only place that changes anything. It asks the gates and checks their answers, writes every intent before it
+acts, probes what it does not know, and can be killed at any moment: started again on the same run, it goes on from what
+the journal and AWS say. It reads nothing from the view that started it but that process's environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from infraconsole import __version__, config
+from infraconsole.aws.access import ChangingAccess
+from infraconsole.aws.sts import identity
+from infraconsole.config import Config
+from infraconsole.engine import locks
+from infraconsole.engine.catalogue import runbook as find_runbook
+from infraconsole.engine.event import Kind, Outcome
+from infraconsole.engine.gate import DECLINED, Choice, Gate, GateKind
+from infraconsole.engine.history import FAILURE_GATE, RunRecord, StepRecord, StepState
+from infraconsole.engine.inbox import Inbox, InterruptRequested
+from infraconsole.engine.journal import Journal
+from infraconsole.engine.patience import BACK_OFF_SECONDS, PatientAccess
+from infraconsole.engine.recorder import Recorder
+from infraconsole.engine.runbook import Intent, Probe, ProbeState, Runbook, Step, StepContext, command_line
+from infraconsole.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_GATE_REFUSED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    AwsError,
+    CredentialsExpired,
+    GateRefused,
+    InfraconsoleError,
+    JournalError,
+    PrerequisiteMissing,
+    StepFailed,
+    TargetBusy,
+    Throttled,
+)
+from infraconsole.redaction import Redactor
+
+ANSWER_VALID = timedelta(minutes=15)
+"""How long an accepted answer opens the same gate again after a crash, if the gate shows the same."""
+GATE_PATIENCE_SECONDS = 12 * 3600.0
+"""How long a person is waited for before the run is parked, resumable."""
+_ATTEMPTS = 3
+_CREDENTIALS_POLL_SECONDS = 3.0
+
+
+class _Rewind(Exception):
+    """The run goes on at an earlier step."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__(to)
+        self.to = to
+
+
+class Executor(StepContext):
+    """Carries out the run that `recorder` records. `reads` and `changes` are the same account and region."""
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        settings: Config,
+        recorder: Recorder,
+        inbox: Inbox,
+        redactor: Redactor,
+        reads: PatientAccess,
+        changes: ChangingAccess,
+    ) -> None:
+        self._runbook = runbook
+        self._recorder = recorder
+        self._inbox = inbox
+        self._redactor = redactor
+        self._changes = changes
+        self._step: Step | None = None
+        self._may_change = False
+        self._changed = any(step.unanswered or step.result.get("changed") for step in recorder.record.steps)
+        self._failure_answers = list(recorder.record.given.get(FAILURE_GATE, ()))
+        reads.waiter = self
+        self.reads = self._patient = reads
+        self.config = settings
+        self.target = recorder.record.target
+        self.inputs = recorder.record.inputs
+        self.operator = recorder.record.operator
+        self.interactive = recorder.record.interactive
+
+    @property
+    def record(self) -> RunRecord:
+        return self._recorder.record
+
+    def carry_out(self) -> int:
+        """The run's exit code. Raises JournalError where not even its end can be recorded."""
+        self.start()
+        try:
+            self._check_account()
+            index = 0
+            while index < len(self._runbook.steps) and not self._is_dry():
+                step = self._runbook.steps[index]
+                try:
+                    if self.record.step(step.id).state not in (StepState.DONE, StepState.SKIPPED):
+                        self._carry_out_step(step)
+                    index += 1
+                except _Rewind as rewind:
+                    index = [known.id for known in self._runbook.steps].index(rewind.to)
+        except InterruptRequested as error:
+            return self.finish(
+                Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, f"Go on: infraconsole resume {self.record.run}"
+            )
+        except GateRefused as error:
+            return self.finish(Outcome.REFUSED, EXIT_GATE_REFUSED, error)
+        except JournalError:
+            raise
+        except InfraconsoleError as error:
+            # Until something was changed, the error's own kind is the better answer: wrong input, or AWS out of reach.
+            return self.finish(Outcome.FAILED, EXIT_FAILED if self._changed else error.exit_code, error)
+        return self.finish(Outcome.DONE, EXIT_DONE)
+
+    def start(self) -> None:
+        self._recorder.write(Kind.RUN_STARTED, pid=os.getpid(), version=__version__, resumed=self.record.current != "")
+
+    def finish(self, outcome: Outcome, code: int, error: InfraconsoleError | None = None, mend: str = "") -> int:
+        self._recorder.write(
+            Kind.RUN_FINISHED,
+            outcome=outcome.value,
+            exit_code=code,
+            title=error.title if error else "",
+            cause=error.cause if error else "",
+            mend=mend or (error.mend if error else ""),
+            warnings=list(self.record.warnings),
+        )
+        return code
+
+    def _is_dry(self) -> bool:
+        """Whether this dry run has come to a change: what would follow looks at what was changed, so it ends here."""
+        return self.record.dry_run and any(step.state is StepState.SKIPPED for step in self.record.steps)
+
+    def _check_account(self) -> None:
+        account = identity(self.reads).account
+        if account != self.target.account:
+            raise PrerequisiteMissing(
+                f"The credentials belong to account {account}.",
+                cause=f"This run is for {self.target}.",
+                mend="Use the credentials of that account.",
+            )
+
+    # Steps
+
+    def _carry_out_step(self, step: Step) -> None:
+        while True:
+            self._step = step
+            self._inbox.raise_if_interrupted()
+            try:
+                self._write(
+                    Kind.STEP_STARTED,
+                    title=step.title,
+                    why=step.why,
+                    commands=[command_line(command) for command in step.commands(self)],
+                    changes=step.changes,
+                )
+                began = time.monotonic()
+                result = self._changing(step) if step.changes else self._reading(step)
+                if result is not None:
+                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(time.monotonic() - began, 3))
+                return
+            except (InterruptRequested, GateRefused, JournalError):
+                raise
+            except Exception as unexpected:  # noqa: BLE001  the edge of the process: whatever a step raises is recorded
+                error = _as_ours(unexpected)
+                self._write(Kind.STEP_FAILED, title=error.title, cause=error.cause, mend=error.mend)
+                if not self._again(step, error):
+                    return
+            finally:
+                self._step = None
+                self._may_change = False
+
+    def _reading(self, step: Step) -> Mapping[str, Any]:
+        for gate in step.gates(self):
+            self._pass(gate)
+        return step.act(self)
+
+    def _changing(self, step: Step) -> Mapping[str, Any] | None:
+        """The step's result; None where it was left out."""
+        probe = self._probe(step)
+        if probe.state is ProbeState.DONE:
+            return probe.result
+        gates = step.gates(self)
+        if self.record.dry_run:
+            for gate in gates:
+                self.note(f"Would open gate {gate.id} ({gate.kind.value}): {gate.title}")
+                self.output(*gate.changes, *gate.commands)
+            self._write(Kind.STEP_SKIPPED, reason="dry run: nothing was changed")
+            return None
+        for gate in gates:
+            self._pass(gate)
+        for _ in range(_ATTEMPTS):
+            self._may_change = True
+            try:
+                return step.act(self)
+            except AwsError:
+                self._may_change = False
+                if self.unanswered() is None:
+                    raise
+                self.note(
+                    "No answer came to the changing call; what was done is looked up first.",
+                    warning=True,
+                )
+                probe = self._probe(step)
+                if probe.state is ProbeState.DONE:
+                    return probe.result
+        raise StepFailed(
+            f"{step.title}: no answer in {_ATTEMPTS} attempts.", cause="Every attempt was probed: nothing was done."
+        )
+
+    def _probe(self, step: Step) -> Probe:
+        """What is known of the step. Where a call was left unanswered, `not done` is believed only after the settling time."""
+        probe = step.probe(self)
+        intent = self.unanswered()
+        if intent and probe.state is ProbeState.NOT_DONE:
+            settled = intent.at + timedelta(seconds=self.config.engine.settle_seconds)
+            while probe.state is ProbeState.NOT_DONE and self.now() < settled:
+                self.wait(min(1.0, max(0.05, (settled - self.now()).total_seconds())))
+                probe = step.probe(self)
+        self._write(Kind.PROBED, state=probe.state.value, detail=probe.detail)
+        if probe.state is ProbeState.UNKNOWN:
+            raise StepFailed(
+                f"{step.title}: it cannot be told whether this was done.",
+                cause=probe.detail,
+                mend="Look at the service, then retry or stop. Nothing is sent again blindly.",
+            )
+        return probe
+
+    def _again(self, step: Step, error: InfraconsoleError) -> bool:
+        """What follows a failure: True to try the step again, False to go on without it. Raises to stop or to rewind."""
+        offers = {offer.id: offer for offer in step.offers()}
+        gate = Gate(
+            FAILURE_GATE,
+            GateKind.CHOOSE,
+            f"{step.title} failed: {error.title}",
+            changes=tuple(part for part in (error.cause, error.mend) if part),
+            choices=(
+                Choice("stop", "Stop here; the run is recorded as failed", recommended=True),
+                Choice("retry", "Try this step again; what was done already is looked up first"),
+                *(Choice(offer.id, offer.title) for offer in offers.values()),
+            ),
+        )
+        if not self.interactive and not self._failure_answers:
+            raise error
+        answer = self._pass(gate, given=tuple(self._failure_answers[:1]))
+        del self._failure_answers[:1]
+        if answer == "retry":
+            return True
+        if answer in offers:
+            self._write(Kind.REWOUND, to=offers[answer].back_to, reason=offers[answer].title)
+            raise _Rewind(offers[answer].back_to)
+        raise error
+
+    # Gates
+
+    def _pass(self, gate: Gate, given: tuple[str, ...] | None = None) -> str:
+        """The (last) accepted answer. Raises GateRefused."""
+        shown = _shown(gate)
+        needed = len(gate.approvers) if gate.kind is GateKind.APPROVE else 1
+        answers = self._still_valid(gate, shown)
+        if len(answers) >= needed:
+            return answers[-1]
+        opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=gate.as_json()).seq
+        prepared = list(self.record.given.get(gate.id, ()) if given is None else given)
+        while len(answers) < needed:
+            by, value, prompted = self.operator, "", False
+            if prepared:
+                value = prepared.pop(0)
+            elif not self.interactive:
+                raise self._refused(gate, opening, "Without a terminal it needs an answer.", f"--answer {gate.id}=…")
+            else:
+                request = self._inbox.next_answer(opening, GATE_PATIENCE_SECONDS)
+                if request is None:
+                    raise InterruptRequested(
+                        f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
+                    )
+                by, value, prompted = request.by, str(request.data.get("value", "")), True
+            if value == DECLINED:
+                raise self._refused(gate, opening, f"{by} declined.", "")
+            try:
+                value = gate.check(value, operator=self.operator, approved=tuple(answers))
+            except GateRefused as error:
+                if not prompted:
+                    raise self._refused(gate, opening, error.cause, error.mend) from error
+                self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.")
+                continue
+            answers.append(value)
+            more = len(answers) < needed
+            self._write(Kind.GATE_ANSWERED, opening=opening, gate=gate.id, value=value, by=by, shown=shown, more=more)
+        return answers[-1]
+
+    def _still_valid(self, gate: Gate, shown: str) -> list[str]:
+        """Answers that this gate took before a crash, where it shows the same and not much time has passed."""
+        if gate.id == FAILURE_GATE:
+            return []
+        step = self._step.id if self._step else ""
+        fresh = self.now() - ANSWER_VALID
+        return [
+            known.value
+            for known in self.record.accepted
+            if known.gate == gate.id and known.step == step and known.shown == shown and known.at >= fresh
+        ]
+
+    def _refused(self, gate: Gate, opening: int, why: str, mend: str) -> GateRefused:
+        self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why)
+        return GateRefused(
+            f"Gate {gate.id} ({gate.kind.value}) was refused: {gate.title}", cause=why, mend=mend or f"{gate.how}"
+        )
+
+    # What steps may know and do
+
+    def result(self, step: str) -> Mapping[str, Any]:
+        return self.record.step(step).result
+
+    def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
+        return self._recorder.earlier_results(step)
+
+    def given(self, gate: str) -> bool:
+        return gate in self.record.given
+
+    def answer(self, gate: str) -> str:
+        return next((known.value for known in reversed(self.record.accepted) if known.gate == gate), "")
+
+    def unanswered(self) -> Intent | None:
+        intents = self._current().unanswered
+        return intents[-1] if intents else None
+
+    def change(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
+        step = self._step
+        name = f"{service}:{operation}"
+        if (
+            step is None
+            or not self._may_change
+            or name not in step.calls
+            or self.record.dry_run
+            or self.config.read_only
+        ):
+            raise GateRefused(
+                f"{name} was not sent.",
+                cause="The configuration says read_only."
+                if self.config.read_only
+                else "No open gate of this step allows this call.",
+            )
+        pauses = iter(BACK_OFF_SECONDS)
+        while True:
+            call = f"{self.record.run}/{self.record.seq + 1}"
+            self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters))
+            self._changed = True
+            try:
+                answer = self._changes.change(service, operation, **parameters)
+            except AwsError as error:
+                self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=error.maybe_done)
+                if isinstance(error, CredentialsExpired):
+                    self.await_credentials(error, self._changes_renewed)
+                elif isinstance(error, Throttled) and (pause := next(pauses, None)) is not None:
+                    self.back_off(error, pause)
+                else:
+                    raise
+            else:
+                self._write(Kind.CALL_DONE, call=call, operation=name)
+                return answer
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        self._write(Kind.NOTE, level="warning" if warning else "info", text=text)
+
+    def output(self, *lines: str) -> None:
+        self._recorder.line(self._step.id if self._step else "", *lines)
+
+    def progress(self, text: str, **figures: Any) -> None:
+        self._write(Kind.PROGRESS, text=text, **figures)
+
+    def evidence(self, name: str, content: str) -> None:
+        raw = self._redactor.text(content).encode()
+        self._write(
+            Kind.EVIDENCE, name=name, sha256=hashlib.sha256(raw).hexdigest(), size_bytes=len(raw), content=raw.decode()
+        )
+
+    def follow_up(self, id: str, title: str, *, detail: str, file: str = "", key: str = "", value: str = "") -> None:  # noqa: A002
+        self._write(Kind.FOLLOW_UP_OPENED, id=id, title=title, detail=detail, file=file, key=key, value=value)
+
+    def learn_secret(self, value: str) -> None:
+        self._redactor.learn(value)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def wait(self, seconds: float) -> None:
+        self._inbox.wait(seconds)
+
+    # How it waits for AWS
+
+    def back_off(self, error: AwsError, seconds: float) -> None:
+        self.note(f"{error.title} Trying again in {seconds:.0f} s.")
+        self.wait(seconds)
+
+    def await_credentials(self, error: CredentialsExpired, renewed: Callable[[], bool]) -> None:
+        minutes = self.config.engine.credentials_minutes
+        self._write(Kind.WAITING, reason=error.title, mend=error.mend)
+        deadline = time.monotonic() + minutes * 60
+        while time.monotonic() < deadline:
+            self.wait(_CREDENTIALS_POLL_SECONDS)
+            if renewed():
+                self._changes.renew()
+                self._write(Kind.WAITING_OVER, reason="the credentials are valid again")
+                return
+        raise InterruptRequested(
+            f"{error.title} They were not renewed in {minutes:g} min.", cause=error.cause, mend=error.mend
+        )
+
+    def _changes_renewed(self) -> bool:
+        return self._patient.identity_answers()
+
+    def _current(self) -> StepRecord:
+        return self.record.step(self._step.id if self._step else self.record.current)
+
+    def _write(self, kind: Kind, **data: Any) -> Any:
+        return self._recorder.write(kind, self._step.id if self._step else "", **data)
+
+
+def _as_ours(error: Exception) -> InfraconsoleError:
+    if isinstance(error, InfraconsoleError):
+        return error
+    traceback.print_exception(error)
+    return StepFailed(
+        f"An error in infraconsole itself: {type(error).__name__}: {error}",
+        cause="The executor's log beside the journal has the traceback.",
+        mend="What was done is looked up before anything is tried again.",
+    )
+
+
+def _plain(parameters: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(parameters, default=str))
+
+
+def _shown(gate: Gate) -> str:
+    """A fingerprint of everything the person saw when answering."""
+    return hashlib.sha256(json.dumps(gate.as_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_unchanged(record: RunRecord, runbook: Runbook) -> None:
+    """A run goes on only with the steps it began with. Raises PrerequisiteMissing that says which differ."""
+    now = {step.id: step.fingerprint() for step in runbook.steps}
+    then = record.fingerprints
+    differences = [
+        *(f"{step} is gone" for step in then if step not in now),
+        *(f"{step} is new" for step in now if step not in then),
+        *(f"{step} has changed" for step in now if step in then and now[step] != then[step]),
+    ]
+    if differences or list(now) != list(then):
+        raise PrerequisiteMissing(
+            f"Run {record.run} cannot be resumed: {runbook.name} is not what it was when the run began.",
+            cause="; ".join(differences) or "its steps stand in another order",
+            mend="Install the version of infraconsole that began it, or start a new run; a new run looks at what was done.",
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m infraconsole.engine.executor FOLDER RUN`; started by launch.py in a session of its own."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    folder, run = Path(arguments[0]), arguments[1]
+    held = locks.take(locks.run_lock(folder, run), run=run, owner="executor")
+    if held is None:
+        sys.stderr.write(f"Another executor is at run {run}.\n")
+        return EXIT_USAGE
+    with Journal(folder, create=False) as journal:
+        return _run(journal, folder, run)
+
+
+def _run(journal: Journal, folder: Path, run: str) -> int:
+    redactor = Redactor()
+    recorder = Recorder(journal, run, redactor)
+    record = recorder.record
+    if not record.resumable:
+        return record.exit_code or EXIT_DONE
+    settings = config.load()
+    environment = settings.environment(record.target.environment)
+    runbook = find_runbook(record.runbook)
+    check_unchanged(record, runbook)
+
+    def heard(level: int, by: str) -> None:
+        recorder.write_unless_finished(Kind.INTERRUPT_REQUESTED, level=level, by=by)
+
+    inbox = Inbox(journal, run, recorder.flush, heard)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: inbox.interrupt(signal.Signals(received).name))
+    executor = Executor(
+        runbook,
+        settings,
+        recorder,
+        inbox,
+        redactor,
+        PatientAccess(region=record.target.region, profile=environment.profile),
+        ChangingAccess(region=record.target.region, profile=environment.profile),
+    )
+    target = None
+    if not record.dry_run:
+        path = locks.target_lock(folder, record.target.key)
+        target = locks.take(path, run=run, owner=record.operator)
+        if target is None:
+            holder = locks.holder_of(path)
+            executor.start()
+            return executor.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, busy(record, holder))
+    inbox.start()
+    try:
+        return executor.carry_out()
+    finally:
+        inbox.close()
+        if target:
+            target.release()
+
+
+def busy(record: RunRecord, holder: locks.Holder | None) -> TargetBusy:
+    if holder is None:
+        return TargetBusy(f"{record.target} is held by another run.", mend="Try again.")
+    since = holder.since.strftime("%Y-%m-%d %H:%M:%S UTC") if holder.since else "a moment ago"
+    return TargetBusy(
+        f"{record.target} is held by run {holder.run} of {holder.owner} since {since}.",
+        cause="Runs on one target exclude each other.",
+        mend=f"Follow it with `infraconsole attach {holder.run}`, or end it with `infraconsole interrupt {holder.run}`.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

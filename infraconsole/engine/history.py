@@ -1,0 +1,258 @@
+"""What a run's events add up to: folded once for the executor that resumes it, and step by step for the views that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.gate import Gate
+from infraconsole.engine.runbook import Intent
+from infraconsole.target import Target
+
+FAILURE_GATE = "on-failure"
+"""The gate that opens where a step has failed: retry, skip, stop, or what the step offers."""
+
+
+class StepState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    id: str
+    title: str
+    state: StepState = StepState.PENDING
+    why: str = ""
+    commands: tuple[str, ...] = ()
+    changes: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+    """The failure's words, or why it was skipped."""
+    progress: str = ""
+    unanswered: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenGate:
+    opening: int
+    step: str
+    gate: Gate
+    at: datetime
+    rejected: str = ""
+    """Why the last answer was not taken."""
+    answered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    run: str
+    id: str
+    title: str
+    detail: str
+    file: str
+    key: str
+    value: str
+    at: datetime
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """An accepted answer, with a fingerprint of what the gate had shown."""
+
+    gate: str
+    step: str
+    value: str
+    at: datetime
+    shown: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as its events tell it. `outcome` is "" while it is not finished."""
+
+    run: str
+    runbook: str = ""
+    title: str = ""
+    target: Target = field(default_factory=lambda: Target("", "", ""))
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    operator: str = ""
+    dry_run: bool = False
+    interactive: bool = False
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    current: str = ""
+    gate: OpenGate | None = None
+    accepted: tuple[Acceptance, ...] = ()
+    warnings: tuple[str, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    waiting: str = ""
+    interrupting: int = 0
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: str = ""
+    exit_code: int | None = None
+    ending: str = ""
+    seq: int = 0
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.outcome)
+
+    @property
+    def resumable(self) -> bool:
+        """A run that ended by interruption or has no end yet; whether an executor is at it only its lock tells."""
+        return self.outcome in ("", "interrupted") and bool(self.runbook)
+
+    def step(self, step: str) -> StepRecord:
+        return next(record for record in self.steps if record.id == step)
+
+
+def record_of(run: str, events: Iterable[Event]) -> RunRecord:
+    record = RunRecord(run)
+    for event in events:
+        record = advanced(record, event)
+    return record
+
+
+def advanced(record: RunRecord, event: Event) -> RunRecord:
+    """The record after one more event. Events of kinds that are not known (a newer version's) change nothing."""
+    data = event.data
+    record = replace(record, seq=event.seq)
+    match event.kind:
+        case Kind.RUN_CREATED:
+            return _created(record, event)
+        case Kind.RUN_STARTED:
+            return replace(
+                record, outcome="", exit_code=None, ended_at=None, ending="", gate=None, waiting="", interrupting=0
+            )
+        case Kind.STEP_STARTED:
+            record = _with_step(
+                record,
+                event.step,
+                state=StepState.RUNNING,
+                why=data["why"],
+                commands=tuple(data["commands"]),
+                changes=data["changes"],
+                started_at=event.at,
+                ended_at=None,
+                detail="",
+                progress="",
+            )
+            return replace(record, current=event.step, gate=None)
+        case Kind.GATE_OPENED:
+            return replace(record, gate=OpenGate(data["opening"], event.step, Gate.from_json(data["gate"]), event.at))
+        case Kind.GATE_REJECTED:
+            return replace(record, gate=replace(record.gate, rejected=data["why"])) if record.gate else record
+        case Kind.GATE_ANSWERED:
+            accepted = Acceptance(data["gate"], event.step, data["value"], event.at, data["shown"])
+            still_open = record.gate if data.get("more") else None
+            if still_open:
+                still_open = replace(still_open, answered=(*still_open.answered, data["value"]), rejected="")
+            return replace(record, gate=still_open, accepted=(*record.accepted, accepted))
+        case Kind.GATE_REFUSED:
+            return replace(record, gate=None)
+        case Kind.CALL_INTENDED:
+            intent = Intent(data["call"], data["operation"], data["parameters"], event.at)
+            return _with_step(record, event.step, unanswered=(*record.step(event.step).unanswered, intent))
+        case Kind.CALL_DONE | Kind.CALL_FAILED:
+            if data.get("maybe_done"):
+                return record
+            left = tuple(intent for intent in record.step(event.step).unanswered if intent.call != data["call"])
+            return _with_step(record, event.step, unanswered=left)
+        case Kind.PROGRESS:
+            return _with_step(record, event.step, progress=data["text"])
+        case Kind.NOTE:
+            return replace(record, warnings=(*record.warnings, data["text"])) if data["level"] == "warning" else record
+        case Kind.FOLLOW_UP_OPENED:
+            fields = {key: data[key] for key in ("id", "title", "detail", "file", "key", "value")}
+            follow_up = FollowUp(run=event.run, at=event.at, **fields)
+            return replace(
+                record, follow_ups=(*(known for known in record.follow_ups if known.id != follow_up.id), follow_up)
+            )
+        case Kind.FOLLOW_UP_DONE:
+            follow_ups = tuple(
+                replace(known, done=True) if known.id == data["id"] else known for known in record.follow_ups
+            )
+            return replace(record, follow_ups=follow_ups)
+        case Kind.WAITING:
+            return replace(record, waiting=f"{data['reason']} {data['mend']}".strip())
+        case Kind.WAITING_OVER:
+            return replace(record, waiting="")
+        case Kind.STEP_FINISHED:
+            return _with_step(
+                record,
+                event.step,
+                state=StepState.DONE,
+                ended_at=event.at,
+                result=data["result"],
+                unanswered=(),
+                progress="",
+            )
+        case Kind.STEP_SKIPPED:
+            return _with_step(
+                record, event.step, state=StepState.SKIPPED, ended_at=event.at, detail=data["reason"], unanswered=()
+            )
+        case Kind.STEP_FAILED:
+            detail = "\n".join(part for part in (data["title"], data["cause"], data["mend"]) if part)
+            return _with_step(record, event.step, state=StepState.FAILED, ended_at=event.at, detail=detail)
+        case Kind.REWOUND:
+            return _rewound(record, data["to"])
+        case Kind.INTERRUPT_REQUESTED:
+            return replace(record, interrupting=data["level"])
+        case Kind.RUN_FINISHED:
+            ending = "\n".join(part for part in (data["title"], data["cause"], data["mend"]) if part)
+            return replace(
+                record,
+                outcome=data["outcome"],
+                exit_code=data["exit_code"],
+                ended_at=event.at,
+                ending=ending,
+                gate=None,
+                waiting="",
+            )
+    return record
+
+
+def _created(record: RunRecord, event: Event) -> RunRecord:
+    data = event.data
+    target = data["target"]
+    return replace(
+        record,
+        runbook=data["runbook"],
+        title=data["title"],
+        target=Target(target["service"], target["environment"], target["region"], target["account"]),
+        inputs=data["inputs"],
+        given={gate: tuple(values) for gate, values in data["given"].items()},
+        operator=data["operator"],
+        dry_run=data["dry_run"],
+        interactive=data["interactive"],
+        fingerprints={step["id"]: step["fingerprint"] for step in data["steps"]},
+        steps=tuple(StepRecord(step["id"], step["title"]) for step in data["steps"]),
+        created_at=event.at,
+    )
+
+
+def _with_step(record: RunRecord, step: str, **changes: Any) -> RunRecord:
+    return replace(
+        record, steps=tuple(replace(known, **changes) if known.id == step else known for known in record.steps)
+    )
+
+
+def _rewound(record: RunRecord, to: str) -> RunRecord:
+    ids = [known.id for known in record.steps]
+    again = set(ids[ids.index(to) :])
+    steps = tuple(StepRecord(known.id, known.title) if known.id in again else known for known in record.steps)
+    accepted = tuple(known for known in record.accepted if known.step not in again)
+    return replace(record, steps=steps, accepted=accepted, current=to, gate=None)

@@ -1,0 +1,92 @@
+"""Policy: which gates stand before a change, by kind of runbook and environment.
+
+Approvals and windows govern deploys. A rollback or a failover is never held up by them: the person on call types the
+target's name and a reason, and needs a second person only where the configuration names one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from infraconsole.config import EnvironmentSettings
+from infraconsole.engine.gate import Gate, GateKind, GateSpec
+from infraconsole.target import Target
+from infraconsole.window import Window
+
+
+class Purpose(StrEnum):
+    DEPLOY = "deploy"
+    RECOVERY = "recovery"
+    """Rollbacks and failovers."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    typed_name: bool
+    reason: bool
+    approvers: tuple[str, ...] = ()
+    window: Window | None = None
+
+
+GATES = (
+    GateSpec("confirm", GateKind.CONFIRM, "before a change outside prod"),
+    GateSpec("type-target", GateKind.TYPE, "before a change in prod"),
+    GateSpec("reason", GateKind.BREAK_GLASS, "why prod is changed, for the record"),
+    GateSpec("approve", GateKind.APPROVE, "a second person, where the configuration asks for one"),
+)
+"""What `gates` can open."""
+
+
+def policy_for(purpose: Purpose, environment: EnvironmentSettings) -> Policy:
+    if purpose is Purpose.RECOVERY:
+        return Policy(environment.is_prod, environment.is_prod, environment.rollback_approvers)
+    return Policy(environment.is_prod, False, environment.approvers, environment.window)
+
+
+def gates(
+    policy: Policy,
+    target: Target,
+    *,
+    title: str,
+    changes: Sequence[str],
+    irreversible: Sequence[str] = (),
+    commands: Sequence[str] = (),
+    reason: str = "",
+    now: datetime,
+) -> tuple[Gate, ...]:
+    """The gates of one change, in the order in which they open: reason, approvals, and last the confirmation itself.
+
+    `reason` is one that was given as an input: the gate that would ask for it stays away.
+    """
+
+    def gate(name: str, kind: GateKind, title: str, *, expected: str = "", approvers: tuple[str, ...] = ()) -> Gate:
+        return Gate(
+            name,
+            kind,
+            title,
+            changes=tuple(changes),
+            irreversible=tuple(irreversible),
+            commands=tuple(commands),
+            expected=expected,
+            approvers=approvers,
+        )
+
+    opened: list[Gate] = []
+    outside = policy.window is not None and not policy.window.is_open(now)
+    if (policy.reason or outside) and not reason:
+        why = (
+            f"Outside the window {policy.window.text}"
+            if outside and policy.window
+            else f"Why is {target.name} changed?"
+        )
+        opened.append(gate("reason", GateKind.BREAK_GLASS, why))
+    if policy.approvers:
+        opened.append(gate("approve", GateKind.APPROVE, f"Who approves: {title}", approvers=policy.approvers))
+    if policy.typed_name:
+        opened.append(gate("type-target", GateKind.TYPE, title, expected=target.name))
+    else:
+        opened.append(gate("confirm", GateKind.CONFIRM, title))
+    return tuple(opened)

@@ -1,0 +1,90 @@
+"""The executor's pen: everything is redacted, output is gathered into batches, and a full disk is waited for, not ignored."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from infraconsole.engine.event import Event, Kind, Outcome
+from infraconsole.engine.history import RunRecord, advanced, record_of
+from infraconsole.engine.journal import Journal
+from infraconsole.errors import JournalError
+from infraconsole.redaction import Redactor
+
+_RETRY_SECONDS = 1.0
+_LINES_A_BATCH = 2_000
+
+
+class Recorder:
+    """Writes one run's events and keeps the record of them. Thread-safe.
+
+    `patience_seconds`: how long an event that cannot be written is tried again before JournalError is raised. A changing
+    call's intent is never waited for that long: without it nothing is sent.
+    """
+
+    def __init__(self, journal: Journal, run: str, redactor: Redactor, *, patience_seconds: float = 60.0) -> None:
+        self._journal = journal
+        self._run = run
+        self._redactor = redactor
+        self._patience_seconds = patience_seconds
+        self._lock = threading.RLock()
+        self._lines: list[str] = []
+        self._lines_step = ""
+        self.record: RunRecord = record_of(run, journal.events(run))
+
+    def write(self, kind: Kind, step: str = "", **data: Any) -> Event:
+        """On return the event is on the disk. Raises JournalError."""
+        with self._lock:
+            self.flush()
+            return self._append(kind, step, data)
+
+    def write_unless_finished(self, kind: Kind, **data: Any) -> None:
+        """For what comes from outside at any time: a run's last event is its end."""
+        with self._lock:
+            if not self.record.finished:
+                self.write(kind, **data)
+
+    def line(self, step: str, *lines: str) -> None:
+        """Output lines; on the disk within a tenth of a second, by `flush`."""
+        with self._lock:
+            if step != self._lines_step:
+                self.flush()
+            self._lines_step = step
+            self._lines.extend(lines)
+            if len(self._lines) >= _LINES_A_BATCH:
+                self.flush()
+
+    def earlier_results(self, step: str) -> list[Mapping[str, Any]]:
+        """Of `step` in earlier runs of this runbook on this target that were done, newest first."""
+        results = []
+        for run in self._journal.run_ids():
+            other = record_of(run, self._journal.events(run, brief=True)) if run != self._run else self.record
+            same = (other.runbook, other.target) == (self.record.runbook, self.record.target)
+            if same and other.outcome == Outcome.DONE and not other.dry_run and (result := other.step(step).result):
+                results.append(result)
+        return results
+
+    def flush(self) -> None:
+        with self._lock:
+            while self._lines:
+                batch = self._lines[:_LINES_A_BATCH]
+                self._append(Kind.OUTPUT, self._lines_step, {"lines": batch})
+                del self._lines[: len(batch)]
+
+    def _append(self, kind: Kind, step: str, data: Mapping[str, Any]) -> Event:
+        scrubbed = self._redactor.data(data)
+        deadline = time.monotonic() + (0.0 if kind is Kind.CALL_INTENDED else self._patience_seconds)
+        while True:
+            try:
+                event = self._journal.append(self._run, kind, step, scrubbed)
+                break
+            except JournalError as error:
+                sys.stderr.write(f"{error}\n")
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+        self.record = advanced(self.record, event)
+        return event

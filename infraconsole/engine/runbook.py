@@ -1,0 +1,269 @@
+"""What a runbook is: a typed procedure of inputs and steps that knows nothing of terminals, journals or processes.
+
+A step sees the world only through `StepContext`, which the executor implements: so no step can change anything that is
+not recorded before it happens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from infraconsole.aws.access import AwsAccess
+from infraconsole.config import Config
+from infraconsole.engine.gate import Choice, Gate, GateSpec
+from infraconsole.engine.policy import Purpose
+from infraconsole.errors import UnknownName, UsageError
+from infraconsole.target import Target
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a runbook. `type` is service, environment, text, or choice (one of `choices`)."""
+
+    name: str
+    type: str
+    summary: str
+    required: bool = False
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: str) -> str:
+        if self.choices and value not in self.choices:
+            raise UnknownName(f"value for {self.name}", value, self.choices)
+        return value
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "type": self.type,
+            "required": self.required,
+            "default": self.default,
+            "summary": self.summary,
+            "choices": list(self.choices),
+        }
+
+
+class ProbeState(StrEnum):
+    DONE = "done"
+    NOT_DONE = "not-done"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look at AWS says about a step; `result` is the step's result where it is done."""
+
+    state: ProbeState
+    detail: str
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A changing call that is in the journal without an answer: it may have been carried out, or not."""
+
+    call: str
+    operation: str
+    parameters: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A way on after a failure, beside retry, skip and stop: open the step `back_to` again."""
+
+    id: str
+    title: str
+    back_to: str
+
+
+class StepContext(ABC):
+    """What a step may know and do. Implemented by the executor."""
+
+    target: Target
+    config: Config
+    inputs: Mapping[str, str]
+    operator: str
+    interactive: bool
+    """Whether a person can be asked; gates that only choose stay closed otherwise, unless an answer was given."""
+    reads: AwsAccess
+    """Reading calls only. Waits for renewed credentials and backs off from throttling by itself."""
+
+    @abstractmethod
+    def result(self, step: str) -> Mapping[str, Any]:
+        """What an earlier step left; empty where it was skipped."""
+
+    @abstractmethod
+    def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
+        """The results of this step in earlier runs of the same runbook on the same target that were done, newest first."""
+
+    @abstractmethod
+    def given(self, gate: str) -> bool:
+        """Whether an answer for this gate was given when the run began."""
+
+    @abstractmethod
+    def answer(self, gate: str) -> str:
+        """The newest accepted answer of a gate in this run; "" where it was not opened."""
+
+    @abstractmethod
+    def unanswered(self) -> Intent | None:
+        """The changing call of this step that was intended and of which no answer is known."""
+
+    @abstractmethod
+    def change(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
+        """Send one changing call, once: recorded before it is sent and after it is answered. Only in a step's `act`."""
+
+    @abstractmethod
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Say one sentence; warnings are repeated in the run's result."""
+
+    @abstractmethod
+    def output(self, *lines: str) -> None: ...
+
+    @abstractmethod
+    def progress(self, text: str, **figures: Any) -> None:
+        """Say how far the step is; only the newest progress matters."""
+
+    @abstractmethod
+    def evidence(self, name: str, content: str) -> None:
+        """Keep `content` with its SHA-256."""
+
+    @abstractmethod
+    def follow_up(self, id: str, title: str, *, detail: str, file: str = "", key: str = "", value: str = "") -> None:  # noqa: A002
+        """Open something that a person still has to do after the run."""
+
+    @abstractmethod
+    def learn_secret(self, value: str) -> None: ...
+
+    @abstractmethod
+    def now(self) -> datetime: ...
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Wait; ends the step where the run is interrupted."""
+
+
+class Step(ABC):
+    """One step. `changes` says whether `act` sends changing calls: only then it is probed, gated and never repeated blindly."""
+
+    id: str
+    title: str
+    why: str
+    changes: bool = False
+    calls: tuple[str, ...] = ()
+    """The changing calls that `act` may send, as `service:Operation`; the executor sends no other."""
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        """The equivalent command lines, as argument lists, so that a person can carry on by hand."""
+        return ()
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        return ()
+
+    def probe(self, context: StepContext) -> Probe:
+        """Asked before a changing step acts, and again when it is not known whether it did. Reads only."""
+        return Probe(ProbeState.NOT_DONE, "")
+
+    @abstractmethod
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        """Do it; the result is kept for later steps and must be JSON. Raises InfraconsoleError where it fails."""
+
+    def offers(self) -> Sequence[Offer]:
+        return ()
+
+    def fingerprint(self) -> str:
+        """Changes with the step's code: a run is not resumed on another step than it began with."""
+        return hashlib.sha256(inspect.getsource(type(self)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Runbook:
+    name: str
+    title: str
+    summary: str
+    purpose: Purpose
+    inputs: tuple[Input, ...]
+    gates: tuple[GateSpec, ...]
+    steps: tuple[Step, ...]
+
+    def step(self, step: str) -> Step:
+        return next(known for known in self.steps if known.id == step)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "summary": self.summary,
+            "inputs": [item.as_json() for item in self.inputs],
+            "gates": [{"id": gate.id, "kind": gate.kind.value, "summary": gate.summary} for gate in self.gates],
+            "steps": [
+                {"id": step.id, "title": step.title, "why": step.why, "changes": step.changes} for step in self.steps
+            ],
+        }
+
+    def checked_inputs(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The inputs with their defaults. Raises UsageError for one that is unknown, missing or not valid."""
+        known = {item.name: item for item in self.inputs}
+        for name in given:
+            if name not in known:
+                raise UnknownName("input", name, known, where=f"of {self.name}")
+        checked = {name: item.default for name, item in known.items() if item.default is not None}
+        checked |= {name: known[name].check(value) for name, value in given.items()}
+        missing = [name for name, item in known.items() if item.required and not checked.get(name)]
+        if missing:
+            raise UsageError(
+                f"{self.name} needs {', '.join(missing)}.", mend=" ".join(f"--set {name}=…" for name in missing)
+            )
+        return checked
+
+    def checked_answers(self, given: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+        """Answers by gate, each gate's in the order given. Raises UnknownName for a gate that this runbook does not have."""
+        known = {gate.id for gate in self.gates}
+        answers: dict[str, tuple[str, ...]] = {}
+        for gate, value in given:
+            if gate not in known:
+                raise UnknownName("gate", gate, known, where=f"in {self.name}")
+            answers[gate] = (*answers.get(gate, ()), value)
+        return answers
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """As a person would type it in a POSIX shell."""
+    return shlex.join(arguments)
+
+
+def aws_command(target: Target, profile: str | None, service: str, verb: str, /, **options: object) -> tuple[str, ...]:
+    """The AWS CLI's equivalent of a call, always with its region and, where there is one, its profile."""
+    arguments = ["aws", service, verb]
+    for name, value in options.items():
+        arguments.append(f"--{name.replace('_', '-')}")
+        if value is True:
+            continue
+        arguments.append(value if isinstance(value, str) else json.dumps(value))
+    arguments += ["--region", target.region]
+    return (*arguments, "--profile", profile) if profile else tuple(arguments)
+
+
+__all__ = [
+    "Choice",
+    "Gate",
+    "Input",
+    "Intent",
+    "Offer",
+    "Probe",
+    "ProbeState",
+    "Runbook",
+    "Step",
+    "StepContext",
+    "aws_command",
+    "command_line",
+]

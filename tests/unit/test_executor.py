@@ -1,0 +1,580 @@
+"""The engine's promises, on a runbook of two steps and an AWS of one variable, written by hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infraconsole import config
+from infraconsole.aws.access import ChangingAccess
+from infraconsole.engine import executor as executor_module
+from infraconsole.engine import policy
+from infraconsole.engine.event import Kind
+from infraconsole.engine.executor import Executor, check_unchanged
+from infraconsole.engine.gate import Gate, GateKind, GateSpec
+from infraconsole.engine.history import FAILURE_GATE, RunRecord, StepState, record_of
+from infraconsole.engine.inbox import Inbox
+from infraconsole.engine.journal import Journal
+from infraconsole.engine.patience import PatientAccess
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.recorder import Recorder
+from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
+from infraconsole.errors import AwsError, AwsFault, CredentialsExpired, JournalError, Throttled
+from infraconsole.redaction import Redactor
+
+ACCOUNT = "123456789012"
+
+
+class Cloud:
+    """What AWS knows and does: `sent` are the changing calls that reached it; `answers` how it answers them, in turn."""
+
+    def __init__(self) -> None:
+        self.sent: list[Mapping[str, Any]] = []
+        self.carried_out = 0
+        self.answers: list[Callable[[], None]] = []
+        self.account = ACCOUNT
+        self.expired = False
+        self.before_send: Callable[[], None] = lambda: None
+
+    def change(self, parameters: Mapping[str, Any]) -> None:
+        self.before_send()
+        self.sent.append(parameters)
+        answer = self.answers.pop(0) if self.answers else lambda: None
+        try:
+            answer()
+        except AwsFault as error:
+            if "lost" in error.title:
+                self.carried_out += 1
+            raise
+        self.carried_out += 1
+
+
+class Reads(PatientAccess):
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(region="ap-northeast-2")
+        self.cloud = cloud
+
+    def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        return self._patiently(self._identity)
+
+    def _identity(self) -> dict[str, Any]:
+        if self.cloud.expired:
+            raise CredentialsExpired(
+                "The credentials expired.", operation="sts:GetCallerIdentity", mend="aws sso login"
+            )
+        return {"Account": self.cloud.account, "Arn": "arn:aws:sts::1:assumed-role/oncall/kim", "UserId": "x"}
+
+    def identity_answers(self) -> bool:
+        return not self.cloud.expired
+
+
+class Changes(ChangingAccess):
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(region="ap-northeast-2")
+        self.cloud = cloud
+
+    def change(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        self.cloud.change(parameters)
+        return {}
+
+
+def cloud_of(context: StepContext) -> Cloud:
+    assert isinstance(context.reads, Reads)
+    return context.reads.cloud
+
+
+class Look(Step):
+    id = "look"
+    title = "Look"
+    why = "To know."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        context.learn_secret("hunter2-secret")
+        context.note("The password is hunter2-secret.")
+        context.output("line 1", "line 2")
+        return {"seen": context.inputs.get("reason", "")}
+
+
+class Change(Step):
+    id = "change"
+    title = "Change"
+    why = "The one change."
+    changes = True
+    calls = ("ecs:UpdateService",)
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        settings = context.config.environment(context.target.environment)
+        return policy.gates(
+            policy.policy_for(Purpose.RECOVERY, settings),
+            context.target,
+            title="Change it",
+            changes=["x"],
+            reason=context.inputs.get("reason", ""),
+            now=context.now(),
+        )
+
+    def probe(self, context: StepContext) -> Probe:
+        cloud = cloud_of(context)
+        if cloud.carried_out < 0:
+            return Probe(ProbeState.UNKNOWN, "somebody came after")
+        if cloud.carried_out:
+            return Probe(ProbeState.DONE, "it is there", {"changed": True})
+        return Probe(ProbeState.NOT_DONE, "it is not there")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        context.change("ecs", context.inputs.get("operation", "UpdateService"), service="s")
+        return {"changed": True}
+
+    def offers(self) -> Sequence[Offer]:
+        return (Offer("look-again", "Look again", "look"),)
+
+
+class Wait(Step):
+    id = "wait"
+    title = "Wait"
+    why = "For as long as it takes."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        context.wait(float(context.inputs.get("seconds", "0")))
+        return {}
+
+
+RUNBOOK = Runbook(
+    "test",
+    "Test",
+    "A test.",
+    Purpose.RECOVERY,
+    inputs=(
+        Input("service", "service", "", required=True),
+        Input("environment", "environment", "", required=True),
+        Input("reason", "text", ""),
+        Input("operation", "text", ""),
+        Input("seconds", "text", ""),
+    ),
+    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE)),
+    steps=(Look(), Change(), Wait()),
+)
+
+
+class Bench:
+    """One run on a journal of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cloud = Cloud()
+        self.journal = Journal(folder)
+        self.settings = config.parse(
+            {"region": "ap-northeast-2", "services": {"fileflow": {}}, "engine": {"settle_seconds": 0.3}}, None
+        )
+        self.run = "run234"
+
+    def begin(
+        self,
+        *answers: tuple[str, str],
+        environment: str = "prod",
+        interactive: bool = False,
+        dry_run: bool = False,
+        **inputs: str,
+    ) -> None:
+        self.journal.append(
+            self.run,
+            Kind.RUN_CREATED,
+            data={
+                "runbook": RUNBOOK.name,
+                "title": "Test: fileflow-prod",
+                "target": {
+                    "service": "fileflow",
+                    "environment": environment,
+                    "region": "ap-northeast-2",
+                    "account": ACCOUNT,
+                    "name": f"fileflow-{environment}",
+                },
+                "inputs": RUNBOOK.checked_inputs({"service": "fileflow", "environment": environment, **inputs}),
+                "given": {gate: list(values) for gate, values in RUNBOOK.checked_answers(answers).items()},
+                "operator": "kim",
+                "dry_run": dry_run,
+                "interactive": interactive,
+                "steps": [
+                    {"id": step.id, "title": step.title, "fingerprint": step.fingerprint()} for step in RUNBOOK.steps
+                ],
+            },
+        )
+
+    def carry_out(self) -> int:
+        with Journal(self.folder) as journal:  # a connection of its own, as an executor in its own process has
+            return self._carry_out(journal)
+
+    def _carry_out(self, journal: Journal) -> int:
+        redactor = Redactor()
+        recorder = Recorder(journal, self.run, redactor, patience_seconds=0.5)
+        inbox = Inbox(journal, self.run, tick=recorder.flush)
+        inbox.start()
+        try:
+            return Executor(
+                RUNBOOK, self.settings, recorder, inbox, redactor, Reads(self.cloud), Changes(self.cloud)
+            ).carry_out()
+        finally:
+            inbox.close()
+
+    def in_background(self) -> Callable[[], int]:
+        codes: list[int] = []
+        thread = threading.Thread(target=lambda: codes.append(self.carry_out()))
+        thread.start()
+
+        def join() -> int:
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+            return codes[0]
+
+        return join
+
+    def answer_when_open(self, gate: str, value: str) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            opened = self.record.gate
+            if opened and opened.gate.id == gate:
+                self.journal.ask(self.run, "answer", "kim", {"opening": opened.opening, "gate": gate, "value": value})
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"gate {gate} did not open: {self.record}")
+
+    @property
+    def record(self) -> RunRecord:
+        return record_of(self.run, self.journal.events(self.run))
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.journal.events(self.run)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(executor_module, "_CREDENTIALS_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(executor_module, "BACK_OFF_SECONDS", (0.01, 0.01))
+    made = Bench(tmp_path)
+    yield made
+    assert made.journal.verify().problems == ()
+    made.journal.close()
+
+
+REASON = ("reason", "prod answers 503")
+TYPED = ("type-target", "fileflow-prod")
+
+
+def lost() -> None:
+    raise AwsFault("The answer was lost.", operation="ecs:UpdateService", code="500")
+
+
+def not_reached() -> None:
+    raise AwsFault("It never arrived.", operation="ecs:UpdateService", code="500")
+
+
+def throttled() -> None:
+    raise Throttled("Throttled.", operation="ecs:UpdateService", code="ThrottlingException")
+
+
+def test_an_answered_run_is_done_with_one_call(bench: Bench) -> None:
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+    assert bench.record.outcome == "done"
+    assert [step.state for step in bench.record.steps] == [StepState.DONE] * 3
+    assert bench.kinds()[-1] == "run-finished"
+
+
+def test_the_intent_is_on_the_disk_before_the_call_is_sent(bench: Bench) -> None:
+    seen: list[str] = []
+
+    def look() -> None:
+        with Journal(bench.folder) as other:
+            seen.extend(event.kind for event in other.events(bench.run))
+
+    bench.cloud.before_send = look
+    bench.begin(REASON, TYPED)
+    bench.carry_out()
+    assert seen[-1] == "call-intended"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [],
+        [REASON],
+        [TYPED],
+        [REASON, ("type-target", "yes")],
+        [REASON, ("type-target", "fileflow-dev")],
+        [REASON, ("type-target", "no")],
+        [("reason", "short"), TYPED],
+        [REASON, ("confirm", "yes")],
+    ],
+)
+def test_without_the_right_answers_nothing_is_sent(bench: Bench, answers: list[tuple[str, str]]) -> None:
+    bench.begin(*answers)
+    assert bench.carry_out() == 3
+    assert bench.cloud.sent == []
+    assert bench.record.outcome == "refused"
+
+
+def test_outside_prod_yes_is_enough(bench: Bench) -> None:
+    bench.begin(("confirm", "yes"), environment="dev")
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+
+
+def test_a_reason_given_as_input_is_not_asked_for(bench: Bench) -> None:
+    bench.begin(TYPED, reason="prod answers 503")
+    assert bench.carry_out() == 0
+    assert bench.record.inputs["reason"] == "prod answers 503"
+
+
+def test_second_persons_are_asked_for_where_configured(bench: Bench) -> None:
+    environments = dict(bench.settings.environments)
+    environments["prod"] = replace(environments["prod"], rollback_approvers=("cto", "platform-lead"))
+    bench.settings = replace(bench.settings, environments=environments)
+    bench.begin(REASON, TYPED, ("approve", "cto:CHG-1"), ("approve", "cto:CHG-2"))
+    assert bench.carry_out() == 3
+    assert bench.cloud.sent == []
+    bench.run = "run235"
+    bench.begin(REASON, TYPED, ("approve", "cto:CHG-1"), ("approve", "platform-lead:CHG-2"))
+    assert bench.carry_out() == 0
+    assert [known.value for known in bench.record.accepted if known.gate == "approve"] == [
+        "cto:CHG-1",
+        "platform-lead:CHG-2",
+    ]
+
+
+def test_a_dry_run_sends_nothing_and_says_what_it_would_ask(bench: Bench) -> None:
+    bench.begin(REASON, TYPED, dry_run=True)
+    assert bench.carry_out() == 0
+    assert bench.cloud.sent == []
+    assert bench.record.step("change").state is StepState.SKIPPED
+    notes = [event.data["text"] for event in bench.journal.events(bench.run) if event.kind == "note"]
+    assert any("type-target" in note for note in notes)
+
+
+def test_a_read_only_console_sends_nothing(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, read_only=True)
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 3
+    assert bench.cloud.sent == []
+
+
+def test_a_step_sends_only_the_calls_it_declares(bench: Bench) -> None:
+    bench.begin(REASON, TYPED, operation="DeleteService")
+    assert bench.carry_out() == 3
+    assert bench.cloud.sent == []
+
+
+def test_an_answer_that_was_lost_is_not_sent_for_again(bench: Bench) -> None:
+    bench.cloud.answers = [lost]
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+
+
+def test_a_call_that_did_not_arrive_is_sent_again_after_the_settling_time(bench: Bench) -> None:
+    bench.cloud.answers = [not_reached]
+    bench.begin(REASON, TYPED)
+    began = time.monotonic()
+    assert bench.carry_out() == 0
+    assert time.monotonic() - began >= bench.settings.engine.settle_seconds
+    assert (len(bench.cloud.sent), bench.cloud.carried_out) == (2, 1)
+
+
+def test_a_throttled_call_is_sent_again_after_a_pause(bench: Bench) -> None:
+    bench.cloud.answers = [throttled, throttled]
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert bench.cloud.carried_out == 1
+
+
+def test_what_cannot_be_told_fails_and_is_not_sent_again(bench: Bench) -> None:
+    def overtaken() -> None:
+        bench.cloud.carried_out = -1
+        raise AwsFault("Gone.", operation="ecs:UpdateService", code="500")
+
+    bench.cloud.answers = [overtaken]
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 1
+    assert len(bench.cloud.sent) == 1
+    assert bench.record.outcome == "failed"
+
+
+@pytest.mark.parametrize("carried_out", [0, 1])
+def test_a_run_killed_inside_the_call_goes_on_from_what_aws_says(bench: Bench, carried_out: int) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed() -> None:
+        bench.cloud.carried_out = carried_out
+        raise Killed
+
+    bench.cloud.answers = [killed]
+    bench.begin(REASON, TYPED)
+    with pytest.raises(Killed):
+        bench.carry_out()
+    assert bench.kinds()[-1] == "call-intended"
+    bench.cloud.carried_out = carried_out
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 2 - carried_out
+    assert bench.kinds().count("run-started") == 2
+
+
+def test_finished_steps_are_not_repeated_on_resume(bench: Bench) -> None:
+    bench.begin(REASON, TYPED, seconds="30")
+    join = bench.in_background()
+    while bench.record.current != "wait":
+        time.sleep(0.02)
+    bench.journal.ask(bench.run, "interrupt", "kim", {"level": 1})
+    assert join() == 4
+    assert bench.record.outcome == "interrupted"
+    assert bench.record.resumable
+    join = bench.in_background()
+    while bench.kinds().count("run-started") < 2:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    bench.journal.ask(bench.run, "interrupt", "kim", {"level": 1})
+    assert join() == 4
+    started = [event.step for event in bench.journal.events(bench.run) if event.kind == "step-started"]
+    assert started == ["look", "change", "wait", "wait"]
+    assert len(bench.cloud.sent) == 1
+
+
+def test_a_person_answers_and_a_wrong_answer_leaves_the_gate_open(bench: Bench) -> None:
+    bench.begin(interactive=True)
+    join = bench.in_background()
+    bench.answer_when_open("reason", "prod answers 503")
+    bench.answer_when_open("type-target", "fileflow-dev")
+    while not (bench.record.gate and bench.record.gate.rejected):
+        time.sleep(0.02)
+    assert bench.cloud.sent == []
+    bench.answer_when_open("type-target", "fileflow-prod")
+    assert join() == 0
+    assert len(bench.cloud.sent) == 1
+
+
+def test_an_answer_to_an_earlier_opening_opens_nothing(bench: Bench) -> None:
+    bench.begin(REASON, interactive=True)
+    bench.journal.ask(bench.run, "answer", "kim", {"opening": 1, "gate": "type-target", "value": "fileflow-prod"})
+    join = bench.in_background()
+    while bench.record.gate is None:
+        time.sleep(0.02)
+    opening = bench.record.gate.opening
+    bench.journal.ask(
+        bench.run, "answer", "kim", {"opening": opening - 1, "gate": "type-target", "value": "fileflow-prod"}
+    )
+    time.sleep(0.4)
+    assert bench.cloud.sent == []
+    bench.answer_when_open("type-target", "no")
+    assert join() == 3
+
+
+def test_a_failed_step_offers_a_way_on(bench: Bench) -> None:
+    def refused() -> None:
+        raise AwsError("AWS refuses.", operation="ecs:UpdateService", code="ClientException", words="no")
+
+    bench.cloud.answers = [refused, refused]
+    bench.begin(REASON, TYPED, interactive=True)
+    join = bench.in_background()
+    bench.answer_when_open(FAILURE_GATE, "retry")
+    while bench.kinds().count("step-failed") < 2:
+        time.sleep(0.02)
+    bench.answer_when_open(FAILURE_GATE, "look-again")
+    assert join() == 0
+    started = [event.step for event in bench.journal.events(bench.run) if event.kind == "step-started"]
+    assert started == ["look", "change", "change", "look", "change", "wait"]
+
+
+def test_without_a_person_a_failed_step_ends_the_run(bench: Bench) -> None:
+    bench.cloud.answers = [lambda: (_ for _ in ()).throw(AwsError("AWS refuses.", operation="ecs:UpdateService"))]
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 1
+    assert bench.record.outcome == "failed"
+
+
+def test_expired_credentials_are_waited_for(bench: Bench) -> None:
+    bench.cloud.expired = True
+    bench.begin(REASON, TYPED)
+    join = bench.in_background()
+    while not bench.record.waiting:
+        time.sleep(0.02)
+    assert "aws sso login" in bench.record.waiting
+    bench.cloud.expired = False
+    assert join() == 0
+    assert len(bench.cloud.sent) == 1
+
+
+def test_credentials_of_another_account_change_nothing(bench: Bench) -> None:
+    bench.cloud.account = "999999999999"
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 5
+    assert bench.cloud.sent == []
+
+
+def test_secrets_never_reach_the_journal(bench: Bench) -> None:
+    bench.begin(REASON, TYPED)
+    bench.carry_out()
+    raw = b"".join(path.read_bytes() for path in bench.folder.iterdir())
+    assert b"hunter2-secret" not in raw
+
+
+def test_an_intent_that_cannot_be_written_is_not_acted_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = Journal.append
+
+    def full(self: Journal, run: str, kind: Kind, *rest: Any, **more: Any) -> Any:
+        if kind is Kind.CALL_INTENDED:
+            raise JournalError("The journal cannot be written.", cause="database or disk is full")
+        return append(self, run, kind, *rest, **more)
+
+    bench.begin(REASON, TYPED)
+    monkeypatch.setattr(Journal, "append", full)
+    with pytest.raises(JournalError):
+        bench.carry_out()
+    assert bench.cloud.sent == []
+    monkeypatch.setattr(Journal, "append", append)
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+
+
+def test_a_disk_that_is_full_when_the_answer_comes_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = Journal.append
+    failures = [1]
+
+    def full_once(self: Journal, run: str, kind: Kind, *rest: Any, **more: Any) -> Any:
+        if kind is Kind.CALL_DONE and failures:
+            failures.pop()
+            raise JournalError("The journal cannot be written.", cause="database or disk is full")
+        return append(self, run, kind, *rest, **more)
+
+    monkeypatch.setattr("infraconsole.engine.recorder._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(Journal, "append", full_once)
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+    assert not failures
+
+
+def test_a_run_is_not_resumed_on_other_steps_than_it_began_with(bench: Bench) -> None:
+    bench.begin(REASON, TYPED)
+    changed = replace(RUNBOOK, steps=(Look(), Wait()))
+    with pytest.raises(Exception, match="change is gone"):
+        check_unchanged(bench.record, changed)
+    check_unchanged(bench.record, RUNBOOK)
+
+
+def test_output_floods_are_kept_whole(bench: Bench) -> None:
+    redactor = Redactor()
+    bench.begin()
+    recorder = Recorder(bench.journal, bench.run, redactor)
+    for number in range(20_000):
+        recorder.line("look", f"line {number}")
+    recorder.flush()
+    lines = [
+        line for event in bench.journal.events(bench.run) if event.kind == "output" for line in event.data["lines"]
+    ]
+    assert lines == [f"line {number}" for number in range(20_000)]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from infraconsole import config
+from infraconsole.engine.gate import Choice, Gate, GateKind
+from infraconsole.engine.policy import Purpose, gates, policy_for
+from infraconsole.errors import GateRefused
+from infraconsole.target import Target
+
+TARGET = Target("fileflow", "prod", "ap-northeast-2", "123456789012")
+TUESDAY_IN_WINDOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)  # 10:30 in Seoul
+SATURDAY = datetime(2026, 11, 28, 1, 30, tzinfo=UTC)
+
+CONFIRM = Gate("confirm", GateKind.CONFIRM, "Go?")
+TYPE = Gate("type-target", GateKind.TYPE, "Go?", expected="fileflow-prod")
+CHOOSE = Gate(
+    "revision", GateKind.CHOOSE, "Which?", choices=(Choice("6", "six"), Choice("5", "five", why_not="it is INACTIVE"))
+)
+APPROVE = Gate("approve", GateKind.APPROVE, "Who?", approvers=("platform-lead", "cto"))
+BREAK_GLASS = Gate("reason", GateKind.BREAK_GLASS, "Why?")
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer"),
+    [
+        (CONFIRM, "yes"),
+        (TYPE, "fileflow-prod"),
+        (CHOOSE, "6"),
+        (APPROVE, "cto:CHG-1"),
+        (BREAK_GLASS, "prod answers 503"),
+    ],
+)
+def test_right_answers_open(gate: Gate, answer: str) -> None:
+    assert gate.check(answer, operator="kim") == answer
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer"),
+    [
+        *((CONFIRM, answer) for answer in ("", "y", "Yes", "YES", " yes", "true", "no")),
+        *((TYPE, answer) for answer in ("", "yes", "fileflow", "fileflow-dev", "fileflow-prod ", "FILEFLOW-PROD")),
+        *((CHOOSE, answer) for answer in ("", "yes", "7", "5")),
+        *((APPROVE, answer) for answer in ("", "yes", "cto", "cto:", ":CHG-1", "kim:CHG-1", "lee:CHG-1")),
+        *((BREAK_GLASS, answer) for answer in ("", "no", "because", "   \t    ")),
+    ],
+)
+def test_wrong_answers_do_not(gate: Gate, answer: str) -> None:
+    with pytest.raises(GateRefused):
+        gate.check(answer, operator="kim")
+
+
+def test_the_operator_never_approves_and_nobody_twice() -> None:
+    with pytest.raises(GateRefused, match="runs this"):
+        APPROVE.check("cto:CHG-1", operator="cto")
+    with pytest.raises(GateRefused, match="already"):
+        APPROVE.check("cto:CHG-2", operator="kim", approved=("cto:CHG-1",))
+    assert APPROVE.check("platform-lead:CHG-2", operator="kim", approved=("cto:CHG-1",))
+
+
+def test_a_gate_survives_json() -> None:
+    assert Gate.from_json(CHOOSE.as_json()) == CHOOSE
+    assert Gate.from_json(APPROVE.as_json()) == APPROVE
+
+
+def opened(purpose: Purpose, environment: str, now: datetime, reason: str = "", **settings: object) -> list[str]:
+    document = {"environments": {environment: settings}}
+    policy = policy_for(purpose, config.parse(document, None).environment(environment))
+    return [gate.id for gate in gates(policy, TARGET, title="Change", changes=["x"], reason=reason, now=now)]
+
+
+def test_a_rollback_in_prod_needs_a_reason_and_the_typed_name_and_nobody_else() -> None:
+    assert opened(Purpose.RECOVERY, "prod", SATURDAY) == ["reason", "type-target"]
+    assert opened(Purpose.RECOVERY, "prod", SATURDAY, reason="503 since 02:50") == ["type-target"]
+
+
+def test_a_rollback_needs_a_second_person_only_where_it_is_configured() -> None:
+    assert opened(Purpose.RECOVERY, "prod", SATURDAY, rollback_approvers=["cto"]) == [
+        "reason",
+        "approve",
+        "type-target",
+    ]
+
+
+def test_outside_prod_a_rollback_is_confirmed() -> None:
+    assert opened(Purpose.RECOVERY, "dev", SATURDAY) == ["confirm"]
+    assert opened(Purpose.RECOVERY, "staging", SATURDAY) == ["confirm"]
+
+
+def test_deploys_follow_approvers_and_window() -> None:
+    assert opened(Purpose.DEPLOY, "dev", SATURDAY) == ["confirm"]
+    assert opened(Purpose.DEPLOY, "staging", TUESDAY_IN_WINDOW) == ["approve", "confirm"]
+    assert opened(Purpose.DEPLOY, "staging", SATURDAY) == ["reason", "approve", "confirm"]
+    assert opened(Purpose.DEPLOY, "prod", TUESDAY_IN_WINDOW) == ["approve", "type-target"]
+    assert opened(Purpose.DEPLOY, "prod", SATURDAY) == ["reason", "approve", "type-target"]
