@@ -1,0 +1,768 @@
+"""Roll an ECS service back to an earlier revision of its task definition.
+
+Reads top to bottom like the procedure: look, choose, check, stop what is in flight (if asked to), update, watch, verify,
+follow up. What AWS means by its states is from the Amazon ECS API reference (Deployment, ServiceDeployment, Task).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from infraconsole import naming, text
+from infraconsole.aws.ecr import Ecr, parse_image
+from infraconsole.aws.ecs import (
+    Deployment,
+    Ecs,
+    Service,
+    ServiceDeployment,
+    ServiceEvent,
+    Task,
+    TaskDefinition,
+    family_and_revision,
+)
+from infraconsole.aws.elbv2 import Elbv2, TargetHealth
+from infraconsole.checks import http_health
+from infraconsole.checks.revision_diff import diff_lines
+from infraconsole.engine import policy
+from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
+from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import (
+    Input,
+    Offer,
+    Probe,
+    ProbeState,
+    Runbook,
+    Step,
+    StepContext,
+    aws_command,
+    command_line,
+)
+from infraconsole.errors import AwsError, PrerequisiteMissing, StepFailed, UnknownName, UsageError
+from infraconsole.terraform import tfvars
+
+SUPERSEDE = "supersede"
+STOP_FIRST = "stop-first"
+
+_CANDIDATES = 12
+"""How many revisions before the current one are looked at."""
+_COMPLETED = "SUCCESSFUL"
+_ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
+
+
+class Look(Step):
+    id = "look"
+    title = "Look at the service"
+    why = "What runs, what is being deployed, and which earlier revisions are known to have worked."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        cluster, service = _names(context)
+        return (
+            _aws(context, "describe-services", cluster=cluster, services=service),
+            _aws(context, "list-service-deployments", cluster=cluster, service=service),
+            _aws(context, "list-task-definitions", family_prefix=_family(context), sort="DESC"),
+        )
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        ecs = Ecs(context.reads)
+        service = ecs.service(*_names(context))
+        current = ecs.task_definition(service.task_definition)
+        context.note(
+            f"{service.name} runs {service.running} of {service.desired} tasks on {current.name} ({current.image_tag})."
+        )
+        _say_in_flight(context, service)
+        context.output(*(_event_line(event) for event in reversed(service.events[:8])))
+        _say_targets(context, service)
+        deployments = _deployments(context, ecs, service)
+        candidates = _candidates(context, ecs, current, deployments)
+        in_flight = service.in_flight
+        return {
+            "current": current.arn,
+            "current_name": current.name,
+            "current_image": _main_image(current),
+            "in_flight": in_flight.id if in_flight else "",
+            "in_flight_of": _short(in_flight.task_definition) if in_flight else "",
+            "in_flight_arn": next((known.arn for known in deployments if known.status == "IN_PROGRESS"), ""),
+            "deployments": [known.arn for known in deployments],
+            "candidates": candidates,
+            "last_known_good": next(
+                (known["arn"] for known in candidates if known["good"] and not known["why_not"]), ""
+            ),
+        }
+
+
+class Choose(Step):
+    id = "choose"
+    title = "Choose the revision"
+    why = "The newest earlier revision with a completed deployment, unless you say another. Never simply minus one."
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        if context.inputs.get("revision") or not (context.interactive or context.given("revision")):
+            return ()
+        looked = context.result("look")
+        choices = tuple(_choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
+        if not choices:
+            raise StepFailed(
+                f"There is no revision before {looked['current_name']}.", mend="Deploy a good image instead."
+            )
+        return (
+            Gate(
+                "revision",
+                GateKind.CHOOSE,
+                f"Which revision shall {context.target.name} go back to from {looked['current_name']}?",
+                choices=choices,
+            ),
+        )
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        looked = context.result("look")
+        wanted = context.answer("revision") or context.inputs.get("revision") or looked["last_known_good"]
+        if not wanted:
+            raise StepFailed(
+                f"No revision before {looked['current_name']} is known to have worked.",
+                cause="None has a completed deployment or a run in the journal.",
+                mend="Name one: --set revision=NUMBER.",
+            )
+        ecs = Ecs(context.reads)
+        target = ecs.task_definition(_reference(context, wanted, looked))
+        current = ecs.task_definition(looked["current"])
+        if target.arn == current.arn:
+            what = "its rollout is watched" if looked["in_flight"] else "it is verified"
+            context.note(f"{context.target.name} is on {target.name} already: nothing is sent, {what}.", warning=True)
+        context.note(f"{context.target.name} goes from {current.name} to {target.name} ({target.image_tag}).")
+        diff = diff_lines(current, target)
+        context.output(*diff)
+        context.evidence(f"diff of {current.name} and {target.name}", "\n".join(diff))
+        return {
+            "arn": target.arn,
+            "name": target.name,
+            "image": _main_image(target),
+            "tag": target.image_tag,
+            "diff": list(diff),
+        }
+
+
+class Check(Step):
+    id = "check"
+    title = "Check the revision"
+    why = "An INACTIVE revision is refused by ECS, and lifecycle policies delete images that old revisions need."
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        looked = context.result("look")
+        if not looked["in_flight"] or not context.interactive or context.inputs["in-flight"] == STOP_FIRST:
+            return ()
+        if not looked["in_flight_arn"]:
+            return ()
+        return (
+            Gate(
+                "in-flight",
+                GateKind.CHOOSE,
+                f"A deployment of {looked['in_flight_of']} is in flight. What shall happen to it?",
+                choices=(
+                    Choice(
+                        SUPERSEDE,
+                        "Let the rollback take its place",
+                        ("UpdateService starts a new deployment at once; ECS drains the one in flight.",),
+                        recommended=True,
+                    ),
+                    Choice(
+                        STOP_FIRST,
+                        "Stop it first, with ECS's own rollback",
+                        ("StopServiceDeployment returns the service to its last completed deployment first.",),
+                    ),
+                ),
+            ),
+        )
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        chosen = context.result("choose")
+        definition = Ecs(context.reads).task_definition(chosen["arn"])
+        if definition.status != "ACTIVE":
+            raise StepFailed(
+                f"{definition.name} is {definition.status}.",
+                cause="ECS starts no service on a revision that is not ACTIVE.",
+                mend="Choose another revision.",
+            )
+        for container in definition.containers:
+            _check_image(context, container.image, essential=container.essential)
+        if chosen["image"] == context.result("look")["current_image"]:
+            context.note(f"{definition.name} has the same image as the revision it replaces.", warning=True)
+        return {"in_flight": context.answer("in-flight") or context.inputs["in-flight"]}
+
+    def offers(self) -> Sequence[Offer]:
+        return (_ANOTHER,)
+
+
+class StopInFlight(Step):
+    id = "stop-in-flight"
+    title = "Stop the deployment in flight"
+    why = "Only where it was asked for: ECS returns the service to its last completed deployment first."
+    changes = True
+    calls = ("ecs:StopServiceDeployment",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        if not self._wanted(context):
+            return ()
+        arn = context.result("look")["in_flight_arn"]
+        return (_aws(context, "stop-service-deployment", service_deployment_arn=arn, stop_type="ROLLBACK"),)
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        return _confirmations(
+            context,
+            title=f"Stop the deployment of {context.result('look')['in_flight_of']} on {context.target}",
+            changes=("ECS stops it and returns the service to its last completed deployment.",),
+            commands=[command_line(command) for command in self.commands(context)],
+        )
+
+    def probe(self, context: StepContext) -> Probe:
+        if not self._wanted(context):
+            return Probe(ProbeState.DONE, "Nothing is to be stopped.", {"stopped": False})
+        known = self._deployment(context)
+        if known is None or known.status not in ("PENDING", "IN_PROGRESS"):
+            state = known.status if known else "gone"
+            return Probe(ProbeState.DONE, f"The deployment is {state}.", {"stopped": True, "status": state})
+        return Probe(ProbeState.NOT_DONE, f"The deployment is {known.status}.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        arn = context.result("look")["in_flight_arn"]
+        context.change("ecs", "StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK")
+        return {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
+
+    def _wanted(self, context: StepContext) -> bool:
+        return context.result("check").get("in_flight") == STOP_FIRST and bool(context.result("look")["in_flight_arn"])
+
+    def _deployment(self, context: StepContext) -> ServiceDeployment | None:
+        deployments = Ecs(context.reads).service_deployments(*_names(context))
+        return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
+
+
+class Update(Step):
+    id = "update"
+    title = "Update the service"
+    why = "The one change: UpdateService with the chosen revision, and nothing else in the service touched."
+    changes = True
+    calls = ("ecs:UpdateService",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        cluster, service = _names(context)
+        return (
+            _aws(
+                context,
+                "update-service",
+                cluster=cluster,
+                service=service,
+                task_definition=context.result("choose")["name"],
+            ),
+        )
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        looked, chosen = context.result("look"), context.result("choose")
+        return _confirmations(
+            context,
+            title=f"Roll {context.target} back from {looked['current_name']} to {chosen['name']}",
+            changes=(
+                f"{context.target.name} gets a new deployment of {chosen['name']} ({chosen['tag']}).",
+                *chosen["diff"],
+                f"Old code meets today's schema: think of migrations since {chosen['name']} was registered.",
+            ),
+            irreversible=("Connections of the tasks that are replaced are drained, then cut.",),
+            commands=[command_line(command) for command in self.commands(context)],
+        )
+
+    def probe(self, context: StepContext) -> Probe:
+        chosen = context.result("choose")
+        ecs = Ecs(context.reads)
+        service = ecs.service(*_names(context))
+        if service.task_definition == chosen["arn"]:
+            deployment = service.primary
+            return Probe(
+                ProbeState.DONE,
+                f"{service.name} is on {chosen['name']}.",
+                {"deployment": deployment.id if deployment else "", "changed": context.unanswered() is not None},
+            )
+        # Compared by name, not by time: AWS's clock and ours need not agree.
+        before = context.result("look")["deployments"]
+        if context.unanswered() and any(
+            known.task_definition == chosen["arn"] and known.arn not in before
+            for known in ecs.service_deployments(*_names(context))
+        ):
+            return Probe(
+                ProbeState.UNKNOWN,
+                f"A deployment of {chosen['name']} was made, but the service is on {_short(service.task_definition)} now.",
+            )
+        return Probe(ProbeState.NOT_DONE, f"{service.name} is on {_short(service.task_definition)}.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        cluster, name = _names(context)
+        context.change(
+            "ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=context.result("choose")["arn"]
+        )
+        primary = Ecs(context.reads).service(cluster, name).primary
+        return {"deployment": primary.id if primary else "", "changed": True}
+
+
+class Watch(Step):
+    id = "watch"
+    title = "Watch the rollout"
+    why = "ECS says COMPLETED only when the new tasks run and their targets are healthy; until then nothing is won."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        cluster, service = _names(context)
+        return (
+            _aws(context, "describe-services", cluster=cluster, services=service),
+            _aws(context, "list-tasks", cluster=cluster, service_name=service, desired_status="STOPPED"),
+        )
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        chosen = context.result("choose")
+        rollout = _Rollout(context, chosen["arn"], context.result("update").get("deployment", ""))
+        deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+        while True:
+            service = rollout.look()
+            deployment = rollout.deployment_of(service)
+            if deployment.rollout_state == "COMPLETED":
+                return {"deployment": deployment.id}
+            if deployment.rollout_state == "FAILED":
+                raise rollout.failed(f"ECS gave the deployment of {chosen['name']} up: {deployment.rollout_reason}")
+            if context.now() >= deadline:
+                raise rollout.failed(
+                    f"{chosen['name']} is not stable after {context.config.engine.watch_minutes:g} min."
+                )
+            context.wait(context.config.engine.poll_seconds)
+
+    def offers(self) -> Sequence[Offer]:
+        return (_ANOTHER,)
+
+
+class Verify(Step):
+    id = "verify"
+    title = "Verify"
+    why = "Success: our deployment completed, the service on the revision, its targets healthy, its health path answering."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        chosen = context.result("choose")
+        service = Ecs(context.reads).service(*_names(context))
+        if service.task_definition != chosen["arn"]:
+            raise StepFailed(
+                f"{service.name} is on {_short(service.task_definition)}, not on {chosen['name']}.",
+                cause="A circuit breaker, a deployment or a person put it there.",
+                mend="Look at the service's events, then roll back again.",
+            )
+        if service.primary is None or service.primary.rollout_state != "COMPLETED":
+            raise StepFailed(
+                f"The deployment of {chosen['name']} is not completed any more.", mend="Retry, and watch it again."
+            )
+        _await_targets(context, service)
+        health = _await_health(context, service)
+        context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {chosen['name']}.")
+        return {"task_definition": chosen["arn"], "health": health}
+
+    def offers(self) -> Sequence[Offer]:
+        return (_ANOTHER,)
+
+
+class FollowUp(Step):
+    id = "follow-up"
+    title = "Keep Terraform from undoing it"
+    why = "The next apply deploys the image that the tfvars name: until they name this one, the rollback is borrowed."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        if context.result("update") == {}:
+            return {"pinned": False}
+        tag = context.result("choose")["tag"]
+        relative = naming.tfvars_path(context.target.environment)
+        path = context.config.tfvars_of(context.target.service, context.target.environment)
+        title = f"Pin image_tag in {relative} of {context.target.service}"
+        if not tag:
+            context.note(
+                "The image has no tag to pin; Terraform's next apply may bring the old image back.", warning=True
+            )
+            return {"pinned": False}
+        if path is None:
+            detail = f'image_tag = "{tag}"'
+            context.follow_up("pin-image-tag", title, detail=detail, key="image_tag", value=tag)
+            context.note(
+                f"The repository of {context.target.service} is not configured; set {detail} in {relative} by hand.",
+                warning=True,
+            )
+            return {"pinned": False}
+        try:
+            if tfvars.read(path).get("image_tag") == tag:
+                context.note(f"{path} names {tag} already.")
+                return {"pinned": True}
+            edit = tfvars.edit(path, "image_tag", tag)
+        except PrerequisiteMissing as error:
+            context.follow_up(
+                "pin-image-tag", title, detail=f'image_tag = "{tag}"', file=str(path), key="image_tag", value=tag
+            )
+            context.note(f"{error.title} {error.cause}".strip(), warning=True)
+            return {"pinned": False}
+        context.follow_up(
+            "pin-image-tag", title, detail="\n".join(edit.as_diff()), file=str(path), key="image_tag", value=tag
+        )
+        return {"pinned": False}
+
+
+RUNBOOK = Runbook(
+    name="ecs-rollback",
+    title="Roll an ECS service back",
+    summary="Return a service to an earlier revision of its task definition, watch it go healthy, and say how to make it last.",
+    purpose=Purpose.RECOVERY,
+    inputs=(
+        Input("service", "service", "the service, as in fileflow", required=True),
+        Input("environment", "environment", "the environment, as in prod", required=True),
+        Input("revision", "text", "a revision number or a task definition ARN; default: the last known good one"),
+        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        Input(
+            "in-flight",
+            "choice",
+            "what happens to a deployment in flight",
+            default=SUPERSEDE,
+            choices=(SUPERSEDE, STOP_FIRST),
+        ),
+    ),
+    gates=(
+        GateSpec("revision", GateKind.CHOOSE, "which revision to go back to, where none is set"),
+        GateSpec("in-flight", GateKind.CHOOSE, "what happens to a deployment in flight"),
+        *policy.GATES,
+        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+    ),
+    steps=(Look(), Choose(), Check(), StopInFlight(), Update(), Watch(), Verify(), FollowUp()),
+)
+
+
+class _Rollout:
+    """What was seen of a rollout so far, so that only what is new is said."""
+
+    def __init__(self, context: StepContext, target: str, deployment: str) -> None:
+        self._context = context
+        self._ecs = Ecs(context.reads)
+        self._elbv2 = Elbv2(context.reads)
+        self._target = target
+        self._deployment = deployment
+        self._began = context.now() - timedelta(seconds=30)
+        self._events: set[str] = set()
+        self._tasks: dict[str, str] = {}
+        self._targets: dict[str, str] = {}
+
+    def look(self) -> Service:
+        cluster, name = _names(self._context)
+        service = self._ecs.service(cluster, name)
+        self._say_events(service)
+        for status in ("RUNNING", "STOPPED"):
+            self._say_tasks(self._ecs.tasks(cluster, name, desired_status=status))
+        healths = [
+            health
+            for binding in service.load_balancers
+            for health in self._elbv2.target_health(binding.target_group_arn)
+        ]
+        self._say_targets(healths)
+        deployment = service.primary
+        if deployment:
+            draining = sum(health.state == "draining" for health in healths)
+            healthy = sum(health.state == "healthy" for health in healths)
+            self._context.progress(
+                f"{deployment.running} of {deployment.desired} tasks run, {healthy} targets healthy, {draining} draining, "
+                f"{deployment.failed} tasks failed; {deployment.rollout_state}",
+                running=deployment.running,
+                desired=deployment.desired,
+                failed=deployment.failed,
+                healthy=healthy,
+                draining=draining,
+            )
+        return service
+
+    def deployment_of(self, service: Service) -> Deployment:
+        ours = next((known for known in service.deployments if known.id == self._deployment), None)
+        if (
+            ours is None
+            and not self._deployment
+            and service.primary
+            and service.primary.task_definition == self._target
+        ):
+            ours = service.primary
+        if ours is None or (ours.status != "PRIMARY" and ours.rollout_state != "FAILED"):
+            raise self.failed(f"Our deployment is no longer the primary one: {_short(service.task_definition)} is.")
+        return ours
+
+    def failed(self, title: str) -> StepFailed:
+        cluster, name = _names(self._context)
+        stopped = self._ecs.tasks(cluster, name, desired_status="STOPPED")
+        reasons = [_why_stopped(task) for task in stopped if task.task_definition == self._target][:5]
+        service = self._ecs.service(cluster, name)
+        events = [event.message for event in service.events[:5]]
+        return StepFailed(
+            title, cause="\n".join([*reasons, *events]), mend="Retry to watch on, choose another revision, or stop."
+        )
+
+    def _say_events(self, service: Service) -> None:
+        for event in reversed(service.events):
+            if event.id not in self._events and event.at is not None and event.at >= self._began:
+                self._context.output(_event_line(event))
+            self._events.add(event.id)
+
+    def _say_tasks(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            known = self._tasks.get(task.id)
+            if known == task.last_status:
+                continue
+            self._tasks[task.id] = task.last_status
+            if (
+                known is None
+                and task.last_status == "STOPPED"
+                and (task.stopped_at is None or task.stopped_at < self._began)
+            ):
+                continue
+            why = f": {_why_stopped(task)}" if task.last_status == "STOPPED" else ""
+            self._context.output(f"task {task.id[:8]} of {_short(task.task_definition)} is {task.last_status}{why}")
+
+    def _say_targets(self, healths: Sequence[TargetHealth]) -> None:
+        for health in healths:
+            state = f"{health.state} ({health.reason})" if health.reason else health.state
+            key = f"{health.target_id}:{health.port}"
+            if self._targets.get(key) != state:
+                self._targets[key] = state
+                self._context.output(f"target {key} is {state}")
+
+
+def _names(context: StepContext) -> tuple[str, str]:
+    target = context.target
+    return naming.cluster(target.service, target.environment), naming.ecs_service(target.service, target.environment)
+
+
+def _family(context: StepContext) -> str:
+    return naming.task_family(context.target.service, context.target.environment)
+
+
+def _aws(context: StepContext, verb: str, /, **options: object) -> tuple[str, ...]:
+    profile = context.config.environment(context.target.environment).profile
+    return aws_command(context.target, profile, "ecs", verb, **options)
+
+
+def _short(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+def _event_line(event: ServiceEvent) -> str:
+    return f"{text.utc(event.at)} {event.message}" if event.at else event.message
+
+
+def _main_image(definition: TaskDefinition) -> str:
+    return definition.main_container.image if definition.main_container else ""
+
+
+def _why_stopped(task: Task) -> str:
+    exits = [
+        f"{container.name} exited with {container.exit_code}"
+        if container.exit_code is not None
+        else f"{container.name}: {container.reason}"
+        for container in task.containers
+        if container.exit_code or container.reason
+    ]
+    return "; ".join(part for part in (task.stopped_reason, *exits) if part) or "no reason was given"
+
+
+def _say_in_flight(context: StepContext, service: Service) -> None:
+    flight = service.in_flight
+    if flight:
+        since = text.ago(flight.created_at, context.now())
+        context.note(
+            f"A deployment of {_short(flight.task_definition)} is {flight.rollout_state} since {since}: "
+            f"{flight.running} of {flight.desired} tasks run, {flight.failed} failed."
+        )
+
+
+def _say_targets(context: StepContext, service: Service) -> None:
+    for binding in service.load_balancers:
+        healths = Elbv2(context.reads).target_health(binding.target_group_arn)
+        healthy = sum(health.state == "healthy" for health in healths)
+        context.note(f"{healthy} of {len(healths)} targets are healthy.")
+
+
+def _deployments(context: StepContext, ecs: Ecs, service: Service) -> tuple[ServiceDeployment, ...]:
+    """The service's deployment history; empty, with a warning, where the credentials may not read it."""
+    try:
+        return ecs.service_deployments(service.cluster, service.name)
+    except AwsError as error:
+        context.note(f"Which deployments were completed is not known: {error.title}", warning=True)
+        return ()
+
+
+def _candidates(
+    context: StepContext, ecs: Ecs, current: TaskDefinition, deployments: Sequence[ServiceDeployment]
+) -> list[dict[str, Any]]:
+    """The revisions before the current one, newest first, each with what speaks for and against it."""
+    good = {
+        known.task_definition: f"deployment completed {text.ago(known.finished_at or known.created_at, context.now())} ago"
+        for known in reversed(deployments)
+        if known.status == _COMPLETED
+    }
+    for earlier in context.earlier("verify"):
+        good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
+    arns = list(islice(_before(current, ecs.revisions(current.family)), _CANDIDATES))
+    # INACTIVE ones cannot be chosen, but a person who looks for one is told why.
+    arns += [
+        arn
+        for arn in islice(_before(current, ecs.revisions(current.family, status="INACTIVE")), _CANDIDATES)
+        if arn not in arns
+    ]
+    arns.sort(key=lambda arn: family_and_revision(arn)[1], reverse=True)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        definitions = list(pool.map(ecs.task_definition, arns[:_CANDIDATES]))
+        images = list(pool.map(lambda definition: _missing_image(context, definition), definitions))
+    found = []
+    for definition, missing in zip(definitions, images, strict=True):
+        why_not = f"it is {definition.status}" if definition.status != "ACTIVE" else missing
+        found.append(
+            {
+                "id": str(definition.revision),
+                "arn": definition.arn,
+                "name": definition.name,
+                "tag": definition.image_tag,
+                "registered_at": text.utc(definition.registered_at) if definition.registered_at else "",
+                "good": good.get(definition.arn, ""),
+                "why_not": why_not,
+                "diff": list(diff_lines(current, definition)),
+            }
+        )
+    return found
+
+
+def _before(current: TaskDefinition, arns: Iterator[str]) -> Iterator[str]:
+    return (arn for arn in arns if family_and_revision(arn)[1] < current.revision)
+
+
+def _missing_image(context: StepContext, definition: TaskDefinition) -> str:
+    """Why the revision's image cannot be pulled; "" where it can, or where that cannot be told."""
+    image = parse_image(_main_image(definition))
+    if not image.in_ecr:
+        return ""
+    try:
+        return "" if Ecr(context.reads).image(image) else f"its image {definition.image_tag} is no longer in ECR"
+    except AwsError:
+        return ""
+
+
+def _choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
+    good = candidate["good"] or "no completed deployment is known"
+    detail = (f"image {candidate['tag']}", f"registered {candidate['registered_at']}", good, *candidate["diff"])
+    return Choice(
+        candidate["id"],
+        f"{candidate['name']}  {candidate['tag']}  {good}",
+        detail,
+        candidate["arn"] == recommended,
+        candidate["why_not"],
+    )
+
+
+def _reference(context: StepContext, wanted: str, looked: Mapping[str, Any]) -> str:
+    """`wanted` as `family:revision`. Raises UsageError for another family, UnknownName for a revision that is not there."""
+    family = _family(context)
+    of_family, revision = family_and_revision(f"{family}:{wanted}" if wanted.isdecimal() else wanted)
+    if not revision:
+        raise UsageError(f"{wanted!r} is no revision.", mend="Give a number (42), family:42 or a task definition ARN.")
+    if of_family != family:
+        raise UsageError(
+            f"{wanted} is a revision of {of_family}, not of {family}.", mend=f"Give a revision of {family}."
+        )
+    number = str(revision)
+    known = {candidate["id"] for candidate in looked["candidates"]} | {str(family_and_revision(looked["current"])[1])}
+    if number in known:
+        return f"{family}:{number}"
+    try:
+        Ecs(context.reads).task_definition(f"{family}:{number}")
+    except AwsError as error:
+        raise UnknownName("revision", number, known, where=f"of {family}") from error
+    return f"{family}:{number}"
+
+
+def _check_image(context: StepContext, image: str, *, essential: bool) -> None:
+    reference = parse_image(image)
+    if not reference.in_ecr:
+        context.note(f"{image} is not in ECR: whether it still exists was not checked.", warning=True)
+        return
+    if Ecr(context.reads).image(reference):
+        context.note(f"{image} is in ECR.")
+    elif essential:
+        raise StepFailed(
+            f"{image} is no longer in ECR.",
+            cause="Tasks of this revision could not start.",
+            mend="Choose another revision, or push the image again.",
+        )
+    else:
+        context.note(f"{image} is no longer in ECR; its container is not essential.", warning=True)
+
+
+def _confirmations(
+    context: StepContext,
+    *,
+    title: str,
+    changes: Sequence[str],
+    commands: Sequence[str],
+    irreversible: Sequence[str] = (),
+) -> Sequence[Gate]:
+    environment = context.config.environment(context.target.environment)
+    return policy.gates(
+        policy.policy_for(Purpose.RECOVERY, environment),
+        context.target,
+        title=title,
+        changes=changes,
+        irreversible=irreversible,
+        commands=commands,
+        reason=context.inputs.get("reason", "") or context.answer("reason"),
+        now=context.now(),
+    )
+
+
+def _await_targets(context: StepContext, service: Service) -> None:
+    """Until as many targets are healthy as tasks are desired; draining ones do not count against it."""
+    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    for binding in service.load_balancers:
+        while True:
+            healths = Elbv2(context.reads).target_health(binding.target_group_arn)
+            healthy = sum(health.state == "healthy" for health in healths)
+            bad = [health for health in healths if health.state not in ("healthy", "draining")]
+            if healthy >= service.desired and not bad:
+                break
+            if context.now() >= deadline:
+                states = "; ".join(f"{health.target_id} {health.state}: {health.description}" for health in bad)
+                raise StepFailed(
+                    f"Only {healthy} of {service.desired} targets are healthy.",
+                    cause=states,
+                    mend="Look at the tasks' logs.",
+                )
+            context.progress(f"{healthy} of {service.desired} targets are healthy")
+            context.wait(context.config.engine.poll_seconds)
+
+
+def _await_health(context: StepContext, service: Service) -> str:
+    """What the health path said: several healthy answers in a row. A path that cannot be found is a warning."""
+    path = context.config.environment(context.target.environment).health_path
+    elbv2 = Elbv2(context.reads)
+    address = next(
+        filter(None, (elbv2.health_address(binding.target_group_arn) for binding in service.load_balancers)), None
+    )
+    if address is None:
+        context.note("No load balancer leads to this service: its health path was not asked.", warning=True)
+        return "not asked"
+    url = urlsplit(address)._replace(path=path, query="").geturl()
+    wanted = context.config.engine.health_checks
+    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    in_a_row, said = 0, ""
+    while in_a_row < wanted:
+        answer = http_health.ask(url)
+        in_a_row = in_a_row + 1 if answer.healthy else 0
+        if str(answer) != said:
+            said = str(answer)
+            context.output(said)
+        if context.now() >= deadline:
+            raise StepFailed(f"The health path is not healthy: {answer}", mend="Look at the application's log.")
+        if in_a_row < wanted:
+            context.wait(min(1.0, context.config.engine.poll_seconds))
+    context.note(f"{answer}, {wanted} times in a row.")
+    return str(answer)
