@@ -1,0 +1,134 @@
+"""The full-screen console: a table of contents of its screens. Behaviour lives in `screens`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.screen import Screen
+
+from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.overview import Overview
+from infraconsole.screens import themes
+from infraconsole.screens.board import BoardScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartRun
+from infraconsole.screens.routes import begin, resume, screen_for
+from infraconsole.screens.threads import in_thread
+
+if TYPE_CHECKING:
+    from infraconsole.aws.access import AwsAccess
+    from infraconsole.config import Config
+    from infraconsole.engine.journal import Journal
+
+
+def _commands() -> type[Provider]:
+    from infraconsole.screens.palette import Commands
+
+    return Commands
+
+
+class ConsoleApp(App[None]):
+    """`start_run` opens that run's screen at once; `world` names the embedded world where one is looked at."""
+
+    CSS_PATH = Path(__file__).parent / "assets" / "console.tcss"
+    TITLE = "infraconsole"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {_commands}  # noqa: RUF012 - Textual's own type
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True, show=False,
+                tooltip="Leave the console; runs go on, and it says which"),
+        Binding("ctrl+c", "quit", "Quit", id="app.interrupt", show=False, tooltip="As ctrl+q"),
+    ]  # fmt: skip
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        access_for: Callable[[str], AwsAccess],
+        operator: str,
+        *,
+        world: str | None = None,
+        start_run: str | None = None,
+    ) -> None:
+        # Only with the terminal's own colours Textual takes NO_COLOR at its word, and sends none at all.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.desk = Desk(config, journal, Overview(config, access_for), operator, world)
+        self._start_run = start_run
+        for theme in themes.THEMES:
+            self.register_theme(theme)
+        self.theme = themes.MONO if self.no_color else themes.DARK
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return themes.VARIABLES
+
+    def get_default_screen(self) -> Screen[Any]:
+        return BoardScreen(self.desk)
+
+    def on_mount(self) -> None:
+        if self._start_run:
+            self.on_go_to(GoTo(Place("run", run=self._start_run)))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        yield SystemCommand("Quit", "Leave the console; runs go on", self.action_quit)
+        for name in (themes.DARK, themes.LIGHT, themes.MONO):
+            title = f"Theme {name.removeprefix('infraconsole-')}"
+            yield SystemCommand(title, "Change the colours", lambda name=name: setattr(self, "theme", name))
+
+    # Where to
+
+    def on_go_to(self, message: GoTo) -> None:
+        if message.place.screen == "board":
+            self.screen_stack[0].pop_until_active() if len(self.screen_stack) > 1 else None
+            return
+        screen = screen_for(self.desk, message.place)
+        if message.replace and len(self.screen_stack) > 1:
+            self.switch_screen(screen)
+        else:
+            self.push_screen(screen)
+
+    # Runs
+
+    @work(group="begin", exit_on_error=False)
+    async def on_start_run(self, message: StartRun) -> None:
+        await self._open_run(lambda: begin(self.desk, message))
+
+    @work(group="begin", exit_on_error=False)
+    async def on_resume_run(self, message: ResumeRun) -> None:
+        await self._open_run(lambda: resume(self.desk, message))
+
+    async def _open_run(self, call: Callable[[], str]) -> None:
+        try:
+            run = await in_thread(call, "begin")
+        except InfraconsoleError as error:
+            self.on_failed(Failed(error))
+        else:
+            self.on_go_to(GoTo(Place("run", run=run)))
+
+    def on_failed(self, message: Failed) -> None:
+        self.notify(str(message.error), title="Not done", severity="error", timeout=20, markup=False)
+
+    # Leaving
+
+    async def action_quit(self) -> None:
+        """Runs go on without the console: where there are some, say which, and how to see them again."""
+        self._quit()
+
+    @work(exclusive=True, group="quit", exit_on_error=False)
+    async def _quit(self) -> None:
+        from infraconsole.screens.quitting import QuitScreen, farewell, runs_under_way
+
+        try:
+            runs = await in_thread(lambda: runs_under_way(self.desk.journal), "journal")
+        except JournalError:
+            runs = ()
+        if not runs:
+            self.exit()
+        elif await self.push_screen_wait(QuitScreen(runs)):
+            self.exit(message=farewell(runs))

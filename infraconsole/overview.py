@@ -1,0 +1,468 @@
+"""From AWS to what the board shows: one loader per group of cells, so that cells fill independently and in parallel.
+
+No Textual in here. Every fact carries when it was read, and keeps its last value when reading it again fails.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from infraconsole import naming, text
+from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
+
+if TYPE_CHECKING:
+    from infraconsole.aws.access import AwsAccess
+    from infraconsole.aws.cloudwatch import Alarm
+    from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Task, TaskDefinition
+    from infraconsole.aws.elbv2 import TargetHealth
+    from infraconsole.aws.logs import LogLine
+    from infraconsole.config import Config
+    from infraconsole.target import Target
+    from infraconsole.terraform.state import LockInfo, StateSummary
+
+# What reads AWS is imported by the loaders themselves, in their threads: the board is painted without waiting for it.
+
+T = TypeVar("T")
+
+REVISIONS_SHOWN = 40
+"""Of a family: the newest ones. Rolling back further than this is not a rollback any more."""
+STALE_LOCK = timedelta(minutes=15)
+"""A state lock older than this is worth a sentence: an apply is rarely that long."""
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """Something read from AWS. `read_at` belongs to `value`; `error` is why the last attempt failed, None if it did not."""
+
+    value: T | None = None
+    read_at: datetime | None = None
+    error: Exception | None = None
+    loading: bool = False
+
+    def asked(self) -> Fact[T]:
+        return replace(self, loading=True)
+
+    def got(self, value: T, at: datetime) -> Fact[T]:
+        return Fact(value, at)
+
+    def failed(self, error: Exception) -> Fact[T]:
+        return replace(self, error=error, loading=False)
+
+    @property
+    def absent(self) -> bool:
+        """Whether AWS says that there is no such thing."""
+        return self.value is None and isinstance(self.error, AwsNotFound)
+
+
+@dataclass(frozen=True)
+class ServiceFacts:
+    """`definition` is what the primary deployment brings; None where it could not be read."""
+
+    service: Service
+    definition: TaskDefinition | None
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """`bucket` is "" where the configuration names none; `state` is then None."""
+
+    bucket: str
+    key: str
+    state: StateSummary | None = None
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LockFacts:
+    """`checked` is false where the configuration names neither a lock file nor a lock table."""
+
+    checked: bool
+    lock: LockInfo | None = None
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    required: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def present(self) -> int:
+        return len(self.required) - len(self.missing)
+
+
+@dataclass(frozen=True)
+class Account:
+    id: str
+    operator_arn: str
+    alias: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.alias} ({self.id})" if self.alias else self.id
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    service_name: str
+    environment: str
+    service: Fact[ServiceFacts] = field(default_factory=Fact)
+    state: Fact[StateFacts] = field(default_factory=Fact)
+    lock: Fact[LockFacts] = field(default_factory=Fact)
+    alarms: Fact[tuple[Alarm, ...]] = field(default_factory=Fact)
+    exports: Fact[ExportFacts] = field(default_factory=Fact)
+
+    @property
+    def key(self) -> str:
+        return naming.target_name(self.service_name, self.environment)
+
+    @property
+    def facts(self) -> tuple[tuple[str, Fact[object]], ...]:
+        """The groups of cells, each with its name."""
+        groups = ("service", "state", "lock", "alarms", "exports")
+        return tuple((group, getattr(self, group)) for group in groups)
+
+    def with_fact(self, group: str, fact: Fact[Any]) -> BoardRow:
+        changed: dict[str, Any] = {group: fact}
+        return replace(self, **changed)
+
+    @property
+    def oldest_read(self) -> datetime | None:
+        times = [fact.read_at for _, fact in self.facts if fact.read_at]
+        return min(times) if times else None
+
+
+@dataclass
+class _Exports:
+    """What is missing in one account and region, and when that was read (monotonic seconds)."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    missing: frozenset[str] = frozenset()
+    error: InfraconsoleError | None = None
+    read_at: float = float("-inf")
+
+
+class Overview:
+    """The loaders. Each may block for as long as AWS does and raises InfraconsoleError; all are safe in threads.
+
+    What cannot change is read once: task definitions by ARN, states by their object's ETag.
+    """
+
+    def __init__(self, config: Config, access_for: Callable[[str], AwsAccess]) -> None:
+        self.config = config
+        self._access_for = access_for
+        self._lock = threading.Lock()
+        self._accesses: dict[str, AwsAccess] = {}
+        self._definitions: dict[tuple[str, str], TaskDefinition] = {}
+        self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
+        self._exports: dict[int, _Exports] = {}
+        self._accounts: dict[int, Account] = {}
+        self._aliases_asked: set[int] = set()
+
+    def access(self, environment: str) -> AwsAccess:
+        with self._lock:
+            if environment not in self._accesses:
+                made = self._access_for(environment)
+                # Environments of one account share their clients: making one costs a tenth of a second each.
+                known = self._accesses.values()
+                same = (other for other in known if (other.region, other.profile) == (made.region, made.profile))
+                self._accesses[environment] = next(same, made)
+            return self._accesses[environment]
+
+    def _ecs(self, environment: str) -> Ecs:
+        from infraconsole.aws.ecs import Ecs
+
+        return Ecs(self.access(environment))
+
+    def rows(self) -> tuple[BoardRow, ...]:
+        """A row per service and environment, in the configuration's order, with nothing read yet."""
+        return tuple(
+            BoardRow(service, environment)
+            for service in self.config.services
+            for environment in self.config.environments
+        )
+
+    def service(self, service: str, environment: str) -> ServiceFacts:
+        ecs = self._ecs(environment)
+        found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
+        try:
+            return ServiceFacts(found, self.definition(environment, found.task_definition))
+        except AwsError:
+            return ServiceFacts(found, None)
+
+    def definition(self, environment: str, reference: str) -> TaskDefinition:
+        with self._lock:
+            known = self._definitions.get((environment, reference))
+        if known is None:
+            known = self._ecs(environment).task_definition(reference)
+            if known.status == "ACTIVE":
+                with self._lock:
+                    self._definitions[(environment, reference)] = known
+        return known
+
+    def state(self, service: str, environment: str) -> StateFacts:
+        from infraconsole.aws.s3 import S3
+        from infraconsole.terraform.state import summary
+
+        settings = self.config.environment(environment)
+        key = self.config.state_key_of(service, environment)
+        if not settings.state_bucket:
+            return StateFacts("", key)
+        s3 = S3(self.access(environment))
+        place = (settings.state_bucket, key)
+        with self._lock:
+            etag, known = self._states.get(place, ("", None))
+        # The first time the object itself is asked for: a HEAD before it would be one call more.
+        found = s3.head(*place) if known else s3.get(*place)
+        if known is None or found.etag != etag:
+            found = found if found.body is not None else s3.get(*place)
+            known = summary(found.body or b"", f"s3://{settings.state_bucket}/{key}")
+            with self._lock:
+                self._states[place] = (found.etag, known)
+        return StateFacts(settings.state_bucket, key, known, found.modified_at)
+
+    def lock(self, service: str, environment: str) -> LockFacts:
+        from infraconsole.aws.dynamodb import DynamoDb
+        from infraconsole.aws.s3 import S3
+        from infraconsole.terraform.state import parse_lock
+
+        settings = self.config.environment(environment)
+        bucket, key = settings.state_bucket, self.config.state_key_of(service, environment)
+        if not bucket or not (settings.use_lockfile or settings.lock_table):
+            return LockFacts(checked=False)
+        access = self.access(environment)
+        if settings.use_lockfile:
+            try:
+                stored = S3(access).get(bucket, f"{key}.tflock")
+                return LockFacts(True, parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock"))
+            except AwsNotFound as error:
+                if error.code == "NoSuchBucket":
+                    raise
+        if settings.lock_table:
+            item = DynamoDb(access).item(settings.lock_table, f"{bucket}/{key}")
+            if item and item.get("Info"):
+                return LockFacts(True, parse_lock(item["Info"], f"The lock in {settings.lock_table}"))
+        return LockFacts(True)
+
+    def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
+        """Running tasks, then those that stopped within about the last hour."""
+        ecs = self._ecs(environment)
+        cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
+        return ecs.tasks(cluster, name) + ecs.tasks(cluster, name, desired_status="STOPPED")
+
+    def targets(self, service: Service, environment: str) -> tuple[TargetHealth, ...]:
+        """Who answers behind the service's target groups; empty where it has none."""
+        from infraconsole.aws.elbv2 import Elbv2
+
+        elbv2 = Elbv2(self.access(environment))
+        groups = dict.fromkeys(binding.target_group_arn for binding in service.load_balancers)
+        return tuple(target for group in groups for target in elbv2.target_health(group))
+
+    def revisions(self, service: str, environment: str, most: int = REVISIONS_SHOWN) -> tuple[str, ...]:
+        """ARNs of the family's newest ACTIVE revisions, newest first."""
+        family = naming.task_family(service, environment)
+        return tuple(islice(self._ecs(environment).revisions(family), most))
+
+    def history(self, service: str, environment: str) -> tuple[ServiceDeployment, ...]:
+        """The service's deployments of the last 90 days, newest first."""
+        cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
+        return self._ecs(environment).service_deployments(cluster, name)
+
+    def log_lines(
+        self, group: str, environment: str, *, since: datetime, limit: int, stream: str = ""
+    ) -> tuple[LogLine, ...]:
+        """The newest lines of a log group, oldest first; `stream` narrows it to streams of that beginning."""
+        from infraconsole.aws.logs import Logs
+
+        return Logs(self.access(environment)).lines(group, since=since, limit=limit, stream_prefix=stream or None)
+
+    def alarms(self, service: str, environment: str) -> tuple[Alarm, ...]:
+        from infraconsole.aws.cloudwatch import CloudWatch
+
+        return CloudWatch(self.access(environment)).alarms(naming.alarm_prefix(service, environment))
+
+    def exports(self, service: str, environment: str) -> ExportFacts:
+        from infraconsole.aws.ssm import Ssm
+
+        required = naming.required_exports(service, self.config.export_root)
+        access = self.access(environment)
+        with self._lock:
+            shared = self._exports.setdefault(id(access), _Exports())
+        # All services of an account share all exports but one: whoever comes first reads them for those who wait meanwhile.
+        asked_at = time.monotonic()
+        with shared.lock:
+            if shared.read_at < asked_at:
+                root = self.config.export_root
+                every = dict.fromkeys(
+                    name for known in self.config.services for name in naming.required_exports(known, root)
+                )
+                shared.error = None
+                try:
+                    shared.missing = frozenset(Ssm(access).parameters(tuple(every))[1])
+                except InfraconsoleError as error:
+                    shared.error = error
+                shared.read_at = time.monotonic()
+            if shared.error is not None:
+                raise shared.error
+        return ExportFacts(required, tuple(name for name in required if name in shared.missing))
+
+    def account(self, environment: str) -> Account:
+        """Whose credentials these are; asked once per access."""
+        from infraconsole.aws.sts import identity
+
+        access = self.access(environment)
+        with self._lock:
+            known = self._accounts.get(id(access))
+        if known is None:
+            who = identity(access)
+            known = Account(who.account, who.arn)
+            with self._lock:
+                self._accounts[id(access)] = known
+        return known
+
+    def with_alias(self, environment: str) -> Account:
+        """As `account`, with the alias where there is one and it may be read."""
+        from infraconsole.aws.sts import account_alias
+
+        known = self.account(environment)
+        access = self.access(environment)
+        with self._lock:
+            if id(access) in self._aliases_asked:
+                return self._accounts[id(access)]
+            self._aliases_asked.add(id(access))
+        try:
+            alias = account_alias(access) or ""
+        except InfraconsoleError:
+            return known
+        with self._lock:
+            self._accounts[id(access)] = replace(known, alias=alias)
+            return self._accounts[id(access)]
+
+
+class Level(IntEnum):
+    """How bad: the higher, the sooner somebody has to look."""
+
+    FINE = 0
+    ABSENT = 1
+    BUSY = 2
+    WARNING = 3
+    UNKNOWN = 4
+    BROKEN = 5
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A sentence about one row, and how bad it is."""
+
+    level: Level
+    sentence: str
+
+
+def tag_of(image_tag: str, definition: TaskDefinition | None) -> str:
+    """What a person calls the image: its tag, else the beginning of its digest."""
+    if image_tag or definition is None or definition.main_container is None:
+        return image_tag
+    digest = definition.main_container.image.partition("@sha256:")[2]
+    return f"@{digest[:12]}" if digest else definition.main_container.image
+
+
+def revision_name(reference: str) -> str:
+    """`fileflow-prod:8` of a task definition's ARN."""
+    from infraconsole.aws.ecs import family_and_revision
+
+    family, revision = family_and_revision(reference)
+    return f"{family}:{revision}" if revision else family
+
+
+def rollout(service: Service, now: datetime) -> tuple[Level, str]:
+    """The state of the newest deployment in two words, and how bad it is."""
+    primary = service.primary
+    if service.status != "ACTIVE":
+        return Level.ABSENT, service.status.lower()
+    if primary is None:
+        return Level.UNKNOWN, "no deployment"
+    match primary.rollout_state:
+        case "FAILED":
+            return Level.BROKEN, "failed"
+        case "IN_PROGRESS":
+            since = text.ago(primary.created_at, now)
+            return (Level.BROKEN, f"failing {since}") if primary.failed else (Level.BUSY, f"rolling {since}")
+    if service.running < service.desired:
+        return Level.WARNING, "short of tasks"
+    return Level.FINE, "steady"
+
+
+def troubles(row: BoardRow, now: datetime) -> tuple[Trouble, ...]:
+    """What is wrong with a row, the worst first, each as a sentence with where and since when."""
+    name = f"{row.service_name} {row.environment}"
+    found = [*_service_troubles(row, name, now), *_other_troubles(row, name, now)]
+    return tuple(sorted(found, key=lambda trouble: -trouble.level))
+
+
+def _service_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Trouble]:
+    if row.service.absent:
+        yield Trouble(Level.ABSENT, f"{name}: there is no service of that name.")
+    elif row.service.error is not None:
+        error = row.service.error
+        title = error.title if isinstance(error, InfraconsoleError) else f"{type(error).__name__}: {error}"
+        yield Trouble(Level.UNKNOWN, f"{name}: its state is not known. {title}")
+    if row.service.value is None:
+        return
+    service = row.service.value.service
+    level, _ = rollout(service, now)
+    if service.status != "ACTIVE":
+        yield Trouble(level, f"{name}: the service is {service.status}.")
+        return
+    parts = [f"{service.running} of {service.desired} tasks run"]
+    if service.primary is not None:
+        parts += _deployment_parts(service.primary, now)
+    if service.desired and not service.running:
+        level = Level.BROKEN
+    if level > Level.FINE:
+        yield Trouble(level, f"{name}: {', '.join(parts)}.")
+
+
+def _deployment_parts(primary: Deployment, now: datetime) -> Iterable[str]:
+    revision = revision_name(primary.task_definition)
+    if primary.rollout_state == "IN_PROGRESS":
+        yield f"deployment of {revision} in progress for {text.ago(primary.created_at, now)}"
+    elif primary.rollout_state == "FAILED":
+        yield f"deployment of {revision} failed {text.ago(primary.updated_at, now)} ago"
+    if primary.failed:
+        yield f"{primary.failed} failed task{'s' if primary.failed != 1 else ''}"
+
+
+def _other_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Trouble]:
+    ringing = [alarm for alarm in row.alarms.value or () if alarm.state == "ALARM"]
+    if ringing:
+        others = f" and {len(ringing) - 1} more" if len(ringing) > 1 else ""
+        since = f" for {text.ago(ringing[0].since, now)}" if ringing[0].since else ""
+        yield Trouble(Level.WARNING, f"{name}: alarm {ringing[0].name}{others} rings{since}.")
+    if row.exports.value and row.exports.value.missing:
+        missing = row.exports.value.missing
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        are = "are" if others else "is"
+        yield Trouble(Level.WARNING, f"{name}: the export {missing[0]}{others} {are} missing.")
+    lock = row.lock.value.lock if row.lock.value else None
+    if lock is not None and lock.created is not None and now - lock.created > STALE_LOCK:
+        yield Trouble(Level.WARNING, f"{name}: {lock.who} holds the state lock for {text.ago(lock.created, now)}.")
+    for group, fact in row.facts:
+        if group != "service" and fact.error is not None and not isinstance(fact.error, AwsNotFound):
+            title = fact.error.title if isinstance(fact.error, InfraconsoleError) else str(fact.error)
+            yield Trouble(Level.WARNING, f"{name}: its {group} could not be read. {title}")
+
+
+def worst(rows: Iterable[BoardRow], now: datetime) -> tuple[Trouble, ...]:
+    """The worst trouble of each row that has one, the worst row first; rows in equal trouble keep their order."""
+    firsts = [found[0] for row in rows if (found := troubles(row, now))]
+    return tuple(sorted(firsts, key=lambda trouble: -trouble.level))
+
+
+def target_of(config: Config, row: BoardRow, account: str = "") -> Target:
+    return config.target(row.service_name, row.environment, account)

@@ -1,0 +1,263 @@
+"""What stands in the board's cells, and the whole story of one row. Plain functions of facts and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from textual.content import Content
+
+from infraconsole import text
+from infraconsole.overview import BoardRow, Fact, Level, Trouble, revision_name, rollout, tag_of, troubles
+from infraconsole.screens.runs import KnownRun, open_follow_ups
+from infraconsole.screens.widgets.rows import Cell, Column, Row
+from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error
+
+TONE_OF = {
+    Level.FINE: GOOD,
+    Level.ABSENT: DIM,
+    Level.BUSY: STRONG,
+    Level.WARNING: WARN,
+    Level.UNKNOWN: WARN,
+    Level.BROKEN: BAD,
+}
+_LOADING = Cell("…", DIM)
+
+
+def columns(names: Sequence[str]) -> tuple[Column, ...]:
+    """`names` are the targets as they are shown. At 80 cells: how it runs, what runs, since when, alarms, age."""
+    width = min(28, max([len("service"), *(len(name) for name in names)]))
+    return (
+        Column("mark", "", 1),
+        Column("target", "service", width),
+        Column("tasks", "tasks", 5, right=True),
+        Column("rollout", "rollout", 14),
+        Column("image", "image", 11, rank=1, stretch=True),
+        Column("since", "since", 6, rank=3),
+        Column("alarms", "alarms", 9, rank=2),
+        Column("run", "last run", 16, rank=5),
+        Column("state", "state", 11, rank=6),
+        Column("lock", "lock", 6, rank=8),
+        Column("exports", "exports", 7, rank=7),
+        Column("age", "read", 6, rank=4, right=True),
+    )
+
+
+def name_of(row: BoardRow) -> str:
+    return f"{row.service_name} {row.environment}"
+
+
+def board_row(row: BoardRow, run: KnownRun | None, now: datetime) -> Row:
+    found = troubles(row, now)
+    level = found[0].level if found else Level.FINE
+    known = row.service.value is not None or row.service.error is not None
+    tone = TONE_OF[level] if known else DIM
+    cells = {
+        "mark": Cell(MARKS[tone] if known else "…", tone),
+        "target": Cell(name_of(row), STRONG if level >= Level.WARNING else PLAIN),
+        **_service_cells(row, now),
+        "alarms": _alarms_cell(row),
+        "state": _state_cell(row, now),
+        "lock": _lock_cell(row, now),
+        "exports": _exports_cell(row),
+        "run": _run_cell(run, now),
+        "age": _age_cell(row, now),
+    }
+    return Row(row.key, cells, more=" ".join(trouble.sentence for trouble in found))
+
+
+def _missing(fact: Fact[Any]) -> Cell | None:
+    """What stands for a fact without a value."""
+    if fact.value is not None:
+        return None
+    if fact.absent:
+        return Cell("none", DIM)
+    if fact.error is not None:
+        return Cell(f"! {short_error(fact.error)}", WARN)
+    return _LOADING
+
+
+def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
+    missing = _missing(row.service)
+    if missing is not None or row.service.value is None:
+        missing = missing or _LOADING
+        short = missing if missing is _LOADING else Cell("-", DIM)
+        return {"tasks": short, "rollout": missing, "image": short, "since": short}
+    facts = row.service.value
+    service = facts.service
+    level, words = rollout(service, now)
+    short_of = service.running < service.desired
+    primary = service.primary
+    return {
+        "tasks": Cell(
+            f"{service.running}/{service.desired}",
+            BAD if short_of and not service.running else WARN if short_of else PLAIN,
+        ),
+        "rollout": Cell(words, TONE_OF[level]),
+        "image": Cell(tag_of(facts.definition.image_tag, facts.definition) if facts.definition else "?", PLAIN),
+        "since": Cell(text.ago(primary.created_at, now) if primary else "-", DIM),
+    }
+
+
+def _alarms_cell(row: BoardRow) -> Cell:
+    missing = _missing(row.alarms)
+    if missing is not None or row.alarms.value is None:
+        return missing or _LOADING
+    ringing = sum(alarm.state == "ALARM" for alarm in row.alarms.value)
+    blind = sum(alarm.state == "INSUFFICIENT_DATA" for alarm in row.alarms.value)
+    if ringing:
+        return Cell(f"▲ {ringing} of {len(row.alarms.value)}", BAD)
+    if not row.alarms.value:
+        return Cell("none", DIM)
+    return Cell(f"{len(row.alarms.value)} ok" if not blind else f"{blind} no data", PLAIN if not blind else DIM)
+
+
+def _state_cell(row: BoardRow, now: datetime) -> Cell:
+    missing = _missing(row.state)
+    if missing is not None or row.state.value is None:
+        return missing or _LOADING
+    facts = row.state.value
+    if facts.state is None:
+        return Cell("not set", DIM)
+    return Cell(f"#{facts.state.serial} {text.ago(facts.modified_at, now)}")
+
+
+def _lock_cell(row: BoardRow, now: datetime) -> Cell:
+    missing = _missing(row.lock)
+    if missing is not None or row.lock.value is None:
+        return missing or _LOADING
+    if not row.lock.value.checked:
+        return Cell("-", DIM)
+    lock = row.lock.value.lock
+    return Cell("free", DIM) if lock is None else Cell(f"▲{text.ago(lock.created, now)}", WARN)
+
+
+def _exports_cell(row: BoardRow) -> Cell:
+    missing = _missing(row.exports)
+    if missing is not None or row.exports.value is None:
+        return missing or _LOADING
+    facts = row.exports.value
+    return Cell(f"{facts.present}/{len(facts.required)}", WARN if facts.missing else PLAIN)
+
+
+def _run_cell(run: KnownRun | None, now: datetime) -> Cell:
+    if run is None:
+        return Cell("-", DIM)
+    tones = {"done": PLAIN, "failed": BAD, "runs": STRONG, "waits for you": WARN, "waits": WARN, "stopped": WARN}
+    since = text.ago(run.record.ended_at or run.record.created_at, now)
+    return Cell(f"{run.state} {since}", tones.get(run.state, PLAIN))
+
+
+def _age_cell(row: BoardRow, now: datetime) -> Cell:
+    fact = row.service
+    if fact.read_at is None:
+        return Cell("…" if fact.loading else "never", DIM)
+    age = text.ago(fact.read_at, now)
+    return Cell(f"!{age}", WARN) if fact.error is not None else Cell(age, DIM)
+
+
+def summary(rows: Sequence[BoardRow], found: Sequence[Trouble], now: datetime, most: int) -> Content:
+    """The sentences on top: what is wrong, where, since when; the worst first."""
+    wrong = [trouble for trouble in found if trouble.level > Level.ABSENT]
+    answered = sum(row.service.value is not None or row.service.error is not None for row in rows)
+    if not rows:
+        return said(("No service is configured. ", WARN), "Name the services in infraconsole.toml: [services.<name>].")
+    if wrong:
+        shown = [said((f"{MARKS[TONE_OF[trouble.level]]} {trouble.sentence}", TONE_OF[trouble.level]))
+                 for trouble in wrong[:most]]  # fmt: skip
+        rest = len(wrong) - most
+        if rest > 0:
+            shown[-1] = Content.assemble(shown[-1], said((f"  (and {rest} more in the list)", DIM)))
+        return lines(shown)
+    if answered < len(rows):
+        return said((f"Reading {len(rows)} services: {answered} have answered.", DIM))
+    times = [row.service.read_at for row in rows if row.service.read_at]
+    if not times:
+        return said(("None of the configured services exists in AWS.", WARN))
+    absent = sum(row.service.absent for row in rows)
+    here = len(rows) - absent
+    none = f" {absent} of {len(rows)} do not exist." if absent else ""
+    noun = "service runs as it" if here == 1 else f"{here} services run as they"
+    all_of = "The one" if here == 1 else "All"
+    return said(
+        (f"{MARKS[GOOD]} {all_of} {noun} should.", GOOD), (f"{none} Read {text.ago(min(times), now)} ago.", DIM)
+    )
+
+
+def story(row: BoardRow, run: KnownRun | None, runs: Sequence[KnownRun], now: datetime) -> Content:
+    """Everything known of a row, errors whole, each group with its age."""
+    parts: list[Content] = []
+    found = troubles(row, now)
+    if found:
+        parts.append(lines([(f"{MARKS[TONE_OF[item.level]]} {item.sentence}", TONE_OF[item.level]) for item in found]))
+    for group, fact in row.facts:
+        rows: list[Any] = [
+            said((group, STRONG), (f"  read {text.ago(fact.read_at, now)} ago" if fact.read_at else "", DIM))
+        ]
+        if fact.value is not None:
+            rows += _facts_of(group, row, now)
+        elif fact.error is None:
+            rows.append(("…", DIM))
+        if fact.error is not None:
+            rows += whole_error(fact.error)
+        parts.append(lines(rows))
+    for follow_up in open_follow_ups(runs, row.key):
+        parts.append(lines([(f"Still to do: {follow_up.title}", WARN), follow_up.detail]))
+    if run is not None:
+        parts.append(said(("last run  ", STRONG), f"{run.record.title} ({run.record.run}): {run.state}"))
+    return Content("\n\n").join(parts)
+
+
+def _facts_of(group: str, row: BoardRow, now: datetime) -> list[str]:
+    match group:
+        case "service":
+            return _service_lines(row, now)
+        case "state":
+            facts = row.state.value
+            if facts is None or facts.state is None:
+                return ["The configuration names no state_bucket for this environment."]
+            state = facts.state
+            return [
+                f"s3://{facts.bucket}/{facts.key}",
+                f"serial {state.serial}, written {text.local_time(facts.modified_at)} by Terraform {state.terraform_version}",
+                f"{state.resource_count} resources, {state.size_bytes:,} bytes",
+            ]
+        case "lock":
+            lock = row.lock.value
+            if lock is None or not lock.checked:
+                return ["The configuration names neither use_lockfile nor lock_table for this environment."]
+            if lock.lock is None:
+                return ["Nobody holds it."]
+            held = lock.lock
+            return [f"{held.who} holds it for {held.operation} since {text.local_time(held.created)} (ID {held.id})"]
+        case "alarms":
+            alarms = row.alarms.value or ()
+            return [
+                f"{MARKS[BAD] if alarm.state == 'ALARM' else ' '} {alarm.name}: {alarm.state} since "
+                f"{text.local_time(alarm.since)}. {alarm.reason}"
+                for alarm in alarms
+            ] or ["This service has no alarms."]
+        case _:
+            exports = row.exports.value
+            if exports is None or not exports.missing:
+                return ["All required exports are there."]
+            return [f"missing: {name}" for name in exports.missing]
+
+
+def _service_lines(row: BoardRow, now: datetime) -> list[str]:
+    if row.service.value is None:
+        return []
+    service, definition = row.service.value.service, row.service.value.definition
+    found = [f"{service.name}: {service.running} of {service.desired} tasks run, {service.pending} pending"]
+    for deployment in service.deployments:
+        found.append(
+            f"{deployment.status} {revision_name(deployment.task_definition)}: {deployment.rollout_state or 'no state'}, "
+            f"{deployment.running}/{deployment.desired} run, {deployment.failed} failed, "
+            f"begun {text.ago(deployment.created_at, now)} ago. {deployment.rollout_reason}"
+        )
+    if definition is not None and definition.main_container is not None:
+        found.append(f"image {definition.main_container.image}")
+    if service.events:
+        found.append(f"ECS says ({text.ago(service.events[0].at, now)} ago): {service.events[0].message}")
+    return found

@@ -1,0 +1,251 @@
+"""The board: a row per service and environment, each group of cells read on its own, all at once, each with its age."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from infraconsole.errors import JournalError
+from infraconsole.overview import BoardRow, Fact, troubles, worst
+from infraconsole.screens.board.cells import board_row, columns, name_of, story, summary
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import CONTAINERS, JOURNAL, LOGS, RUN, GoTo, Place, StartRun
+from infraconsole.screens.runs import KnownRun, known_runs, last_run, open_follow_ups, sentence, unfinished
+from infraconsole.screens.threads import in_thread
+from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
+from infraconsole.screens.widgets.says import Says
+from infraconsole.screens.words import DIM, STRONG, WARN, lines, said
+
+_QUICK = ("service", "alarms")
+_SLOW = ("state", "lock", "exports")
+_SLOW_EVERY = 4
+"""State and exports change with a deploy, not by themselves: they are read every fourth time."""
+
+
+class BoardScreen(ConsoleScreen):
+    name_in_help: ClassVar[str] = "Board"
+    about: ClassVar[str] = (
+        "A row per service and environment. What is wrong stands on top, the worst first; the rows keep their places. "
+        "Each group of cells is read on its own; `read` says how old the service's cells are, ! that reading them again "
+        "failed. It is read again every 15 s while it is in view."
+    )
+    refresh_seconds: ClassVar[float] = 15
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", id="board.open", tooltip="Containers of the row under the cursor"),
+        Binding("R", "roll_back", "Roll back", key_display="R", id="board.roll-back",
+                tooltip="Roll this service back: asks before anything changes"),
+        Binding("d", "describe", "Describe", id="board.describe", tooltip="Everything known of this row, errors whole"),
+        Binding("l", "logs", "Logs", id="board.logs", tooltip="Logs of this service"),
+        Binding("h", "journal", "Journal", id="board.journal", tooltip="All runs, and their events"),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._rows: dict[str, BoardRow] = {row.key: row for row in desk.overview.rows()}
+        self._runs: tuple[KnownRun, ...] = ()
+        self._drawing = False
+        self._loads = 0
+        self._journal_seen = -1
+        self._journal_error = ""
+
+    def body(self) -> ComposeResult:
+        yield Says(id="worst")
+        yield Rows(_RUN_COLUMNS, header=False, id="unfinished")
+        yield Rows(
+            columns([name_of(row) for row in self._rows.values()]),
+            empty="No service is configured: write [services.<name>] into infraconsole.toml.",
+            id="board",
+        )
+        yield Says(id="row-says")
+
+    def on_mount(self) -> None:
+        self.query_one("#unfinished").display = False
+        self.board.focus()
+        self._draw_now()
+        self.call_after_refresh(self.set_timer, 0.02, self.load)
+
+    @property
+    def board(self) -> Rows:
+        return self.query_one("#board", Rows)
+
+    @property
+    def row(self) -> BoardRow | None:
+        return self._rows.get(self.board.current_key)
+
+    # Reading
+
+    def load(self) -> None:
+        slow = self._loads % _SLOW_EVERY == 0
+        self._loads += 1
+        self._read_cells(_QUICK + (_SLOW if slow else ()))
+        self._read_runs()
+
+    def action_refresh(self) -> None:
+        self._read_cells(_QUICK + _SLOW)
+        self._read_runs()
+
+    def tick(self) -> None:
+        self._draw_now()
+        self._read_runs()
+
+    @work(group="cells", exit_on_error=False)
+    async def _read_cells(self, groups: Iterable[str]) -> None:
+        await asyncio.gather(*(self._read_cell(key, group) for group in groups for key in self._rows))
+
+    async def _read_cell(self, key: str, group: str) -> None:
+        row = self._rows[key]
+        fact: Fact[Any] = getattr(row, group)
+        if fact.loading:
+            return
+        self._put(key, group, fact.asked())
+        loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
+        try:
+            value = await self.read(lambda: loader(row.service_name, row.environment))
+            self._put(key, group, fact.got(value, self.desk.now()))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a load: it is shown in its cell, whole on `d`
+            self._put(key, group, fact.failed(error))
+
+    def _put(self, key: str, group: str, fact: Fact[Any]) -> None:
+        self._rows[key] = self._rows[key].with_fact(group, fact)
+        if not self._drawing:
+            self._drawing = True
+            self.set_timer(0.03, self._draw_now)
+
+    @work(exclusive=True, group="runs", exit_on_error=False)
+    async def _read_runs(self) -> None:
+        journal = self.desk.journal
+        try:
+            seen = await in_thread(journal.data_version, "journal")
+            if seen == self._journal_seen and not any(run.under_way for run in self._runs):
+                return
+            self._runs = await in_thread(lambda: known_runs(journal), "journal")
+            self._journal_seen, self._journal_error = seen, ""
+        except JournalError as error:
+            self._journal_error = str(error)
+        self._draw_runs()
+        self._draw_now()
+
+    # Drawing
+
+    def _draw_now(self) -> None:
+        self._drawing = False
+        if not self.is_mounted:
+            return
+        now = self.desk.now()
+        rows = list(self._rows.values())
+        self.board.set_rows(board_row(row, last_run(self._runs, row.key), now) for row in rows)
+        most = 4 if self.size.height >= 30 else 2
+        self.query_one("#worst", Says).say(summary(rows, worst(rows, now), now, most))
+        self._draw_row()
+
+    def _draw_runs(self) -> None:
+        table = self.query_one("#unfinished", Rows)
+        now = self.desk.now()
+        found = unfinished(self._runs)
+        table.set_rows(
+            Row(
+                run.record.run,
+                {
+                    "what": Cell("attach" if run.under_way else "resume", WARN if not run.under_way else STRONG),
+                    "run": Cell(sentence(run, now)),
+                },
+            )
+            for run in found
+        )
+        table.display = bool(found)
+        table.styles.height = min(len(found), 4)
+
+    def _draw_row(self) -> None:
+        row = self.row
+        says = self.query_one("#row-says", Says)
+        if self._journal_error:
+            says.say(said((self._journal_error, WARN)))
+            return
+        if row is None:
+            says.say(said(""))
+            return
+        now = self.desk.now()
+        told = [trouble.sentence for trouble in troubles(row, now)]
+        follow_ups = [f"Still to do: {item.title}" for item in open_follow_ups(self._runs, row.key)]
+        event = row.service.value.service.events[:1] if row.service.value else ()
+        heard = [f"ECS: {event[0].message}"] if event else []
+        first = [(sentence_, WARN) for sentence_ in (*told, *follow_ups)]
+        says.say(lines([*first, *((words, DIM) for words in heard)] or [("", DIM)]))
+
+    # Keys
+
+    @on(Rows.Moved, "#board")
+    def _moved(self) -> None:
+        row = self.row
+        if row is not None:
+            self.look_at(row.service_name, row.environment)
+        self._draw_row()
+        self.refresh_bindings()
+
+    @on(Rows.Chosen, "#board")
+    def _chosen(self) -> None:
+        self.action_open()
+
+    @on(Rows.Chosen, "#unfinished")
+    def _chosen_run(self, event: Rows.Chosen) -> None:
+        self.post_message(GoTo(Place(RUN, run=event.key)))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("open", "roll_back", "describe", "logs", "environment") and self.row is None:
+            return None
+        if action == "roll_back" and (self.desk.config.read_only or (self.row and self.row.service.absent)):
+            return None
+        return True
+
+    def list_widget(self) -> Widget:
+        return self.board
+
+    def narrow(self, words: str) -> None:
+        self.board.set_filter(words)
+
+    def copied(self) -> tuple[str, str] | None:
+        row = self.row
+        if row is None:
+            return None
+        return name_of(row), story(row, last_run(self._runs, row.key), self._runs, self.desk.now()).plain
+
+    def action_open(self) -> None:
+        if self.row is not None:
+            self.post_message(GoTo(Place(CONTAINERS, self.row.service_name, self.row.environment)))
+
+    def action_logs(self) -> None:
+        if self.row is not None:
+            self.post_message(GoTo(Place(LOGS, self.row.service_name, self.row.environment)))
+
+    def action_journal(self) -> None:
+        self.post_message(GoTo(Place(JOURNAL)))
+
+    def action_roll_back(self) -> None:
+        if self.row is not None:
+            self.post_message(StartRun("ecs-rollback", self.row.service_name, self.row.environment))
+
+    def action_describe(self) -> None:
+        row = self.row
+        if row is not None:
+            told = story(row, last_run(self._runs, row.key), self._runs, self.desk.now())
+            self.show_detail(name_of(row), told)
+
+    def action_environment(self) -> None:
+        row = self.row
+        if row is None:
+            return
+        names = list(self.desk.config.environments)
+        following = names[(names.index(row.environment) + 1) % len(names)]
+        self.board.move_to(BoardRow(row.service_name, following).key)
+
+
+_RUN_COLUMNS = (Column("what", "", 6), Column("run", "", 30, stretch=True))

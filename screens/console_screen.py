@@ -1,0 +1,235 @@
+"""What every screen of the console has: the band, the footer, help, go-to, the filter, copying, and its loads.
+
+Loads run in threads and end with the screen. A screen that is not in view asks for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Footer, Static
+
+from infraconsole.errors import (
+    AwsError,
+    ClockSkew,
+    CredentialsExpired,
+    CredentialsMissing,
+    InfraconsoleError,
+    NetworkUnreachable,
+    Throttled,
+)
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import GoTo, Place
+from infraconsole.screens.threads import in_thread
+from infraconsole.screens.widgets.band import Band
+from infraconsole.screens.widgets.filter_bar import FilterBar
+from infraconsole.screens.words import said, whole_error
+
+T = TypeVar("T")
+
+_STANDS_IN_THE_WAY = (CredentialsMissing, CredentialsExpired, NetworkUnreachable, ClockSkew, Throttled)
+"""Errors that concern everything, not one cell: they go on the band."""
+
+
+_AFTER_THE_FRAME_SECONDS = 0.03
+_ALIAS_AFTER_SECONDS = 1.0
+"""The alias is worth less than the cells, and making a client for it costs as much as one of theirs."""
+
+
+class ConsoleScreen(Screen[None]):
+    """Subclasses give `body`, `about`, and what their keys do; `refresh_seconds` 0 means that nothing is read again."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (30, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = None
+    name_in_help: ClassVar[str] = ""
+    about: ClassVar[str] = ""
+    refresh_seconds: ClassVar[float] = 0
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", key_display="?", id="screen.help", tooltip="What can be done here"),
+        Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list"),
+        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment"),
+        Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
+        Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
+        Binding("e", "environment", "Environment", id="screen.environment", show=False,
+                tooltip="The same in the next environment"),
+        Binding("escape", "back", "Back", id="screen.back", tooltip="Back to where you came from", show=False),
+        Binding("q", "leave", "Leave", id="screen.leave", tooltip="Leave this screen; the board is left with ctrl+q",
+                show=False),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self._beats: list[Timer] = []
+
+    def body(self) -> ComposeResult:
+        """The widgets between band and footer."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        band = Band(id="band")
+        band.read_only = self.desk.config.read_only
+        band.world = self.desk.world or ""
+        band.operator = self.desk.operator
+        yield band
+        yield from self.body()
+        yield FilterBar()
+        yield Static("This terminal is too small: 80×24 needed. Runs go on.", id="too-small")
+
+    # Loads
+
+    async def read(self, call: Callable[[], T]) -> T:
+        """`call` in a thread. What stands in the way of every call goes on the band, and leaves it with the first success."""
+        try:
+            result = await in_thread(call, type(self).__name__)
+        except AwsError as error:
+            if isinstance(error, _STANDS_IN_THE_WAY):
+                mend = error.mend.splitlines()[0] if error.mend else ""
+                self.band.problem = f"{error.title} {mend}".strip()
+            raise
+        self.band.problem = ""
+        return result
+
+    def on_screen_suspend(self) -> None:
+        for timer in self._beats:
+            timer.pause()
+
+    def on_screen_resume(self) -> None:
+        if not self._beats:
+            self.call_after_refresh(self._add_footer)
+            self._beats.append(self.set_interval(1.0, self.tick))
+            if self.refresh_seconds:
+                self._beats.append(self.set_interval(self.refresh_seconds, self.load))
+        for timer in self._beats:
+            timer.resume()
+
+    async def _add_footer(self) -> None:
+        """After the first frame: its keys are a dozen widgets, and nobody reads them before the list."""
+        if self.is_attached and self.is_running:
+            await self.mount(Footer(compact=True, show_command_palette=True))
+
+    def tick(self) -> None:
+        """Once a second while in view: ages move on."""
+
+    def load(self) -> None:
+        """Read what is on the screen, in threads."""
+
+    # The band
+
+    @property
+    def band(self) -> Band:
+        return self.query_one("#band", Band)
+
+    def look_at(self, service: str, environment: str) -> None:
+        """Say on the band where one is."""
+        band = self.band
+        if (band.service, band.environment) == (service, environment):
+            return
+        changed = band.environment != environment
+        band.service, band.environment = service, environment
+        if environment and changed:
+            band.prod = self.desk.is_prod(environment)
+            band.where = self.desk.region_of(environment)
+            band.account = None
+            # Not before the first frame: AWS's library takes longer to import than the screen to paint.
+            self.set_timer(_AFTER_THE_FRAME_SECONDS, lambda: self._read_account(environment))
+
+    @work(exclusive=True, group="account", exit_on_error=False)
+    async def _read_account(self, environment: str) -> None:
+        overview = self.desk.overview
+        try:
+            self.band.account = await in_thread(lambda: overview.account(environment), "account")
+            await asyncio.sleep(_ALIAS_AFTER_SECONDS)
+            self.band.account = await in_thread(lambda: overview.with_alias(environment), "account")
+        except AwsError as error:
+            if isinstance(error, _STANDS_IN_THE_WAY):
+                self.band.problem = f"{error.title} {error.mend}".strip()
+        except InfraconsoleError as error:
+            self.band.problem = error.title
+
+    # What every screen can do
+
+    def list_widget(self) -> Widget | None:
+        """What gets the focus back from the filter."""
+        return None
+
+    def narrow(self, words: str) -> None:
+        """The filter has changed."""
+
+    def copied(self) -> tuple[str, str] | None:
+        """What `y` copies, and what it is called; None where there is nothing."""
+        return None
+
+    def show_detail(self, title: str, body: Content) -> None:
+        from infraconsole.screens.detail import DetailScreen
+
+        self.app.push_screen(DetailScreen(title, body))
+
+    def show_error(self, title: str, error: BaseException) -> None:
+        self.show_detail(title, Content("\n\n").join([said(part) for part in whole_error(error)]))
+
+    def action_help(self) -> None:
+        from infraconsole.screens.help import HelpScreen
+
+        bindings = [active.binding for active in self.active_bindings.values()]
+        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings))
+
+    @work(exclusive=True, group="go-to", exit_on_error=False)
+    async def action_go_to(self) -> None:
+        from infraconsole.screens.goto import GoToScreen
+
+        runs = await in_thread(self.desk.journal.run_ids, "runs")
+
+        def go(place: Place | None) -> None:
+            if place is not None:
+                self.post_message(GoTo(place))
+
+        self.app.push_screen(GoToScreen(self.desk.config, runs), go)
+
+    def action_filter(self) -> None:
+        self.query_one(FilterBar).open()
+
+    def on_filter_bar_narrowed(self, event: FilterBar.Narrowed) -> None:
+        self.narrow(event.words)
+
+    def on_filter_bar_left(self) -> None:
+        widget = self.list_widget()
+        if widget is not None:
+            widget.focus()
+
+    def action_refresh(self) -> None:
+        self.load()
+
+    def action_copy(self) -> None:
+        found = self.copied()
+        if found is None:
+            self.notify("There is nothing to copy here.", severity="warning", markup=False)
+            return
+        name, content = found
+        self.app.copy_to_clipboard(content)
+        self.notify(f"Copied: {name}", markup=False)
+
+    def action_environment(self) -> None:
+        """The same in the next environment."""
+
+    def action_back(self) -> None:
+        if self.query_one(FilterBar).value:
+            self.query_one(FilterBar).clear_filter()
+        elif len(self.app.screen_stack) > 1:
+            self.dismiss(None)
+
+    def action_leave(self) -> None:
+        if len(self.app.screen_stack) > 1:
+            self.dismiss(None)
+        else:
+            self.notify("This is the first screen; ctrl+q quits the console.", markup=False)

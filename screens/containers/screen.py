@@ -1,0 +1,359 @@
+"""The containers screen: one service with its deployments, events, tasks, targets and revisions. Looks, never changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, TypeVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+
+from infraconsole import text
+from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family_and_revision
+from infraconsole.aws.elbv2 import TargetHealth
+from infraconsole.checks.revision_diff import diff_lines
+from infraconsole.errors import AwsError
+from infraconsole.overview import BoardRow, Fact, ServiceFacts, revision_name, troubles
+from infraconsole.screens.board.cells import TONE_OF
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.containers import cells
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import CONTAINERS, LOGS, GoTo, Place, StartRun
+from infraconsole.screens.widgets.rows import Rows
+from infraconsole.screens.widgets.says import Says
+from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, lines, said, whole_error
+
+T = TypeVar("T")
+
+_PANES = ("service", "tasks", "targets", "revisions")
+_SLOW_EVERY = 6
+_DEFINITIONS_AT_ONCE = 8
+
+
+class ContainersScreen(ConsoleScreen):
+    name_in_help: ClassVar[str] = "Containers"
+    about: ClassVar[str] = (
+        "One ECS service: deployments and events, tasks, target health, and the revisions it could run. `d` on a revision "
+        "shows what differs from the one that runs now. `R` starts a rollback, to the revision under the cursor where the "
+        "cursor is in the revisions; nothing is changed before its gates are answered. In 80 columns one pane is shown at "
+        "a time: Tab goes to the next. It is read again every 5 s while it is in view."
+    )
+    refresh_seconds: ClassVar[float] = 5
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "pane(1)", "Pane", id="containers.next-pane", tooltip="Service, tasks, targets, revisions"),
+        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="containers.pane-before", tooltip="The pane before"),
+        Binding("R", "roll_back", "Roll back", key_display="R", id="containers.roll-back",
+                tooltip="Roll back, to the revision under the cursor; asks before anything changes"),
+        Binding("d", "describe", "Diff", id="containers.describe",
+                tooltip="A revision: what differs from the one that runs; else everything known of it"),
+        Binding("w", "whole", "Whole revision", show=False, id="containers.whole", tooltip="All of a revision's definition"),
+        Binding("l", "logs", "Logs", id="containers.logs", tooltip="Logs of the task under the cursor, else the service's"),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk, service: str, environment: str) -> None:
+        super().__init__(desk)
+        self.service_name = service
+        self.environment = environment
+        self._pane = "service"
+        self._service: Fact[ServiceFacts] = Fact()
+        self._tasks: Fact[tuple[Task, ...]] = Fact()
+        self._targets: Fact[tuple[TargetHealth, ...]] = Fact()
+        self._references: Fact[tuple[str, ...]] = Fact()
+        self._history: Fact[tuple[ServiceDeployment, ...]] = Fact()
+        self._definitions: dict[str, TaskDefinition] = {}
+        self._loads = 0
+        self._loading = False
+
+    def body(self) -> ComposeResult:
+        yield Says(id="headline")
+        yield Says(id="tabs")
+        with Horizontal(id="panes"):
+            with Vertical(classes="column", id="left"):
+                with VerticalScroll(id="service", classes="pane"):
+                    yield Says(id="service-text")
+                yield Rows(cells.REVISION_COLUMNS, id="revisions", classes="pane")
+            with Vertical(classes="column", id="right"):
+                yield Rows(cells.TASK_COLUMNS, id="tasks", classes="pane")
+                yield Rows(cells.TARGET_COLUMNS, id="targets", classes="pane")
+
+    def on_mount(self) -> None:
+        self.look_at(self.service_name, self.environment)
+        self._arrange()
+        self._draw()
+        self.query_one("#service").focus()
+        self.load()
+
+    # Reading
+
+    def load(self) -> None:
+        if not self._loading:
+            self._loading = True
+            slow = self._loads % _SLOW_EVERY == 0
+            self._loads += 1
+            self._read_all(slow)
+
+    def action_refresh(self) -> None:
+        self._loads = 0
+        self.load()
+
+    @work(group="service", exit_on_error=False)
+    async def _read_all(self, slow: bool) -> None:
+        try:
+            await asyncio.gather(self._read_service(), self._read_tasks(), *([self._read_revisions()] if slow else []))
+        finally:
+            self._loading = False
+
+    async def _read_service(self) -> None:
+        overview, name, environment = self.desk.overview, self.service_name, self.environment
+        self._service = await self._fact(self._service, lambda: overview.service(name, environment))
+        self._draw()
+        if self._service.value is not None:
+            service = self._service.value.service
+            self._targets = await self._fact(self._targets, lambda: overview.targets(service, environment))
+            self._draw()
+
+    async def _read_tasks(self) -> None:
+        overview, name, environment = self.desk.overview, self.service_name, self.environment
+        self._tasks = await self._fact(self._tasks, lambda: overview.tasks(name, environment))
+        self._draw()
+
+    async def _read_revisions(self) -> None:
+        overview, name, environment = self.desk.overview, self.service_name, self.environment
+
+        async def history() -> None:
+            self._history = await self._fact(self._history, lambda: overview.history(name, environment))
+            self._draw()
+
+        async def references() -> None:
+            self._references = await self._fact(self._references, lambda: overview.revisions(name, environment))
+            self._draw()
+            await self._read_definitions(self._references.value or ())
+
+        await asyncio.gather(history(), references())
+
+    async def _read_definitions(self, references: tuple[str, ...]) -> None:
+        places = asyncio.Semaphore(_DEFINITIONS_AT_ONCE)
+        overview, environment = self.desk.overview, self.environment
+
+        async def read(reference: str) -> None:
+            async with places:
+                try:
+                    self._definitions[reference] = await self.read(lambda: overview.definition(environment, reference))
+                except AwsError:
+                    return
+
+        unknown = [reference for reference in references if reference not in self._definitions]
+        pending: list[Awaitable[None]] = [read(reference) for reference in unknown]
+        await asyncio.gather(*pending)
+        if unknown:
+            self._draw()
+
+    async def _fact(self, fact: Fact[T], call: Callable[[], T]) -> Fact[T]:
+        try:
+            return fact.got(await self.read(call), self.desk.now())
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a load: shown where the thing would stand
+            return fact.failed(error)
+
+    # Drawing
+
+    def tick(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        now = self.desk.now()
+        service = self._service.value.service if self._service.value else None
+        current = service.task_definition if service else ""
+        self.query_one("#headline", Says).say(self._headline())
+        self.query_one("#service-text", Says).say(cells.service_story(self._service, now))
+        tasks = self.query_one("#tasks", Rows)
+        tasks.empty_says = cells.missing(self._tasks, "No task runs, and none stopped within the last hour.")
+        tasks.set_rows(cells.task_rows(self._tasks.value or (), current, now))
+        targets = self.query_one("#targets", Rows)
+        targets.empty_says = cells.missing(self._targets, "No target is registered.")
+        targets.set_rows(cells.target_rows(self._targets.value or ()))
+        revisions = self.query_one("#revisions", Rows)
+        revisions.empty_says = cells.missing(self._references, "No revision is registered.")
+        revisions.set_rows(
+            cells.revision_rows(self._revision_references(), self._definitions, self._history.value or (), service, now)
+        )
+        self._draw_titles()
+        self.refresh_bindings()
+
+    def _revision_references(self) -> list[str]:
+        """The revisions that were listed, and the one that runs, wherever it stands."""
+        listed = list(self._references.value or ())
+        current = self._service.value.definition if self._service.value else None
+        if current is not None and current.arn not in listed and self._references.value is not None:
+            listed.append(current.arn)
+            self._definitions[current.arn] = current
+        return sorted(listed, key=lambda reference: family_and_revision(reference)[1], reverse=True)
+
+    def _headline(self) -> Content:
+        now = self.desk.now()
+        row = BoardRow(self.service_name, self.environment, service=self._service)
+        age = f"  read {text.ago(self._service.read_at, now)} ago" if self._service.read_at else ""
+        found = troubles(row, now)
+        if found:
+            tone = TONE_OF[found[0].level]
+            return said((f"{MARKS[tone]} {found[0].sentence}", tone), (age, DIM))
+        if self._service.value is None:
+            return said((f"Reading {self.service_name} {self.environment}…", DIM))
+        service = self._service.value.service
+        words = (
+            f"{MARKS[GOOD]} {service.running} of {service.desired} tasks run {revision_name(service.task_definition)}."
+        )
+        return said((words, GOOD), (age, DIM))
+
+    def _titles(self) -> dict[str, str]:
+        healthy = sum(target.state == "healthy" for target in self._targets.value or ())
+        running = sum(task.last_status == "RUNNING" for task in self._tasks.value or ())
+        return {
+            "service": "service",
+            "tasks": f"tasks {running} running" if self._tasks.value is not None else "tasks",
+            "targets": f"targets {healthy}/{len(self._targets.value)} healthy" if self._targets.value else "targets",
+            "revisions": f"revisions {len(self._references.value or ())}",
+        }
+
+    def _draw_titles(self) -> None:
+        titles = self._titles()
+        parts: list[tuple[str, str]] = []
+        for pane in _PANES:
+            self.query_one(f"#{pane}").border_title = Content(text.line(titles[pane]))
+            here = pane == self._pane
+            parts.append((f"[{titles[pane]}]" if here else f" {titles[pane]} ", STRONG if here else DIM))
+        self.query_one("#tabs", Says).say(said(*parts))
+
+    def _arrange(self) -> None:
+        if not self.is_mounted:
+            return
+        wide = self.size.width >= 120
+        for pane in _PANES:
+            self.query_one(f"#{pane}").display = wide or pane == self._pane
+        self.query_one("#left").display = wide or self._pane in ("service", "revisions")
+        self.query_one("#right").display = wide or self._pane in ("tasks", "targets")
+        self._draw_titles()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    # Keys
+
+    def action_pane(self, direction: int) -> None:
+        self._show(_PANES[(_PANES.index(self._pane) + direction) % len(_PANES)])
+
+    def _show(self, pane: str) -> None:
+        self._pane = pane
+        self._arrange()
+        self.query_one(f"#{pane}").focus()
+        self.refresh_bindings()
+
+    def on_descendant_focus(self) -> None:
+        focused = self.focused
+        if focused is not None and focused.id in _PANES and focused.id != self._pane:
+            self._pane = focused.id
+            self._draw_titles()
+
+    def list_widget(self) -> Widget:
+        return self.query_one(f"#{self._pane}")
+
+    def narrow(self, words: str) -> None:
+        if self._pane == "service":
+            self._pane = "tasks"
+            self._arrange()
+        self.query_one(f"#{self._pane}", Rows).set_filter(words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "roll_back" and (self.desk.config.read_only or self._service.absent):
+            return None
+        if action == "whole" and not (self._pane == "revisions" and self._revision):
+            return None
+        return True
+
+    @property
+    def _revision(self) -> str:
+        return self.query_one("#revisions", Rows).current_key if self._pane == "revisions" else ""
+
+    @property
+    def _picked_task(self) -> Task | None:
+        key = self.query_one("#tasks", Rows).current_key if self._pane == "tasks" else ""
+        return next((task for task in self._tasks.value or () if task.arn == key), None)
+
+    def action_roll_back(self) -> None:
+        runs = self._service.value.service.task_definition if self._service.value else ""
+        picked = self._revision if family_and_revision(self._revision) != family_and_revision(runs) else ""
+        inputs = {"revision": revision_name(picked)} if picked else {}
+        self.post_message(StartRun("ecs-rollback", self.service_name, self.environment, inputs))
+
+    @on(Rows.Chosen)
+    def _chosen(self) -> None:
+        self.action_describe()
+
+    def action_describe(self) -> None:
+        if self._revision:
+            self._describe_revision(self._revision)
+        elif self._picked_task is not None:
+            self.show_detail(f"task {self._picked_task.id[-8:]}", cells.task_story(self._picked_task))
+        else:
+            self._describe_service()
+
+    def _describe_revision(self, reference: str) -> None:
+        picked = self._definitions.get(reference)
+        current = self._service.value.definition if self._service.value else None
+        if picked is None:
+            self.notify("That revision has not been read yet.", severity="warning", markup=False)
+        elif current is None or current.arn == picked.arn:
+            self.show_detail(
+                f"{picked.name}, which runs now" if current else picked.name, cells.definition_story(picked)
+            )
+        else:
+            title = f"From {current.name}, which runs now, to {picked.name}"
+            self.show_detail(title, cells.diff_story(diff_lines(current, picked)))
+
+    def action_whole(self) -> None:
+        picked = self._definitions.get(self._revision)
+        if picked is not None:
+            self.show_detail(picked.name, cells.definition_story(picked))
+
+    def _describe_service(self) -> None:
+        parts = [cells.service_story(self._service, self.desk.now())]
+        facts: tuple[tuple[str, Fact[Any]], ...] = (
+            ("tasks", self._tasks),
+            ("targets", self._targets),
+            ("revisions", self._references),
+            ("deployments of the last 90 days", self._history),
+        )
+        for name, fact in facts:
+            if fact.error is not None:
+                parts.append(lines([said((f"{name} could not be read", STRONG)), *whole_error(fact.error)]))
+        self.show_detail(f"{self.service_name} {self.environment}", Content("\n\n").join(parts))
+
+    def action_logs(self) -> None:
+        task = self._picked_task
+        place = Place(LOGS, self.service_name, self.environment, detail=task.id if task else "")
+        self.post_message(GoTo(place))
+
+    def action_environment(self) -> None:
+        names = list(self.desk.config.environments)
+        following = names[(names.index(self.environment) + 1) % len(names)]
+        self.post_message(GoTo(Place(CONTAINERS, self.service_name, following), replace=True))
+
+    def copied(self) -> tuple[str, str] | None:
+        if self._revision:
+            return f"the ARN of {revision_name(self._revision)}", self._revision
+        if self._picked_task is not None:
+            return f"the ARN of task {self._picked_task.id[-8:]}", self._picked_task.arn
+        if self._pane == "targets":
+            key = self.query_one("#targets", Rows).current_key
+            return ("the target", key) if key else None
+        if self._service.value is None:
+            return None
+        return "the service's ARN", self._service.value.service.arn

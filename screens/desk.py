@@ -1,0 +1,39 @@
+"""What every screen is given: the settings, the journal, the loaders, who the operator is. No Textual, no globals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infraconsole.config import Config
+    from infraconsole.engine.journal import Journal
+    from infraconsole.overview import Overview
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Desk:
+    config: Config
+    journal: Journal
+    overview: Overview
+    operator: str
+    world: str | None = None
+    now: Callable[[], datetime] = field(default=_utc_now)
+
+    def region_of(self, environment: str) -> str:
+        """The environment's region; "" where none is set, which the loads then say in full."""
+        from infraconsole.errors import ConfigError
+
+        try:
+            return self.config.region_of(environment)
+        except ConfigError:
+            return ""
+
+    def is_prod(self, environment: str) -> bool:
+        return self.config.environment(environment).is_prod

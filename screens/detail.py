@@ -1,0 +1,62 @@
+"""A text in full, over the screen it belongs to: an error with AWS's own words, a diff, a log line, a sentence to copy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from infraconsole.screens.words import DIM, STRONG, said
+
+
+class DetailScreen(ModalScreen[None]):
+    """Scrolls with the arrows, j/k and g/G; `y` copies the whole text."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,d", "close", "Close", id="detail.close", tooltip="Back to the screen"),
+        Binding("y", "copy", "Copy", id="detail.copy", tooltip="Copy the whole text"),
+        Binding("j,down", "scroll(1)", "Down", show=False, id="detail.down", tooltip="One line on"),
+        Binding("k,up", "scroll(-1)", "Up", show=False, id="detail.up", tooltip="One line back"),
+        Binding("g,home", "top", "Top", show=False, id="detail.top", tooltip="To the beginning"),
+        Binding("G,end", "bottom", "Bottom", show=False, id="detail.bottom", tooltip="To the end"),
+        Binding("pagedown,space", "scroll(10)", "Page down", show=False, id="detail.page-down", tooltip="Further on"),
+        Binding("pageup", "scroll(-10)", "Page up", show=False, id="detail.page-up", tooltip="Further back"),
+    ]
+
+    def __init__(self, title: str, body: Content, copied: str | None = None) -> None:
+        super().__init__()
+        self._title = title
+        self._body = body
+        self._copied = body.plain if copied is None else copied
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -large"):
+            yield Static(said((self._title, STRONG)), classes="dialog-title")
+            with VerticalScroll(id="detail-body"):
+                yield Static(self._body)
+            yield Static(said(("Esc closes, y copies.", DIM)))
+
+    def on_mount(self) -> None:
+        self.query_one("#detail-body").focus()
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self._copied)
+        self.notify(f"Copied: {self._title}", markup=False)
+
+    def action_scroll(self, lines: int) -> None:
+        body = self.query_one("#detail-body")
+        body.scroll_to(y=body.scroll_y + lines, animate=False)
+
+    def action_top(self) -> None:
+        self.query_one("#detail-body").scroll_home(animate=False)
+
+    def action_bottom(self) -> None:
+        self.query_one("#detail-body").scroll_end(animate=False)

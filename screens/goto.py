@@ -1,0 +1,90 @@
+"""Go to: a screen, a service, an environment or a run, typed after `:`, with what could be meant below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from infraconsole.errors import UsageError
+from infraconsole.screens.places import Place, known_places, parse
+from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
+from infraconsole.screens.words import BAD, DIM, said
+
+if TYPE_CHECKING:
+    from infraconsole.config import Config
+
+
+class GoToScreen(ModalScreen[Place | None]):
+    """Tab completes; the arrows take one of the places offered; Enter goes there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close", id="goto.close", tooltip="Stay where you are"),
+        Binding("down", "move(1)", "Next", show=False, id="goto.down", tooltip="Next place", priority=True),
+        Binding("up", "move(-1)", "Before", show=False, id="goto.up", tooltip="Place before", priority=True),
+        Binding("tab", "complete", "Complete", id="goto.complete", tooltip="Write the place in full", priority=True),
+    ]
+
+    def __init__(self, config: Config, runs: Sequence[str]) -> None:
+        super().__init__()
+        self._config = config
+        self._runs = runs
+        self._taken = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Input(placeholder="screen, service and environment, or run", id="goto-words")
+            yield Rows([Column("place", "", 20, stretch=True)], header=False, id="goto-places")
+            yield Static(said(("Enter goes, Tab completes, Esc stays.", DIM)), id="goto-says")
+
+    def on_mount(self) -> None:
+        rows = self.query_one(Rows)
+        rows.can_focus = False
+        rows.set_rows(Row(place, {"place": Cell(place)}) for place in known_places(self._config, self._runs))
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._taken = False
+        rows = self.query_one(Rows)
+        rows.set_filter(event.value.replace(":", " "))
+        rows.cursor = 0
+        self.query_one("#goto-says", Static).update(said(("Enter goes, Tab completes, Esc stays.", DIM)))
+
+    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+        self._go(event.key)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if self._taken:
+            self._go(self.query_one(Rows).current_key)
+            return
+        try:
+            place = parse(event.value, self._config, self._runs)
+        except UsageError as error:
+            if self.query_one(Rows).current_key:
+                self._go(self.query_one(Rows).current_key)
+            else:
+                self.query_one("#goto-says", Static).update(said((str(error), BAD)))
+            return
+        self.dismiss(place)
+
+    def _go(self, words: str) -> None:
+        self.dismiss(parse(words, self._config, self._runs))
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+    def action_move(self, lines: int) -> None:
+        self._taken = True
+        self.query_one(Rows).cursor += lines
+
+    def action_complete(self) -> None:
+        key = self.query_one(Rows).current_key
+        if key:
+            field = self.query_one(Input)
+            field.value = key
+            field.cursor_position = len(key)

@@ -1,0 +1,252 @@
+"""The journal screen: every run with what became of it; Enter replays one, `x` writes it down for other people."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from infraconsole import text
+from infraconsole.engine.export import as_markdown
+from infraconsole.engine.history import record_of
+from infraconsole.engine.journal import Journal, Verification
+from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import RUN, GoTo, Place, ResumeRun
+from infraconsole.screens.run import story
+from infraconsole.screens.runs import KnownRun, known_runs
+from infraconsole.screens.threads import in_thread
+from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
+from infraconsole.screens.widgets.says import Says
+from infraconsole.screens.words import BAD, DIM, GOOD, PLAIN, STRONG, WARN, Part, lines, said
+
+_COLUMNS = (
+    Column("state", "state", 13),
+    Column("target", "target", 16),
+    Column("title", "run", 16, stretch=True),
+    Column("began", "began", 6, rank=1, right=True),
+    Column("took", "took", 6, rank=4, right=True),
+    Column("who", "by", 12, rank=2),
+    Column("todo", "to do", 5, rank=3, right=True),
+    Column("id", "id", 8),
+)
+_TONES = {"done": GOOD, "failed": BAD, "refused": WARN, "interrupted": WARN, "runs": STRONG, "stopped": WARN}
+
+
+class JournalScreen(ConsoleScreen):
+    name_in_help: ClassVar[str] = "Journal"
+    about: ClassVar[str] = (
+        "Every run, the newest first. Enter opens one: under way it is shown live, else as its record tells it; `/` there "
+        "filters its events. `v` recomputes the chain of all events and says whether anything was changed. `x` writes the "
+        "run as Markdown and as JSON beside the journal."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", id="journal.open", tooltip="The run under the cursor, with its events"),
+        Binding("v", "verify", "Verify", id="journal.verify", tooltip="Prove that no event was changed or is missing"),
+        Binding("x", "export", "Export", id="journal.export", tooltip="Write this run as Markdown and JSON"),
+        Binding("R", "resume", "Resume", key_display="R", id="journal.resume", tooltip="Take this run up again"),
+        Binding("d", "describe", "Describe", id="journal.describe", tooltip="How this run ended, or where it stands"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._runs: dict[str, KnownRun] = {}
+        self._seen = -1
+        self._says: list[Part] = []
+
+    def body(self) -> ComposeResult:
+        yield Says(id="headline")
+        yield Rows(_COLUMNS, empty="Reading the journal…", id="run-list")
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+        self._draw()
+        self.load()
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#run-list", Rows)
+
+    @property
+    def run(self) -> KnownRun | None:
+        return self._runs.get(self.rows.current_key)
+
+    # Reading
+
+    def tick(self) -> None:
+        self.load()
+
+    def action_refresh(self) -> None:
+        self._seen = -1
+        self.load()
+
+    def load(self) -> None:
+        self._read_runs()
+
+    @work(exclusive=True, group="runs", exit_on_error=False)
+    async def _read_runs(self) -> None:
+        journal = self.desk.journal
+        try:
+            seen = await in_thread(journal.data_version, "journal")
+            if seen != self._seen or any(run.under_way for run in self._runs.values()):
+                runs = await in_thread(lambda: known_runs(journal), "journal")
+                self._runs = {run.record.run: run for run in runs}
+                self._seen = seen
+                self.rows.empty_says = "No run yet. R on the board begins one."
+        except JournalError as error:
+            self._says = [(str(error), BAD)]
+        self._draw()
+
+    # Drawing
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        now = self.desk.now()
+        under_way = sum(run.under_way for run in self._runs.values())
+        parts: list[Part] = [(f"{len(self._runs)} runs", STRONG), f", {under_way} under way  "]
+        self.query_one("#headline", Says).say(said(*parts, (str(self.desk.journal.path), DIM), "\n", *self._says))
+        self.rows.set_rows(_rows(self._runs.values(), now))
+        self.refresh_bindings()
+
+    # Keys
+
+    def list_widget(self) -> Widget:
+        return self.rows
+
+    def narrow(self, words: str) -> None:
+        self.rows.set_filter(words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("open", "export", "describe") and self.run is None:
+            return None
+        if action == "resume" and not (self.run and self.run.resumable):
+            return None
+        return True
+
+    @on(Rows.Moved)
+    def _moved(self) -> None:
+        run = self.run
+        if run is not None and run.record.target.environment in self.desk.config.environments:
+            self.look_at(run.record.target.service, run.record.target.environment)
+        self.refresh_bindings()
+
+    @on(Rows.Chosen)
+    def _chosen(self) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
+        if self.run is not None:
+            self.post_message(GoTo(Place(RUN, run=self.run.record.run)))
+
+    def action_resume(self) -> None:
+        if self.run is not None:
+            self.post_message(ResumeRun(self.run.record.run))
+
+    @work(exclusive=True, group="describe", exit_on_error=False)
+    async def action_describe(self) -> None:
+        run, journal = self.run, self.desk.journal
+        if run is None:
+            return
+        try:
+            record = await in_thread(lambda: record_of(run.record.run, journal.events(run.record.run)), "journal")
+        except JournalError as error:
+            self.show_error("Journal", error)
+            return
+        if record.finished:
+            self.show_detail(record.title, story.ending(record))
+        else:
+            state, tone = story.state_of(record, run.executor)
+            self.show_detail(
+                record.title, lines([said((state, tone)), *(story.step_story(step, True) for step in record.steps)])
+            )
+
+    def copied(self) -> tuple[str, str] | None:
+        run = self.run
+        return (f"run {run.record.run}", run.record.run) if run else None
+
+    @work(exclusive=True, group="verify", exit_on_error=False)
+    async def action_verify(self) -> None:
+        self._says = [("Checking every event…", DIM)]
+        self._draw()
+        folder = self.desk.journal.folder
+        try:
+            self._says = list(_verdict(await in_thread(lambda: _verified(folder), "verify"), self.desk.now()))
+        except JournalError as error:
+            self._says = [(str(error), BAD)]
+        self._draw()
+
+    @work(exclusive=True, group="export", exit_on_error=False)
+    async def action_export(self) -> None:
+        run, journal = self.run, self.desk.journal
+        if run is None:
+            return
+        try:
+            files = await in_thread(lambda: _exported(journal, run.record.run), "export")
+        except (InfraconsoleError, OSError) as error:
+            self.show_error("Export", error)
+            return
+        self.notify("Written:\n" + "\n".join(str(file) for file in files), timeout=15, markup=False)
+
+
+def _rows(runs: Iterable[KnownRun], now: datetime) -> Iterable[Row]:
+    for run in runs:
+        record = run.record
+        todo = sum(not follow_up.done for follow_up in record.follow_ups)
+        seconds = ((record.ended_at or now) - record.created_at).total_seconds() if record.created_at else 0.0
+        took = text.duration(seconds) if record.ended_at or run.under_way else "-"
+        dry = " (dry run)" if record.dry_run else ""
+        yield Row(
+            record.run,
+            {
+                "state": Cell(run.state, _TONES.get(run.state, WARN)),
+                "target": Cell(record.target.name, STRONG),
+                "title": Cell(f"{record.title.removesuffix(f': {record.target.name}') or record.runbook}{dry}"),
+                "began": Cell(text.ago(record.created_at, now), DIM),
+                "took": Cell(took, DIM),
+                "who": Cell(record.operator),
+                "todo": Cell(str(todo) if todo else "", WARN if todo else PLAIN),
+                "id": Cell(record.run, DIM),
+            },
+            more=f"{record.target} {record.runbook}",
+        )
+
+
+def _verified(folder: Path) -> Verification:
+    """On a connection of its own, so that nobody waits for it."""
+    with Journal(folder, create=False) as journal:
+        return journal.verify()
+
+
+def _verdict(found: Verification, now: datetime) -> Iterable[Part]:
+    at = text.local_time(now)
+    if not found.problems:
+        yield (f"✓ Verified at {at}: {found.events:,} events, none changed, none missing.", GOOD)
+        return
+    yield (f"✗ Verified at {at}: the journal is not what was written. ", BAD)
+    yield "; ".join(problem.what for problem in found.problems[:3])
+
+
+def _exported(journal: Journal, run: str) -> tuple[Path, Path]:
+    """Writes both files, readable only by their owner, beside the journal."""
+    events = journal.events(run)
+    folder = journal.folder / "exports"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    document = json.dumps([event.as_json() for event in events], indent=2, ensure_ascii=False)
+    files = (
+        (folder / f"{run}.md", as_markdown(record_of(run, events), events)),
+        (folder / f"{run}.json", document + "\n"),
+    )
+    for path, content in files:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+    return files[0][0], files[1][0]

@@ -1,0 +1,56 @@
+"""The command palette: every key of the screen one is on, every place one can go to, every theme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.help import is_command, key_name, weight
+from infraconsole.screens.places import GoTo, known_places, parse
+from infraconsole.screens.threads import in_thread
+
+if TYPE_CHECKING:
+    from infraconsole.screens.desk import Desk
+
+Command = tuple[str, str, Callable[[], object]]
+
+
+class Commands(Provider):
+    """What can be done now: greyed-out keys are left out."""
+
+    async def startup(self) -> None:
+        self._places: tuple[Command, ...] = ()
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            runs = await in_thread(screen.desk.journal.run_ids, "runs")
+            self._places = tuple(self._place_commands(screen, screen.desk, runs[:50]))
+
+    def _place_commands(self, screen: ConsoleScreen, desk: Desk, runs: list[str]) -> Iterable[Command]:
+        for words in known_places(desk.config, runs):
+            place = parse(words, desk.config, runs)
+            yield f"Go to {words}", f"As :{words}", partial(screen.post_message, GoTo(place))
+
+    def _key_commands(self) -> Iterable[Command]:
+        seen: set[str] = set()
+        found = (active for active in self.screen.active_bindings.values() if is_command(active.binding))
+        for node, binding, enabled, tooltip in sorted(found, key=lambda active: weight(active.binding)):
+            if not enabled or binding.id is None or binding.action in seen or not binding.description:
+                continue
+            seen.add(binding.action)
+            run = partial(self.app.run_action, binding.action, node)
+            yield f"{binding.description} ({key_name(binding.key)})", tooltip or binding.tooltip, run
+
+    async def discover(self) -> Hits:
+        for name, told, run in (*self._key_commands(), *self._places[:2]):
+            yield DiscoveryHit(name, run, help=told or None)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, told, run in (*self._key_commands(), *self._places):
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), run, help=told or None)

@@ -1,0 +1,126 @@
+"""Where one can go, how it is typed after `:`, and the messages by which screens ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from infraconsole.errors import InfraconsoleError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from infraconsole.config import Config
+
+BOARD, CONTAINERS, LOGS, RUN, JOURNAL = "board", "containers", "logs", "run", "journal"
+SCREENS = (BOARD, CONTAINERS, LOGS, JOURNAL, RUN)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A screen and what it is about. `detail` is the task of a log, "" for all of the service."""
+
+    screen: str
+    service: str = ""
+    environment: str = ""
+    run: str = ""
+    detail: str = ""
+
+
+class GoTo(Message):
+    """Somebody wants to be somewhere else. `replace` leaves the present screen first."""
+
+    def __init__(self, place: Place, *, replace: bool = False) -> None:
+        super().__init__()
+        self.place = place
+        self.replace = replace
+
+
+@dataclass
+class StartRun(Message):
+    """Somebody wants a run begun; its gates ask before anything changes."""
+
+    runbook: str
+    service: str
+    environment: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ResumeRun(Message):
+    run: str
+
+
+class Failed(Message):
+    """Something that was asked for could not be done."""
+
+    def __init__(self, error: InfraconsoleError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def parse(words: str, config: Config, runs: Iterable[str] = ()) -> Place:
+    """The place that was typed: `fileflow prod`, `containers fileflow prod`, `journal`, `run k3m9`. Raises UsageError."""
+    parts = words.replace(":", " ").split()
+    if not parts:
+        raise UsageError("Where to?", mend="For example: fileflow prod, journal, board.")
+    head, rest = parts[0].lower(), parts[1:]
+    if head in (BOARD, JOURNAL):
+        if rest:
+            raise UsageError(f"{head} takes nothing after it.", cause=f"Found {' '.join(rest)!r}.")
+        return Place(head)
+    if head == RUN:
+        return Place(RUN, run=_run(rest, runs))
+    screen = head if head in (CONTAINERS, LOGS) else CONTAINERS
+    return _of_service(screen, rest if head == screen else parts, config)
+
+
+def _run(rest: list[str], runs: Iterable[str]) -> str:
+    known = list(runs)
+    named = rest[0] if rest else ""
+    found = [run for run in known if run == named] or [run for run in known if named and run.startswith(named)]
+    if len(found) != 1:
+        raise UnknownName("run", named, known, mend="The journal lists the runs: journal")
+    return found[0]
+
+
+def _of_service(screen: str, words: list[str], config: Config) -> Place:
+    if len(words) == 1 and words[0] not in config.services:
+        words = [*_split(words[0], config)]
+    if not words:
+        raise UsageError(f"{screen} of which service?", mend=f"For example: {screen} {_example(config)}")
+    if words[0] not in config.services and words[0] not in SCREENS:
+        raise UnknownName("screen or service", words[0], [*SCREENS, *config.services])
+    service = config.service(words[0]).name
+    environments = list(config.environments)
+    if len(words) == 1:
+        default = next((name for name in environments if config.environment(name).is_prod), environments[0])
+        return Place(screen, service, default)
+    return Place(screen, service, config.environment(words[1]).name)
+
+
+def _split(word: str, config: Config) -> list[str]:
+    """`fileflow-prod` as `fileflow prod`, where both are known."""
+    for environment in config.environments:
+        service = word.removesuffix(f"-{environment}")
+        if service != word and service in config.services:
+            return [service, environment]
+    return [word]
+
+
+def _example(config: Config) -> str:
+    return f"{next(iter(config.services), 'fileflow')} {next(iter(config.environments), 'prod')}"
+
+
+def known_places(config: Config, runs: Iterable[str] = ()) -> tuple[str, ...]:
+    """Everything that can be typed after `:`, for completion and for the palette."""
+    targets = [f"{service} {environment}" for service in config.services for environment in config.environments]
+    return (
+        BOARD,
+        JOURNAL,
+        *targets,
+        *(f"{CONTAINERS} {target}" for target in targets),
+        *(f"{LOGS} {target}" for target in targets),
+        *(f"{RUN} {run}" for run in runs),
+    )

@@ -1,0 +1,55 @@
+"""From places to screens, and from wishes to runs: the one module that knows all screens."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import CONTAINERS, JOURNAL, LOGS, RUN, Place, ResumeRun, StartRun
+
+
+def screen_for(desk: Desk, place: Place) -> Screen[None]:
+    # Imported when they are first opened, so that the board is painted without waiting for them.
+    match place.screen:
+        case "containers":
+            from infraconsole.screens.containers import ContainersScreen
+
+            return ContainersScreen(desk, place.service, place.environment)
+        case "logs":
+            from infraconsole.screens.logs import LogsScreen
+
+            return LogsScreen(desk, place.service, place.environment, place.detail)
+        case "run":
+            from infraconsole.screens.run import RunScreen
+
+            return RunScreen(desk, place.run)
+        case "journal":
+            from infraconsole.screens.journal import JournalScreen
+
+            return JournalScreen(desk)
+    raise ValueError(f"no screen {place.screen}; there are {CONTAINERS}, {LOGS}, {RUN}, {JOURNAL}")
+
+
+def begin(desk: Desk, wish: StartRun) -> str:
+    """The new run's id. Blocks: for a thread. Raises InfraconsoleError."""
+    from infraconsole.engine import launch
+    from infraconsole.engine.catalogue import runbook
+
+    return launch.begin(
+        desk.journal,
+        runbook(wish.runbook),
+        desk.config,
+        service=wish.service,
+        environment=wish.environment,
+        inputs=dict(wish.inputs),
+        interactive=True,
+        operator=desk.operator,
+    )
+
+
+def resume(desk: Desk, wish: ResumeRun) -> str:
+    """The run's id. Blocks: for a thread. Raises InfraconsoleError."""
+    from infraconsole.engine import launch
+
+    launch.resume(desk.journal, wish.run, desk.config)
+    return wish.run

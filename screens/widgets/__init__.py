@@ -1,0 +1,1 @@
+"""The pieces that several screens are made of."""

@@ -1,0 +1,38 @@
+"""What stands on the screen, as text; and waiting until it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from infraconsole.app import ConsoleApp
+
+
+def text_of(app: ConsoleApp) -> str:
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], object], what: str = "", seconds: float = 8.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"never came true: {what or holds}\n{text_of_any(pilot)}"
+        await pilot.pause(0.02)
+
+
+async def until_seen(pilot: Pilot[Any], words: str, seconds: float = 8.0) -> None:
+    await until(pilot, lambda: words in text_of_any(pilot), f"{words!r} on the screen", seconds)
+
+
+def text_of_any(pilot: Pilot[Any]) -> str:
+    app = pilot.app
+    assert isinstance(app, ConsoleApp)
+    return text_of(app)
+
+
+def focused_id(pilot: Pilot[Any]) -> str | None:
+    widget: Widget | None = pilot.app.focused
+    return widget.id if widget else None

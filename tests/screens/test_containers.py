@@ -1,0 +1,147 @@
+"""The containers screen and the logs: everything about one service, and nothing is changed from here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from infraconsole.app import ConsoleApp
+from infraconsole.errors import AwsFault
+from infraconsole.screens import routes
+from infraconsole.screens.containers import ContainersScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.logs import LogsScreen
+from infraconsole.screens.places import StartRun
+from infraconsole.screens.widgets.rows import Rows
+from tests.screens.conftest import NOW, FakeAccess, task
+from tests.screens.seen import text_of, until, until_seen
+
+
+@pytest.fixture
+def wishes(monkeypatch: pytest.MonkeyPatch) -> list[StartRun]:
+    """Runs that were asked for, instead of being begun."""
+    asked: list[StartRun] = []
+
+    def begin(desk: Desk, wish: StartRun) -> str:
+        asked.append(wish)
+        return "k3m9px"
+
+    monkeypatch.setattr(routes, "begin", begin)
+    monkeypatch.setattr("infraconsole.app.begin", begin)
+    return asked
+
+
+async def open_prod(pilot: Any) -> None:
+    await until_seen(pilot, "fileflow prod: 0 of 3")
+    await pilot.press("j", "j", "enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
+    await until_seen(pilot, "(service fileflow-prod) is unable to")
+
+
+async def test_one_pane_at_80_columns_all_at_120(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_prod(pilot)
+        shown = [
+            pane for pane in ("service", "tasks", "targets", "revisions") if app.screen.query_one(f"#{pane}").display
+        ]
+        assert shown == ["service"]
+        await pilot.press("tab")
+        await until_seen(pilot, "No task runs")
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: all(app.screen.query_one(f"#{pane}").display for pane in ("service", "revisions")))
+
+
+async def test_the_difference_of_two_revisions_masks_secrets(app: ConsoleApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: "v1.7.0" in text_of(app))
+        await pilot.press("j", "d")
+        await until_seen(pilot, "From fileflow-prod:8, which runs now, to fileflow-prod:7")
+        seen = text_of(app)
+        assert "- app environment POOL_SIZE: 80" in seen
+        assert "hunter" not in seen
+        await pilot.press("escape", "w")
+        await until_seen(pilot, "DB_PASSWORD from arn:aws:secretsmanager:db")
+        assert "hunter" not in text_of(app)
+
+
+async def test_rollback_takes_the_revision_under_the_cursor(app: ConsoleApp, wishes: list[StartRun]) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await pilot.press("R")
+        await until(pilot, lambda: len(wishes) == 1)
+        assert wishes[0].inputs == {}
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
+        await pilot.press("shift+tab", "R")  # the cursor is on the revision that runs: the runbook chooses
+        await until(pilot, lambda: len(wishes) == 2)
+        assert wishes[1].inputs == {}
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
+        await pilot.press("j", "R")
+        await until(pilot, lambda: len(wishes) == 3)
+        assert wishes[2].inputs == {"revision": "fileflow-prod:7"}
+
+
+async def test_why_a_task_stopped_is_on_the_screen(app: ConsoleApp, aws: FakeAccess) -> None:
+    stopped = task("fileflow-prod", 8, 9) | {
+        "lastStatus": "STOPPED",
+        "desiredStatus": "STOPPED",
+        "stoppedAt": NOW - timedelta(minutes=1),
+        "stoppedReason": "Essential container in task exited",
+    }
+    stopped["containers"] = [
+        {"name": "app", "image": "i", "lastStatus": "STOPPED", "exitCode": 137, "reason": "OutOfMemory"}
+    ]
+    aws.tasks["fileflow-prod-service"] = [stopped]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await pilot.press("tab", "d")
+        await until_seen(pilot, "exit code 137")
+        assert "OutOfMemory" in text_of(app)
+
+
+async def test_what_cannot_be_read_says_so_and_leaves_the_rest(app: ConsoleApp, aws: FakeAccess) -> None:
+    aws.raises["ListServiceDeployments"] = AwsFault("ECS answered 500.", operation="ecs:ListServiceDeployments")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await until(pilot, lambda: "v1.7.0" in text_of(app))
+        await pilot.press("d")
+        await until_seen(pilot, "deployments of the last 90 days could not be read")
+
+
+async def test_the_next_environment_takes_the_place_of_this_one(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_prod(pilot)
+        await pilot.press("e")
+        await until_seen(pilot, "1 of 1 tasks run fileflow-dev:7")
+        assert not app.screen.query_one("#band").has_class("-prod")
+        await pilot.press("escape")
+        await until_seen(pilot, "service          tasks")
+
+
+async def test_logs_of_a_service_follow_filter_and_show_whole_lines(app: ConsoleApp, aws: FakeAccess) -> None:
+    at = int(NOW.timestamp() * 1000)
+    aws.logs = [
+        {
+            "timestamp": at - 1000 * (50 - index),
+            "logStreamName": f"ecs/app/{index}",
+            "message": f"request {index} \x1b[2J",
+        }
+        for index in range(50)
+    ] + [{"timestamp": at, "logStreamName": "ecs/app/1", "message": "ERROR " + "x" * 300 + " the end"}]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_prod(pilot)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
+        await until_seen(pilot, "ERROR xxx")
+        await pilot.press("enter")
+        await until_seen(pilot, "the end")
+        await pilot.press("escape", "slash", *"request 33", "enter")
+        await until(pilot, lambda: bool(app.screen.query_one(Rows).shown))
+        shown = app.screen.query_one(Rows).shown
+        assert 0 < len(shown) < 10
+        assert all("request" in row.words and "33" in row.words for row in shown)

@@ -1,0 +1,156 @@
+"""Help, palette, go-to, the journal's screen, leaving: nothing has to be remembered, and no run ends with the console."""
+
+from __future__ import annotations
+
+import pytest
+
+from infraconsole.app import ConsoleApp
+from infraconsole.config import Config
+from infraconsole.engine.event import Kind
+from infraconsole.engine.journal import Journal
+from infraconsole.errors import UnknownName, UsageError
+from infraconsole.screens.board import BoardScreen
+from infraconsole.screens.containers import ContainersScreen
+from infraconsole.screens.journal import JournalScreen
+from infraconsole.screens.places import Place, parse
+from infraconsole.screens.run import RunScreen
+from tests.screens.runs import FakeExecutor, type_gate
+from tests.screens.seen import focused_id, text_of, until, until_seen
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("fileflow prod", Place("containers", "fileflow", "prod")),
+        (":fileflow prod", Place("containers", "fileflow", "prod")),
+        ("fileflow-prod", Place("containers", "fileflow", "prod")),
+        ("fileflow", Place("containers", "fileflow", "prod")),
+        ("containers authhub dev", Place("containers", "authhub", "dev")),
+        ("logs crawler staging", Place("logs", "crawler", "staging")),
+        ("board", Place("board")),
+        ("journal", Place("journal")),
+        ("run k3", Place("run", run="k3m9px")),
+    ],
+)
+def test_places_as_they_are_typed(config: Config, words: str, place: Place) -> None:
+    assert parse(words, config, ["k3m9px", "abc234"]) == place
+
+
+def test_a_wrong_place_names_what_exists(config: Config) -> None:
+    with pytest.raises(UnknownName, match="filefow"):
+        parse("filefow prod", config)
+    with pytest.raises(UnknownName, match="prdo"):
+        parse("fileflow prdo", config)
+    with pytest.raises(UsageError):
+        parse("", config)
+
+
+async def test_go_to_completes_and_goes(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("colon")
+        await until(pilot, lambda: focused_id(pilot) == "goto-words")
+        await pilot.press(*"auth st", "tab")
+        await until_seen(pilot, "authhub staging")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
+        await until_seen(pilot, "2 of 2 tasks run authhub-staging:7")
+        await pilot.press("colon")
+        await until(pilot, lambda: focused_id(pilot) == "goto-words")
+        await pilot.press(*"nowhere", "enter")
+        await until_seen(pilot, "There is no screen or service 'nowhere'")
+        await pilot.press("escape", "colon")
+        await until(pilot, lambda: focused_id(pilot) == "goto-words")
+        await pilot.press(*"board", "enter")
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+        assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("key", ["escape", "q"])
+async def test_help_names_every_key_of_the_screen(app: ConsoleApp, key: str) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("question_mark")
+        await until_seen(pilot, "asks before anything changes")
+        seen = text_of(app)
+        for words in ("Refresh", "Copy", "Go to", "Filter", "Leave", "Quit"):
+            assert words in seen
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+
+
+async def test_the_palette_offers_keys_and_places(app: ConsoleApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("ctrl+p")
+        await until_seen(pilot, "Roll back (R)")
+        await pilot.press(*"go to logs crawler")
+        await until_seen(pilot, "Go to logs crawler")
+        await pilot.press("escape", "escape")
+
+
+async def test_the_journal_lists_replays_verifies_and_exports(app: ConsoleApp, journal: Journal) -> None:
+    executor = FakeExecutor(journal.folder)
+    executor.begin("look")
+    executor.write(Kind.OUTPUT, "look", lines=["0 of 3 tasks run"])
+    executor.end("look")
+    executor.finish()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, JournalScreen))
+        await until_seen(pilot, "k3m9px")
+        await pilot.press("v")
+        await until_seen(pilot, "none changed, none missing")
+        await pilot.press("x")
+        await until(pilot, lambda: (journal.folder / "exports" / "k3m9px.md").exists())
+        assert (journal.folder / "exports" / "k3m9px.json").stat().st_mode & 0o777 == 0o600
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until_seen(pilot, "Roll back ECS service: fileflow-prod: done")
+        await pilot.press("shift+tab", "slash", *"tasks run", "enter")
+        await until_seen(pilot, "0 of 3 tasks run")
+        assert "begun by woken" not in text_of(app)
+
+
+async def test_quitting_without_runs_asks_nothing(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_quitting_while_a_run_goes_on_says_so(
+    app: ConsoleApp, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    leave = app.exit
+
+    def left(message: str = "") -> None:
+        said.append(message)
+        leave(message=message)
+
+    monkeypatch.setattr(app, "exit", left)
+    executor = FakeExecutor(journal.folder)
+    executor.begin("update", changes=True)
+    executor.open("update", type_gate())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("ctrl+q")
+        await until_seen(pilot, "Leave the console? The runs go on.")
+        assert focused_id(pilot) == "stay"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+        await pilot.press("ctrl+q")
+        await until_seen(pilot, "Leave the console? The runs go on.")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: not app.is_running)
+    assert "infraconsole attach k3m9px" in said[0]
+    assert "waits for an answer" in said[0]
+    executor.leave()
+
+
+async def test_q_on_the_first_screen_does_not_end_the_console(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("q", "escape", "q")
+        assert app.is_running

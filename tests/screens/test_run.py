@@ -1,0 +1,242 @@
+"""The run screen: it follows the journal, and lets nothing through by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from textual.widgets import Input
+
+from infraconsole.app import ConsoleApp
+from infraconsole.config import Config
+from infraconsole.engine.event import Kind
+from infraconsole.engine.gate import Choice, Gate, GateKind
+from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.journal import Journal
+from infraconsole.screens.run import RunScreen
+from infraconsole.screens.widgets.output import Output
+from infraconsole.screens.widgets.rows import Rows
+from tests.screens.conftest import FakeAccess
+from tests.screens.runs import FakeExecutor, confirm_gate, revision_gate, type_gate
+from tests.screens.seen import focused_id, text_of, until, until_seen
+
+
+@pytest.fixture
+def executor(journal: Journal) -> Iterator[FakeExecutor]:
+    made = FakeExecutor(journal.folder)
+    yield made
+    made.leave()
+    made.journal.close()
+
+
+@pytest.fixture
+def attached(config: Config, journal: Journal, aws: FakeAccess, executor: FakeExecutor) -> ConsoleApp:
+    return ConsoleApp(config, journal, lambda _: aws, "woken", start_run=executor.run)
+
+
+def answers(executor: FakeExecutor) -> list[str]:
+    return [str(request.data["value"]) for request in executor.requests() if request.kind == "answer"]
+
+
+async def test_follows_the_run_live(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "Roll back ECS service: fileflow-prod")
+        executor.begin("look", "aws ecs describe-services")
+        executor.write(Kind.OUTPUT, "look", lines=["0 of 3 tasks run"])
+        await until_seen(pilot, "0 of 3 tasks run")
+        await until_seen(pilot, "$ aws ecs describe-services")
+        executor.end("look")
+        executor.begin("watch")
+        await until(pilot, lambda: attached.screen.query_one("#step-list", Rows).current_key == "watch")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_enter_alone_never_confirms(attached: ConsoleApp, executor: FakeExecutor, size: tuple[int, int]) -> None:
+    async with attached.run_test(size=size) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        assert focused_id(pilot) == "gate-no"
+        await pilot.press("tab", "enter", "enter")
+        await pilot.pause(0.2)
+        assert answers(executor) == []
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: answers(executor) == ["no"])
+
+
+async def test_the_whole_name_has_to_be_typed(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        await pilot.press("tab", *"fileflow-pro", "enter")
+        await until_seen(pilot, "is not 'fileflow-prod'")
+        assert answers(executor) == []
+        await pilot.press("d", "enter")
+        await until(pilot, lambda: answers(executor) == ["fileflow-prod"])
+        await pilot.press("enter", "enter")
+        await pilot.pause(0.2)
+        assert answers(executor) == ["fileflow-prod"]
+
+
+async def test_confirm_takes_only_yes(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", confirm_gate())
+        await until_seen(pilot, "type yes")
+        await pilot.press("tab", "y", "enter")
+        await until_seen(pilot, "is not `yes`")
+        await pilot.press("e", "s", "enter")
+        await until(pilot, lambda: answers(executor) == ["yes"])
+
+
+async def test_a_rejected_answer_opens_the_gate_again(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    gate = Gate("reason", GateKind.BREAK_GLASS, "Why?")
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        opening = executor.open("update", gate)
+        await until_seen(pilot, "Why?")
+        await pilot.press("tab", *"the image is bad", "enter")
+        await until(pilot, lambda: len(answers(executor)) == 1)
+        executor.write(Kind.GATE_REJECTED, "update", opening=opening, gate="reason", why="not a reason", by="woken")
+        await until_seen(pilot, "Not taken: not a reason")
+        await pilot.press("!", "enter")
+        await until(pilot, lambda: answers(executor)[1:] == ["the image is bad!"])
+
+
+async def test_choosing_shows_the_difference_and_skips_what_cannot_be(
+    attached: ConsoleApp, executor: FakeExecutor
+) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("choose")
+        opening = executor.open("choose", revision_gate())
+        await until_seen(pilot, "+  image :v1.4.2")
+        assert focused_id(pilot) == "gate-choices"
+        await pilot.press("G")
+        await until_seen(pilot, "its image is gone from ECR")
+        await pilot.press("enter")
+        await until_seen(pilot, "cannot be chosen")
+        assert answers(executor) == []
+        await pilot.press("g", "enter")
+        await until(pilot, lambda: answers(executor) == ["fileflow-prod:7"])
+        executor.answered("choose", "revision", "fileflow-prod:7", opening)
+        await until(pilot, lambda: not attached.screen.query_one("#gate").display)
+
+
+async def test_after_a_failure_the_safe_choice_has_the_cursor(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    gate = Gate(
+        FAILURE_GATE,
+        GateKind.CHOOSE,
+        "It failed",
+        choices=(Choice("retry", "Try again"), Choice("stop", "Stop here", recommended=True)),
+    )
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("watch")
+        executor.open("watch", gate)
+        await until_seen(pilot, "It failed")
+        await pilot.press("enter")
+        await until(pilot, lambda: answers(executor) == ["stop"])
+
+
+async def test_letters_typed_into_a_gate_are_not_keys(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", Gate("reason", GateKind.BREAK_GLASS, "Why?"))
+        await until_seen(pilot, "Why?")
+        await pilot.press("tab", *"qi?:/R")
+        assert isinstance(attached.screen, RunScreen)
+        assert attached.screen.query_one("#gate-input", Input).value == "qi?:/R"
+
+
+async def test_interrupt_asks_first_and_insisting_needs_the_name(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    def levels() -> list[object]:
+        return [request.data["level"] for request in executor.requests() if request.kind == "interrupt"]
+
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("watch")
+        await until_seen(pilot, "runs")
+        await pilot.press("i")
+        await until_seen(pilot, "Let it go on")
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert levels() == []
+        await pilot.press("i")
+        await until_seen(pilot, "Let it go on")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: levels() == [1])
+        executor.write(Kind.INTERRUPT_REQUESTED, "watch", level=1, by="woken")
+        await until_seen(pilot, "is asked to stop")
+        await pilot.press("i")
+        await until_seen(pilot, "Insisting stops it")
+        await pilot.press("tab", "enter")
+        await pilot.press("shift+tab", "shift+tab")
+        attached.screen.query_one(Input).focus()
+        await pilot.press(*"fileflow", "enter")
+        await until_seen(pilot, "That is not fileflow-prod")
+        await pilot.press(*"-prod", "enter")
+        await until(pilot, lambda: levels() == [1, 2])
+
+
+async def test_the_ending_says_what_is_left_to_do(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        executor.write(Kind.STEP_FINISHED, "update", result={"changed": True, "deployment": "ecs-svc/9"}, seconds=2.0)
+        executor.write(
+            Kind.FOLLOW_UP_OPENED, "update", id="pin", title="Pin image_tag", detail="The next apply undoes this.",
+            file="environments/prod/terraform.tfvars", key="image_tag", value='"v1.4.2"',
+        )  # fmt: skip
+        executor.finish()
+        await until_seen(pilot, "Still to do: Pin image_tag")
+        seen = text_of(attached)
+        assert 'image_tag = "v1.4.2"' in seen
+        assert "by woken" in seen
+        assert "Next: do what is still to do" in seen
+        await pilot.press("y")
+        assert "Pin image_tag" in attached.clipboard
+
+
+async def test_a_run_without_executor_says_so_and_offers_resume(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    executor.begin("update", changes=True)
+    executor.open("update", type_gate())
+    executor.leave()
+    async with attached.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "nobody carries it out")
+        assert not attached.screen.query_one("#gate").display
+        assert attached.screen.check_action("resume", ()) is True
+        assert attached.screen.check_action("interrupt", ()) is None
+
+
+async def test_no_line_of_a_flood_is_lost(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "Roll back")
+        executor.begin("watch")
+        output = attached.screen.query_one("#output", Output)
+        await until(pilot, lambda: output.count > 2)
+        before = output.count
+        thread = executor.flood(20_000)
+        await until(pilot, lambda: output.count == before + 20_000, seconds=20)
+        thread.join()
+        await pilot.press("tab", "g")
+        await until_seen(pilot, "begun by woken")
+        assert not output.follow
+        await pilot.press("f")
+        await until_seen(pilot, "line 19999")
+
+
+async def test_an_event_of_a_newer_version_is_no_obstacle(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.journal.append(executor.run, "weather-changed", "look", {"to": "rain"})  # type: ignore[arg-type]
+        executor.begin("look")
+        await until_seen(pilot, "weather-changed")
+        assert isinstance(attached.screen, RunScreen)
+
+
+async def test_resizing_keeps_the_gate(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        for size in ((80, 24), (20, 5), (200, 60), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+        await until_seen(pilot, "What cannot be undone")
