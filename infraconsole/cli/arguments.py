@@ -1,0 +1,228 @@
+"""What can be typed: the parser, its completion, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from infraconsole import __version__
+from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError
+
+Command = Callable[[argparse.Namespace], int]
+
+_EPILOG = """exit codes:
+  0 done   1 a check or run failed   2 usage or configuration   3 a gate refused
+  4 interrupted, can be resumed      5 a prerequisite is missing (tool, credentials, network)"""
+
+
+def parse(arguments: Sequence[str]) -> int:
+    parser = build()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except InfraconsoleError as error:
+        _complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="infraconsole",
+        description="Operator console for hybrid Terraform infrastructure on AWS. Without a command: the full-screen console.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"infraconsole {__version__}")
+    parser.set_defaults(command=_console)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="the embedded world, and the console on it; nothing else needed")
+    demo.add_argument(
+        "action",
+        nargs="?",
+        default="console",
+        choices=("console", "up", "down", "env", "renew"),
+        help="up, down: the world without the console; env: the exports for a shell; renew: new credentials for it",
+    )
+    demo.add_argument("--fresh", action="store_true", help="end a running world first")
+    _complete(demo.add_argument("--scenario", default=None, help="what has gone wrong in it"), _scenarios)
+    demo.add_argument("--factor", type=float, default=None, help="how much faster than real time the world runs")
+    demo.set_defaults(command=_demo)
+
+    doctor = commands.add_parser("doctor", help="tools, credentials, configuration, journal")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(command=_doctor)
+
+    runbooks = commands.add_parser("runbooks", help="the catalogue, with inputs and gates")
+    runbooks.add_argument("--json", action="store_true")
+    runbooks.set_defaults(command=_runbooks)
+
+    run = commands.add_parser("run", help="carry a runbook out")
+    _complete(run.add_argument("runbook", metavar="RUNBOOK"), _runbook_names)
+    _complete(run.add_argument("--service", required=True, metavar="S"), _services)
+    _complete(run.add_argument("--env", required=True, metavar="E"), _environments)
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an input of the runbook")
+    run.add_argument("--answer", action="append", default=[], metavar="GATE=VALUE", help="an answer to a gate")
+    run.add_argument("--dry-run", action="store_true", help="make no changing call at all")
+    run.add_argument("--json", action="store_true", help="one event a line")
+    run.set_defaults(command=_run)
+
+    for name, what in (("attach", "follow a run live"), ("resume", "go on with an interrupted run")):
+        command = commands.add_parser(name, help=what)
+        _complete(command.add_argument("run", metavar="RUN"), _runs)
+        command.add_argument("--json", action="store_true", help="one event a line")
+        command.add_argument("--plain", action="store_true", help="lines of text, also on a terminal")
+        command.set_defaults(command=_attach if name == "attach" else _resume)
+
+    interrupt = commands.add_parser("interrupt", help="ask a run to stop where nothing is half done")
+    _complete(interrupt.add_argument("run", metavar="RUN"), _runs)
+    interrupt.add_argument("--insist", metavar="RUN", help="end its executor at once; type the run's id again")
+    interrupt.set_defaults(command=_interrupt)
+
+    journal = commands.add_parser("journal", help="runs and their events; `journal verify` proves the chain")
+    _complete(journal.add_argument("run", nargs="?", metavar="RUN", help="a run, `last`, or `verify`"), _runs)
+    form = journal.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true")
+    journal.set_defaults(command=_journal)
+
+    completion = commands.add_parser("completion", help="print the completion code of a shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    completion.set_defaults(command=_completion)
+    return parser
+
+
+def _complain(error: InfraconsoleError) -> None:
+    from infraconsole import text
+
+    print(text.block(str(error)), file=sys.stderr)
+
+
+# Each command in a module of its own, imported when it is used.
+
+
+def _console(_: argparse.Namespace) -> int:
+    from infraconsole.cli.console import console
+
+    return console()
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from infraconsole.cli.demo import demo
+
+    return demo(options.action, fresh=options.fresh, scenario=options.scenario, factor=options.factor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from infraconsole.cli.doctor import doctor
+
+    return doctor(as_json=options.json)
+
+
+def _runbooks(options: argparse.Namespace) -> int:
+    from infraconsole.cli.runs import runbooks
+
+    return runbooks(as_json=options.json)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from infraconsole.cli.runs import run
+
+    return run(
+        options.runbook,
+        service=options.service,
+        environment=options.env,
+        inputs=options.set,
+        answers=options.answer,
+        dry_run=options.dry_run,
+        as_json=options.json,
+    )
+
+
+def _attach(options: argparse.Namespace) -> int:
+    from infraconsole.cli.runs import attach
+
+    return attach(options.run, as_json=options.json, plain=options.plain)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from infraconsole.cli.runs import resume
+
+    return resume(options.run, as_json=options.json, plain=options.plain)
+
+
+def _interrupt(options: argparse.Namespace) -> int:
+    from infraconsole.cli.runs import interrupt
+
+    return interrupt(options.run, insist=options.insist)
+
+
+def _journal(options: argparse.Namespace) -> int:
+    from infraconsole.cli.journal import journal
+
+    return journal(options.run, as_json=options.json, as_markdown=options.markdown)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from argcomplete.shell_integration import shellcode
+
+    print(shellcode(["infraconsole"], shell=options.shell))
+    return 0
+
+
+# Completers: they must never fail, and never ask AWS.
+
+
+def _complete(action: argparse.Action, names: Callable[[], Sequence[str]]) -> None:
+    def completer(**_: Any) -> Sequence[str]:
+        try:
+            return names()
+        except InfraconsoleError:
+            return ()
+
+    action.completer = completer  # type: ignore[attr-defined]
+
+
+def _services() -> Sequence[str]:
+    from infraconsole.config import load
+
+    return tuple(load().services)
+
+
+def _environments() -> Sequence[str]:
+    from infraconsole.config import load
+
+    return tuple(load().environments)
+
+
+def _runbook_names() -> Sequence[str]:
+    from infraconsole.engine.catalogue import runbooks
+
+    return tuple(runbook.name for runbook in runbooks())
+
+
+def _runs() -> Sequence[str]:
+    from infraconsole.config import state_folder
+    from infraconsole.engine.journal import Journal
+
+    with Journal(state_folder(), create=False) as journal:
+        return ("last", *journal.run_ids())
+
+
+def _scenarios() -> Sequence[str]:
+    from infraconsole.world.scenarios import SCENARIOS
+
+    return tuple(SCENARIOS)

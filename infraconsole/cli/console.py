@@ -1,0 +1,45 @@
+"""The full-screen console, put together: configuration, journal, AWS access and operator are handed in from here."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from infraconsole import config
+from infraconsole.errors import UsageError
+
+if TYPE_CHECKING:
+    from infraconsole.aws.access import AwsAccess
+
+
+def console(*, start_run: str | None = None, world: str | None = None) -> int:
+    """Returns when the person quits. Raises UsageError without a terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The console needs a terminal.",
+            cause="Standard input or output is not one.",
+            mend="In a script: infraconsole run, attach --json, journal --json.",
+        )
+    from infraconsole.app import ConsoleApp
+    from infraconsole.engine.journal import Journal
+
+    settings = config.load()
+    for environment in settings.environments:
+        settings.region_of(environment)
+
+    def access_for(environment: str) -> AwsAccess:
+        from infraconsole.aws.access import AwsAccess  # after the first paint
+
+        return AwsAccess(region=settings.region_of(environment), profile=settings.environment(environment).profile)
+
+    with Journal(config.state_folder()) as journal:
+        app = ConsoleApp(
+            settings,
+            journal,
+            access_for,
+            config.operator_name(settings),
+            world=world,
+            start_run=journal.resolve(start_run) if start_run else None,
+        )
+        app.run()
+        return int(app.return_code or 0)

@@ -1,0 +1,82 @@
+"""The embedded world from the command line: with the console on it, or by itself."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+
+from infraconsole.cli.console import console
+from infraconsole.errors import UnknownName, UsageError
+from infraconsole.world import process
+from infraconsole.world.process import World
+from infraconsole.world.scenarios import DEFAULT, SCENARIOS
+
+_FACTOR = 4.0
+"""World seconds per second: a rollout of some minutes takes half a minute."""
+
+
+def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None) -> int:
+    if scenario is not None and scenario not in SCENARIOS:
+        raise UnknownName("scenario", scenario, SCENARIOS)
+    if factor is not None and not 0.1 <= factor <= 10_000:
+        raise UsageError(f"A factor of {factor:g} is not possible.", mend="Give one from 0.1 to 10000.")
+    folder = process.default_directory()
+    match action:
+        case "down":
+            print("The world is down." if process.stop(folder) else "No world is up.", file=sys.stderr)
+            return 0
+        case "env":
+            print(_running().shell_exports())
+            return 0
+        case "renew":
+            _running().renew()
+            print("The world gave out new credentials.", file=sys.stderr)
+            return 0
+    if fresh:
+        process.stop(folder)
+    world = process.running(folder)
+    if world is not None and (scenario not in (None, world.scenario) or factor is not None):
+        raise UsageError(
+            f"A world is up already: {world.scenario}.", mend="End it first with --fresh or `infraconsole demo down`."
+        )
+    if action == "up":
+        world = world or _new_world(scenario or DEFAULT, factor or _FACTOR, linger=True)
+        print(f"The world is up: {world.scenario}, {world.endpoint}", file=sys.stderr)
+        print('Use it in a shell: eval "$(infraconsole demo env)"', file=sys.stderr)
+        return 0
+    return _with_console(world, scenario or DEFAULT, factor or _FACTOR)
+
+
+def _with_console(world: World | None, scenario: str, factor: float) -> int:
+    """A world that was up before stays up; one that was started here ends with the console, or after its last run."""
+    ours = None
+    if world is None:
+        print("Starting the world…", file=sys.stderr)
+        world = ours = _new_world(scenario, factor, linger=False)
+    world.apply()
+    try:
+        code = console(world=world.scenario)
+    except BaseException:
+        if ours is not None:
+            ours.stop()
+        raise
+    if ours is not None:
+        ours.linger()
+    return code
+
+
+def _new_world(scenario: str, factor: float, *, linger: bool) -> World:
+    """A world with a journal of its own: what earlier worlds' journals tell of is gone with them, so they are put aside."""
+    folder = process.default_directory()
+    state = folder / "state"
+    if state.exists():
+        aside = next(path for number in itertools.count(1) if not (path := folder / f"state.{number}").exists())
+        state.rename(aside)
+    return process.start(folder, scenario, factor, linger)
+
+
+def _running() -> World:
+    world = process.running(process.default_directory())
+    if world is None:
+        raise UsageError("No world is up.", mend="Start one: infraconsole demo up")
+    return world

@@ -1,0 +1,36 @@
+"""`infraconsole doctor`: are tools, credentials, configuration and journal fit for the night?"""
+
+from __future__ import annotations
+
+import json
+
+from infraconsole import config, text
+from infraconsole.checks import doctor as checks
+from infraconsole.engine.journal import Journal
+from infraconsole.errors import EXIT_DONE, EXIT_FAILED, InfraconsoleError
+
+_SIGNS = {"error": "✗ error  ", "warning": "! warning", "info": "✓ ok     "}
+
+
+def doctor(*, as_json: bool) -> int:
+    """1 where an error-level finding stands."""
+    findings = checks.run(config.load(), journal=_journal_problems)
+    if as_json:
+        print(json.dumps({"findings": [finding.as_json() for finding in findings]}, indent=2))
+    else:
+        for finding in findings:
+            print(f"{_SIGNS[finding.level]}  {text.line(finding.subject)}: {text.line(finding.message)}")
+            if finding.mend and finding.level != "info":
+                print(f"             {text.line(finding.mend)}")
+    return EXIT_FAILED if any(finding.level == "error" for finding in findings) else EXIT_DONE
+
+
+def _journal_problems() -> list[str]:
+    folder = config.state_folder()
+    if not (folder / "journal.db").exists():
+        return []
+    try:
+        with Journal(folder, create=False) as journal:
+            return [problem.what for problem in journal.verify().problems]
+    except InfraconsoleError as error:
+        return [str(error)]

@@ -1,0 +1,106 @@
+"""`infraconsole journal`: the runs, one run's events, and the proof that none was changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+
+from infraconsole import config, text
+from infraconsole.cli.lines import event_lines
+from infraconsole.engine import followups
+from infraconsole.engine.export import as_markdown
+from infraconsole.engine.history import RunRecord, record_of
+from infraconsole.engine.journal import Journal
+from infraconsole.engine.launch import executor_of
+from infraconsole.errors import EXIT_DONE, EXIT_FAILED
+
+
+def journal(run: str | None, *, as_json: bool, as_markdown: bool) -> int:
+    with Journal(config.state_folder()) as opened:
+        if run == "verify":
+            return _verify(opened, as_json=as_json)
+        if run is None:
+            return _list(opened, as_json=as_json)
+        return _one(opened, opened.resolve(run), as_json=as_json, markdown=as_markdown)
+
+
+def _verify(opened: Journal, *, as_json: bool) -> int:
+    found = opened.verify()
+    if as_json:
+        problems = [{"event": problem.event, "run": problem.run, "what": problem.what} for problem in found.problems]
+        print(
+            json.dumps(
+                {"file": str(opened.path), "events": found.events, "head": found.head, "problems": problems}, indent=2
+            )
+        )
+    else:
+        for problem in found.problems:
+            run = f" of run {problem.run}" if problem.run else ""
+            print(f"event {problem.event}{run}: {text.line(problem.what)}")
+        verdict = f"{len(found.problems)} problems" if found.problems else f"whole, head {found.head[:16]}"
+        print(f"{opened.path}: {found.events} events, {verdict}", file=sys.stderr if found.problems else sys.stdout)
+    return EXIT_FAILED if found.problems else EXIT_DONE
+
+
+def _list(opened: Journal, *, as_json: bool) -> int:
+    records = [record_of(run, opened.events(run, brief=True)) for run in opened.run_ids()]
+    follow_ups = followups.review(opened)
+    if as_json:
+        open_ones = [
+            {"run": known.run, "id": known.id, "title": known.title, "detail": known.detail}
+            for known in follow_ups
+            if not known.done
+        ]
+        print(json.dumps({"runs": [_summary(opened, record) for record in records], "follow_ups": open_ones}, indent=2))
+        return EXIT_DONE
+    now = datetime.now(UTC)
+    for record in records:
+        began = text.ago(record.created_at, now)
+        dry = " (dry run)" if record.dry_run else ""
+        print(
+            f"{record.run}  {_state(opened, record):<12}{began:>8} ago  {record.operator:<12} {text.line(record.title)}{dry}"
+        )
+    if not records:
+        print("No run yet.", file=sys.stderr)
+    for known in follow_ups:
+        print(f"{'done' if known.done else 'open'}  {known.title} (run {known.run})")
+        if not known.done:
+            print("\n".join(f"      {line}" for line in text.block(known.detail).splitlines()))
+    return EXIT_DONE
+
+
+def _one(opened: Journal, run: str, *, as_json: bool, markdown: bool) -> int:
+    events = opened.events(run)
+    if as_json:
+        for event in events:
+            print(json.dumps(event.as_json()))
+    elif markdown:
+        print(as_markdown(record_of(run, events), events), end="")
+    else:
+        for event in events:
+            for line in event_lines(event):
+                print(f"{text.utc(event.at)}  {line}")
+    return EXIT_DONE
+
+
+def _summary(opened: Journal, record: RunRecord) -> dict[str, object]:
+    return {
+        "run": record.run,
+        "runbook": record.runbook,
+        "target": record.target.name,
+        "region": record.target.region,
+        "account": record.target.account,
+        "operator": record.operator,
+        "state": _state(opened, record),
+        "outcome": record.outcome or None,
+        "dry_run": record.dry_run,
+        "created_at": text.utc(record.created_at) if record.created_at else None,
+        "ended_at": text.utc(record.ended_at) if record.ended_at else None,
+    }
+
+
+def _state(opened: Journal, record: RunRecord) -> str:
+    if record.outcome:
+        return record.outcome
+    return "under way" if executor_of(opened.folder, record.run) else "resumable"
