@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from infraconsole.errors import (
     AwsError,
@@ -56,8 +56,11 @@ class ConsoleScreen(Screen[None]):
     refresh_seconds: ClassVar[float] = 0
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?", id="screen.help", tooltip="What can be done here"),
-        Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list"),
-        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment"),
+        # With priority: a slow line delivers several keys at once, and those after these two belong to what they open.
+        Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list",
+                priority=True),
+        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment",
+                priority=True),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
         Binding("e", "environment", "Environment", id="screen.environment", show=False,
@@ -184,17 +187,17 @@ class ConsoleScreen(Screen[None]):
         bindings = [active.binding for active in self.active_bindings.values()]
         self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings))
 
-    @work(exclusive=True, group="go-to", exit_on_error=False)
-    async def action_go_to(self) -> None:
-        from infraconsole.screens.goto import GoToScreen
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (action in ("filter", "go_to") and isinstance(self.focused, Input))
 
-        runs = await in_thread(self.desk.journal.run_ids, "runs")
+    def action_go_to(self) -> None:
+        from infraconsole.screens.goto import GoToScreen
 
         def go(place: Place | None) -> None:
             if place is not None:
                 self.post_message(GoTo(place))
 
-        self.app.push_screen(GoToScreen(self.desk.config, runs), go)
+        self.app.push_screen(GoToScreen(self.desk.config, self.desk.journal.run_ids), go)
 
     def action_filter(self) -> None:
         self.query_one(FilterBar).open()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -13,6 +14,7 @@ from textual.widgets import Input, Static
 
 from infraconsole.errors import UsageError
 from infraconsole.screens.places import Place, known_places, parse
+from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.words import BAD, DIM, said
 
@@ -30,10 +32,11 @@ class GoToScreen(ModalScreen[Place | None]):
         Binding("tab", "complete", "Complete", id="goto.complete", tooltip="Write the place in full", priority=True),
     ]
 
-    def __init__(self, config: Config, runs: Sequence[str]) -> None:
+    def __init__(self, config: Config, read_runs: Callable[[], Sequence[str]]) -> None:
         super().__init__()
         self._config = config
-        self._runs = runs
+        self._read_runs = read_runs
+        self._runs: Sequence[str] = ()
         self._taken = False
 
     def compose(self) -> ComposeResult:
@@ -45,8 +48,24 @@ class GoToScreen(ModalScreen[Place | None]):
     def on_mount(self) -> None:
         rows = self.query_one(Rows)
         rows.can_focus = False
-        rows.set_rows(Row(place, {"place": Cell(place)}) for place in known_places(self._config, self._runs))
-        self.query_one(Input).focus()
+        self._offer()
+        self.set_focus(self.query_one(Input))
+        self._learn_runs()
+
+    def _offer(self) -> None:
+        places = known_places(self._config, self._runs)
+        self.query_one(Rows).set_rows(Row(place, {"place": Cell(place)}) for place in places)
+
+    @work(exclusive=True, exit_on_error=False)
+    async def _learn_runs(self) -> None:
+        self._runs = await in_thread(self._read_runs, "runs")
+        self._offer()
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter that the field did not take came before the field was there: it is the field's all the same."""
+        if event.character and event.is_printable:
+            self.query_one(Input).insert_text_at_cursor(event.character)
+            event.stop()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._taken = False

@@ -183,7 +183,7 @@ class LogsScreen(ConsoleScreen):
         self.load()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return None if action == "all" and not self._of_task else True
+        return None if action == "all" and not self._of_task else super().check_action(action, parameters)
 
     def action_all(self) -> None:
         self._only = not self._only

@@ -204,7 +204,7 @@ class BoardScreen(ConsoleScreen):
             return None
         if action == "roll_back" and (self.desk.config.read_only or (self.row and self.row.service.absent)):
             return None
-        return True
+        return super().check_action(action, parameters)
 
     def list_widget(self) -> Widget:
         return self.board

@@ -276,7 +276,7 @@ class ContainersScreen(ConsoleScreen):
             return None
         if action == "whole" and not (self._pane == "revisions" and self._revision):
             return None
-        return True
+        return super().check_action(action, parameters)
 
     @property
     def _revision(self) -> str:

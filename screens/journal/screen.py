@@ -131,7 +131,7 @@ class JournalScreen(ConsoleScreen):
             return None
         if action == "resume" and not (self.run and self.run.resumable):
             return None
-        return True
+        return super().check_action(action, parameters)
 
     @on(Rows.Moved)
     def _moved(self) -> None:

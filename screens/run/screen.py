@@ -268,7 +268,7 @@ class RunScreen(ConsoleScreen):
             return None
         if action == "resume" and not (self.record.resumable and self._update.executor is None):
             return None
-        return True
+        return super().check_action(action, parameters)
 
     def action_follow(self) -> None:
         output = self.query_one("#output", Output)

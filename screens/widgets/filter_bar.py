@@ -30,8 +30,9 @@ class FilterBar(Input):
         self.display = False
 
     def open(self) -> None:
+        """At once, not when idle: the keys that follow are the filter's."""
         self.display = True
-        self.focus()
+        self.screen.set_focus(self)
 
     def clear_filter(self) -> None:
         self.value = ""

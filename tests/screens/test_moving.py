@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
@@ -14,6 +15,7 @@ from infraconsole.screens.containers import ContainersScreen
 from infraconsole.screens.journal import JournalScreen
 from infraconsole.screens.places import Place, parse
 from infraconsole.screens.run import RunScreen
+from infraconsole.screens.widgets.filter_bar import FilterBar
 from tests.screens.runs import FakeExecutor, type_gate
 from tests.screens.seen import focused_id, text_of, until, until_seen
 
@@ -43,6 +45,24 @@ def test_a_wrong_place_names_what_exists(config: Config) -> None:
         parse("fileflow prdo", config)
     with pytest.raises(UsageError):
         parse("", config)
+
+
+async def test_keys_that_a_slow_line_delivers_at_once_go_where_they_were_meant(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        at_once(app, "colon", *"journal", "enter")
+        await until(pilot, lambda: isinstance(app.screen, JournalScreen))
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+        at_once(app, "slash", *"auth:/l")
+        await until(pilot, lambda: app.screen.query_one(FilterBar).value == "auth:/l")
+        assert isinstance(app.screen, BoardScreen)
+
+
+def at_once(app: ConsoleApp, *keys: str) -> None:
+    """As a terminal's driver hands over what it read in one piece."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else {"colon": ":", "slash": "/"}.get(key)))
 
 
 async def test_go_to_completes_and_goes(app: ConsoleApp) -> None:
