@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -70,6 +71,11 @@ class ConsoleApp(App[None]):
 
     def get_default_screen(self) -> Screen[Any]:
         return BoardScreen(self.desk)
+
+    def on_ready(self) -> None:
+        if not gc.isenabled():  # see cli/console.py
+            gc.freeze()
+            gc.enable()
 
     def on_mount(self) -> None:
         if self._start_run:

@@ -1,15 +1,15 @@
-"""What can be typed: the parser, its completion, and the one place where errors become words and exit codes."""
+"""What can be typed: the parser and its completion."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from infraconsole import __version__
-from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError
+from infraconsole.cli import exit_code_of
+from infraconsole.errors import InfraconsoleError
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -25,17 +25,7 @@ def parse(arguments: Sequence[str]) -> int:
 
         argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
-    try:
-        return int(options.command(options))
-    except InfraconsoleError as error:
-        _complain(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return exit_code_of(lambda: int(options.command(options)))
 
 
 def build() -> argparse.ArgumentParser:
@@ -46,8 +36,7 @@ def build() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"infraconsole {__version__}")
-    parser.set_defaults(command=_console)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     demo = commands.add_parser("demo", help="the embedded world, and the console on it; nothing else needed")
     demo.add_argument(
@@ -105,19 +94,7 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
-def _complain(error: InfraconsoleError) -> None:
-    from infraconsole import text
-
-    print(text.block(str(error)), file=sys.stderr)
-
-
 # Each command in a module of its own, imported when it is used.
-
-
-def _console(_: argparse.Namespace) -> int:
-    from infraconsole.cli.console import console
-
-    return console()
 
 
 def _demo(options: argparse.Namespace) -> int:

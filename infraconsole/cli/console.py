@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ def console(*, start_run: str | None = None, world: str | None = None) -> int:
             cause="Standard input or output is not one.",
             mend="In a script: infraconsole run, attach --json, journal --json.",
         )
+    # Nothing of what is made on the way to the first frame can be thrown away: the app collects again once it stands.
+    gc.disable()
     from infraconsole.app import ConsoleApp
     from infraconsole.engine.journal import Journal
 
