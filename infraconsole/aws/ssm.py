@@ -16,7 +16,10 @@ SECURE = "SecureString"
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter. `type`: String, StringList or SecureString; a SecureString is never decrypted and has no value."""
+    """A parameter. `type`: String, StringList or SecureString; a SecureString is never decrypted here and has no value.
+
+    What GetParametersByPath does not tell (`description` to `data_type`) is "" where it was not asked for.
+    """
 
     name: str
     type: str
@@ -24,6 +27,14 @@ class Parameter:
     version: int
     modified_at: datetime | None
     arn: str
+    description: str = ""
+    tier: str = ""
+    """Standard, Advanced or Intelligent-Tiering."""
+    key_id: str = ""
+    """Of a SecureString: the KMS key's id, ARN or alias."""
+    modified_by: str = ""
+    """The ARN of who changed it last."""
+    data_type: str = ""
 
 
 class Ssm:
