@@ -62,7 +62,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "sqs": ("GetQueueAttributes", "GetQueueUrl", "List*"),
     "ssm": (
         *("GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory", "DescribeParameters"),
-        *("DescribeSessions", "GetConnectionStatus", "ListTagsForResource"),
+        *("DescribeSessions", "GetConnectionStatus", "GetServiceSetting", "ListTagsForResource"),
     ),
     "sts": ("GetCallerIdentity",),
 }

@@ -1,4 +1,8 @@
-"""Parameter Store: the exports, streamed page by page, since AWS gives only ten a page and there may be thousands."""
+"""Parameter Store: the exports, streamed page by page, since AWS gives few a page and there may be thousands.
+
+DescribeParameters tells everything but the values, fifty a page; GetParameters the values of ten names;
+GetParametersByPath both, ten a page and one page after the other.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,10 @@ from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.batches import batches, distinct, moment
 
 PARAMETERS_PER_CALL = 10
+DESCRIBED_PER_CALL = 50
+HISTORY_PER_CALL = 50
 SECURE = "SecureString"
+_HIGH_THROUGHPUT = "/ssm/parameter-store/high-throughput-enabled"
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,61 @@ class Parameter:
     data_type: str = ""
 
 
+@dataclass(frozen=True)
+class ParameterVersion:
+    """One version of a parameter, from GetParameterHistory; a SecureString's has no value."""
+
+    version: int
+    type: str
+    value: str | None
+    modified_at: datetime | None
+    modified_by: str
+    labels: tuple[str, ...]
+    description: str
+    key_id: str
+
+
 class Ssm:
     """Reads of one region's Parameter Store. Every method raises AwsError."""
 
     def __init__(self, access: AwsAccess) -> None:
         self.access = access
 
-    def parameters_under(self, path: str) -> Iterator[Parameter]:
-        """Every parameter below `path`, at any depth, as the pages come (GetParametersByPath)."""
+    def pages_under(self, path: str) -> Iterator[tuple[Parameter, ...]]:
+        """Every parameter below `path`, at any depth, ten at a time as the pages come (GetParametersByPath)."""
         filters: dict[str, Any] = {"Path": path, "Recursive": True, "WithDecryption": False}
-        pages = self.access.pages("ssm", "GetParametersByPath", "Parameters", MaxResults=PARAMETERS_PER_CALL, **filters)
-        return (parse_parameter(raw) for raw in pages)
+        pages = self.access.whole_pages("ssm", "GetParametersByPath", MaxResults=PARAMETERS_PER_CALL, **filters)
+        return (tuple(parse_parameter(raw) for raw in page.get("Parameters") or ()) for page in pages)
+
+    def described_under(self, path: str) -> Iterator[tuple[Parameter, ...]]:
+        """Every parameter below `path`, at any depth, without its value, a page at a time (DescribeParameters)."""
+        filters = [{"Key": "Path", "Option": "Recursive", "Values": [path]}]
+        pages = self.access.whole_pages(
+            "ssm", "DescribeParameters", ParameterFilters=filters, MaxResults=DESCRIBED_PER_CALL
+        )
+        return (tuple(_described(raw) for raw in page.get("Parameters") or ()) for page in pages)
+
+    def history(self, name: str) -> tuple[ParameterVersion, ...]:
+        """The versions that AWS still keeps (the newest hundred), newest first. AwsNotFound where there is no such name."""
+        pages = self.access.pages(
+            "ssm",
+            "GetParameterHistory",
+            "Parameters",
+            Name=name,
+            WithDecryption=False,
+            MaxResults=HISTORY_PER_CALL,
+        )
+        return tuple(sorted((_version(raw) for raw in pages), key=lambda version: -version.version))
+
+    def revealed(self, name: str) -> str:
+        """A SecureString's value in clear (GetParameter): only for a person who asked for it, after that was recorded."""
+        answer = self.access.call("ssm", "GetParameter", Name=name, WithDecryption=True)
+        return str(answer["Parameter"].get("Value") or "")
+
+    def has_high_throughput(self) -> bool:
+        """Whether the account pays for Parameter Store's higher throughput in this region (GetServiceSetting)."""
+        answer = self.access.call("ssm", "GetServiceSetting", SettingId=_HIGH_THROUGHPUT)
+        return str((answer.get("ServiceSetting") or {}).get("SettingValue")).lower() == "true"
 
     def parameters(self, names: Sequence[str]) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
         """The parameters of those names, and the names that do not exist, each in the order asked for."""
@@ -74,4 +125,34 @@ def parse_parameter(raw: Mapping[str, Any]) -> Parameter:
         version=int(raw.get("Version") or 0),
         modified_at=moment(raw.get("LastModifiedDate")),
         arn=str(raw.get("ARN") or ""),
+    )
+
+
+def _described(raw: Mapping[str, Any]) -> Parameter:
+    return Parameter(
+        name=str(raw.get("Name") or ""),
+        type=str(raw.get("Type") or ""),
+        value=None,
+        version=int(raw.get("Version") or 0),
+        modified_at=moment(raw.get("LastModifiedDate")),
+        arn=str(raw.get("ARN") or ""),
+        description=str(raw.get("Description") or ""),
+        tier=str(raw.get("Tier") or ""),
+        key_id=str(raw.get("KeyId") or ""),
+        modified_by=str(raw.get("LastModifiedUser") or ""),
+        data_type=str(raw.get("DataType") or ""),
+    )
+
+
+def _version(raw: Mapping[str, Any]) -> ParameterVersion:
+    kind = str(raw.get("Type") or "")
+    return ParameterVersion(
+        version=int(raw.get("Version") or 0),
+        type=kind,
+        value=None if kind == SECURE else str(raw.get("Value") or ""),
+        modified_at=moment(raw.get("LastModifiedDate")),
+        modified_by=str(raw.get("LastModifiedUser") or ""),
+        labels=tuple(str(label) for label in raw.get("Labels") or ()),
+        description=str(raw.get("Description") or ""),
+        key_id=str(raw.get("KeyId") or ""),
     )

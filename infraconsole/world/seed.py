@@ -83,7 +83,9 @@ class Seed:
                 subnet = first(xml, "subnetId")
                 self._tag_ec2(subnet, f"shared-{tier}-{zone}", "network", Tier=tier)
                 subnets[tier].append(subnet)
-            self._export(f"network/{tier}-subnet-ids", ",".join(subnets[tier]), kind="StringList")
+            # The third zone came later.
+            before = ",".join(subnets[tier][:2])
+            self._export(f"network/{tier}-subnet-ids", ",".join(subnets[tier]), kind="StringList", before=before)
         self._export("network/vpc-id", vpc)
         keys = {}
         for kind in naming.KMS_KINDS:
@@ -96,6 +98,7 @@ class Seed:
             wire.json("kms", "CreateAlias", AliasName=f"alias/{kind}", TargetKeyId=key_id)
             wire.json("kms", "EnableKeyRotation", KeyId=key_id)
             self._export(f"kms/{kind}-key-arn", keys[kind])
+        self._export("monitoring/alert-webhook-url", _ALERT_WEBHOOK, kind="SecureString", key=keys["ssm"])
         group = self._security_group("shared-ecs-tasks-sg", vpc, "Tasks of all services", company.container_port)
         return Ground(vpc, subnets, keys, group)
 
@@ -525,10 +528,19 @@ class Seed:
 
     # Small helpers
 
-    def _export(self, name: str, value: str, kind: str = "String") -> None:
+    def _export(self, name: str, value: str, kind: str = "String", *, before: str = "", key: str = "") -> None:
+        """`before` is the value of the version before; `key` the KMS key of a SecureString."""
         full = f"{naming.EXPORT_ROOT}/{name}"
         tags = self._company.resource_tags("shared", "shared", name.replace("/", "-"), name.split("/")[0])
-        self._wire.json("ssm", "PutParameter", Name=full, Value=value, Type=kind, Tags=_listed(tags))
+        about = {"Name": full, "Type": kind, "Description": f"{name.split('/')[-1]} for all services"}
+        if key:
+            about["KeyId"] = key
+        self._wire.json("ssm", "PutParameter", **about, Value=before or value, Tags=_listed(tags))
+        if before:
+            self._wire.json("ssm", "PutParameter", **about, Value=value, Overwrite=True)
+        versions = get_backend("ssm")[self._company.account][self._company.region]._parameters[full]
+        for days, version in zip((41, 212), reversed(versions), strict=False):
+            version.last_modified_date = (self._now - timedelta(days=days)).replace(tzinfo=None)
 
     def _secret(self, name: str, value: dict[str, Any], tags: Tags, ground: Ground) -> str:
         made = self._wire.json(
@@ -560,6 +572,7 @@ class Seed:
         self._wire.query("ec2", "CreateTags", ResourceId=[resource], Tag=_listed(tags))
 
 
+_ALERT_WEBHOOK = "https://alerts.ryuqqq.com/hooks/4f1c0d7be2"
 _REPLACED = "Service deployment was replaced by a newer service deployment."
 
 

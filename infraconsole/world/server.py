@@ -24,7 +24,7 @@ from werkzeug.serving import BaseWSGIServer
 from infraconsole import naming
 from infraconsole.errors import UnknownName
 from infraconsole.world import company as companies
-from infraconsole.world import ecs_api, folder, http, procs, scenarios, signals
+from infraconsole.world import ecs_api, folder, http, parameters, procs, scenarios, signals
 from infraconsole.world.behaviours import KINDS, Behaviours
 from infraconsole.world.clock import WorldClock
 from infraconsole.world.control import ControlApp, call_routes
@@ -74,6 +74,7 @@ class WorldServer:
     def start(self) -> None:
         ecs_api.install(self.ecs)
         signals.install(self.ecs, LogWriter(self.company))
+        parameters.install(self._parameter_writer)
         emulator = http.Dispatcher()
         self._arrange(self.scenario)
         now = self.clock.now()
@@ -122,6 +123,11 @@ class WorldServer:
         family = naming.task_family(scenarios.SERVICE, scenarios.ENVIRONMENT)
         tag = self.company.tag(scenarios.SERVICE, scenarios.ENVIRONMENT, self.company.newest.number)
         self.behaviours.set(family, tag, scenario.newest)
+
+    def _parameter_writer(self) -> str:
+        """Terraform's role while the company is being built, the operator's afterwards."""
+        role = "on-call/operator" if self._server else "deploy/terraform"
+        return f"arn:aws:sts::{self.company.account}:assumed-role/{role}"
 
     def _delay_of(self, region: str, target_group: str) -> float:
         group = get_backend("elbv2")[self.company.account][region].target_groups.get(target_group)

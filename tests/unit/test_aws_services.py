@@ -446,7 +446,7 @@ def test_a_listeners_groups_are_named_once() -> None:
 def test_secure_strings_have_no_value_and_are_never_decrypted() -> None:
     raw = [{"Name": "/a", "Type": "SecureString", "Value": "AQICAHh…"}, {"Name": "/b", "Type": "String", "Value": ""}]
     access = FakeAccess(GetParametersByPath=[{"Parameters": raw}], GetParameters={"Parameters": raw})
-    assert [parameter.value for parameter in Ssm(access).parameters_under("/")] == [None, ""]
+    assert [parameter.value for page in Ssm(access).pages_under("/") for parameter in page] == [None, ""]
     assert [parameter.value for parameter in Ssm(access).parameters(["/a", "/b"])[0]] == [None, ""]
     assert all(asked["WithDecryption"] is False for _, asked in access.calls)
 

@@ -15,7 +15,7 @@ LAYERS = (
     {"cli"},
     {"app"},
     {"screens"},
-    {"overview"},
+    {"overview", "exports"},
     {"runbooks"},
     {"engine"},
     {"checks"},

@@ -137,7 +137,7 @@ def test_images(reading: AwsAccess) -> None:
 
 def test_exports_streamed_and_by_name(reading: AwsAccess, calm: World) -> None:
     ssm = Ssm(reading)
-    under = {parameter.name: parameter for parameter in ssm.parameters_under(naming.EXPORT_ROOT)}
+    under = {parameter.name: parameter for page in ssm.pages_under(naming.EXPORT_ROOT) for parameter in page}
     wanted = naming.required_exports("fileflow")
     found, missing = ssm.parameters([*wanted, "/shared/network/gone"])
     assert {parameter.name for parameter in found} == set(wanted) <= set(under)
