@@ -1,4 +1,4 @@
-"""ECR: what an image's reference says, and whether that image is still there to be pulled.
+"""ECR: what an image's reference says, whether that image is still there to be pulled, and which repositories there are.
 
 Lifecycle policies delete images that old task definitions still name, so a rollback asks here first.
 """
@@ -39,6 +39,16 @@ class Image:
     tags: tuple[str, ...]
     pushed_at: datetime | None
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository, from DescribeRepositories. `uri` is what images are pushed to and pulled from, without a tag."""
+
+    name: str
+    arn: str
+    uri: str
+    account: str
 
 
 def parse_image(text: str) -> ImageReference:
@@ -94,4 +104,20 @@ class Ecr:
             tags=tuple(sorted(str(tag) for tag in raw.get("imageTags") or ())),
             pushed_at=moment(raw.get("imagePushedAt")),
             size_bytes=int(raw.get("imageSizeInBytes") or 0),
+        )
+
+    def repository(self, name: str) -> Repository | None:
+        """The repository of that name in this account and region; None if there is none."""
+        try:
+            answer = self.access.call("ecr", "DescribeRepositories", repositoryNames=[name])
+        except AwsNotFound:
+            return None
+        raw = next(iter(answer.get("repositories") or ()), None)
+        if raw is None:
+            return None
+        return Repository(
+            name=str(raw.get("repositoryName") or ""),
+            arn=str(raw.get("repositoryArn") or ""),
+            uri=str(raw.get("repositoryUri") or ""),
+            account=str(raw.get("registryId") or ""),
         )
