@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -73,6 +74,28 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class ExportSettings:
+    """One `[[exports]]`: what an export has to look like, beyond the guide's table or in place of a line of it.
+
+    None means: as the guide's line for that name says, else the default of the table. What the words may be is checked
+    where they are understood, in checks/export_rules.py; `place` is how complaints call this table.
+    """
+
+    place: str
+    name: str
+    """Relative to the export root; {service} and {env} stand for any service and environment."""
+    type: str | None = None
+    shape: str | None = None
+    points_at: str | None = None
+    required: bool | str | None = None
+    """true, false or "together": all exports of its folder, or none."""
+    owner: str | None = None
+    """The module of the infrastructure repository that writes it."""
+    why: str | None = None
+    """What it is for."""
+
+
+@dataclass(frozen=True)
 class Config:
     file: Path | None
     region: str | None
@@ -82,6 +105,8 @@ class Config:
     services: Mapping[str, ServiceSettings]
     environments: Mapping[str, EnvironmentSettings]
     engine: EngineSettings = field(default_factory=EngineSettings)
+    exports: tuple[ExportSettings, ...] = ()
+    """What the team's own exports have to look like."""
     operator: str | None = None
     """Who runs the console; None: the login name."""
     read_only: bool = False
@@ -197,6 +222,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         "services",
         "environments",
         "engine",
+        "exports",
     }
     top.only(known)
     infrastructure = top.table("infrastructure")
@@ -215,6 +241,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         services=services,
         environments=environments,
         engine=_engine(top.table("engine")),
+        exports=tuple(_export(table) for table in top.list_of_tables("exports")),
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
     )
@@ -237,6 +264,33 @@ def _export_root(top: _Table) -> str:
     if not root.startswith("/") or root.endswith("/"):
         raise top.wrong("export_root", "a path that begins with / and does not end with one", root)
     return root
+
+
+_EXPORT_NAME = re.compile(r"[A-Za-z0-9_.{}-]+(/[A-Za-z0-9_.{}-]+)*")
+
+
+def _export(table: _Table) -> ExportSettings:
+    table.only(set(ExportSettings.__dataclass_fields__) - {"place"})
+    name = table.text("name")
+    if name is None or not _EXPORT_NAME.fullmatch(name):
+        raise table.wrong(
+            "name",
+            'a name below the export root without a / at its ends, as "network/vpc-id"',
+            table.values.get("name"),
+        )
+    required = table.values.get("required")
+    if required is not None and not isinstance(required, bool) and required != "together":
+        raise table.wrong("required", 'true, false or "together"', required)
+    return ExportSettings(
+        place=table.where,
+        name=name,
+        type=table.text("type"),
+        shape=table.text("shape"),
+        points_at=table.text("points_at"),
+        required=required,
+        owner=table.text("owner"),
+        why=table.text("why"),
+    )
 
 
 def _service(name: str, table: _Table, base: Path) -> ServiceSettings:
@@ -280,6 +334,15 @@ def _environment(name: str, table: _Table) -> EnvironmentSettings:
     )
 
 
+def wrong_value(file: Path | None, key: str, expected: str, found: object) -> ConfigError:
+    """The complaint about one value, also of those that are only understood further up."""
+    return ConfigError(
+        f"{file or 'configuration'}: {key} is wrong.",
+        cause=f"Expected {expected}; found {found!r}.",
+        mend="Mend the value, or remove the line to get the default.",
+    )
+
+
 class _Table:
     """A TOML table that knows where it stands, so that every complaint can name file and key."""
 
@@ -289,12 +352,7 @@ class _Table:
         self.where = where
 
     def wrong(self, key: str, expected: str, found: object) -> ConfigError:
-        name = f"{self.where}.{key}" if self.where else key
-        return ConfigError(
-            f"{self.file or 'configuration'}: {name} is wrong.",
-            cause=f"Expected {expected}; found {found!r}.",
-            mend="Mend the value, or remove the line to get the default.",
-        )
+        return wrong_value(self.file, f"{self.where}.{key}" if self.where else key, expected, found)
 
     def only(self, known: Mapping[str, object] | set[str]) -> None:
         for key in self.values:
@@ -337,6 +395,13 @@ class _Table:
         if not isinstance(value, dict):
             raise self.wrong(key, f"a table: [{key}]", value)
         return _Table(value, self.file, f"{self.where}.{key}" if self.where else key)
+
+    def list_of_tables(self, key: str) -> list[_Table]:
+        """The tables of `[[key]]`, counted from 1 in complaints."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.wrong(key, f"tables: [[{key}]]", value)
+        return [_Table(item, self.file, f"{key}[{number}]") for number, item in enumerate(value, start=1)]
 
     def tables(self, key: str) -> dict[str, _Table]:
         """The tables under `key`, whose names must be valid service or environment names."""

@@ -49,6 +49,15 @@ def test_a_few_lines_are_enough(tmp_path: Path) -> None:
         ("services = 3", "a table"),
         ("[engine]\nhealth_checks = 0", "at least 1"),
         ('export_root = "shared"', "begins with /"),
+        ('exports = "network/vpc-id"', "expected tables: [[exports]]; found 'network/vpc-id'"),
+        ("exports = [3]", "expected tables"),
+        ('[exports]\nname = "x"', "expected tables: [[exports]]"),
+        ('[[exports]]\ntype = "String"', "exports[1].name is wrong"),
+        ('[[exports]]\nname = "/shared/x"', "below the export root"),
+        ('[[exports]]\nname = "a/b"\n[[exports]]\nname = 3', "exports[2].name"),
+        ('[[exports]]\nname = "a/b"\nrequired = "yes"', """true, false or "together"; found 'yes'"""),
+        ('[[exports]]\nname = "a/b"\ntpye = "String"', "Did you mean type"),
+        ('[[exports]]\nname = "a/b"\ntype = 3', "exports[1].type is wrong"),
     ],
 )
 def test_a_wrong_file_names_file_key_expectation_and_finding(tmp_path: Path, content: str, words: str) -> None:
@@ -58,6 +67,18 @@ def test_a_wrong_file_names_file_key_expectation_and_finding(tmp_path: Path, con
     assert words.lower() in said.lower()
     assert "infraconsole.toml" in said
     assert caught.value.exit_code == 2
+
+
+def test_exports_of_the_team(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        '[[exports]]\nname = "kms/efs-key-arn"\nrequired = true\npoints_at = "kms:efs"\n'
+        '[[exports]]\nname = "rds/{env}/endpoint"\nrequired = "together"\n',
+    )
+    first, second = loaded.exports
+    assert (first.name, first.required, first.points_at, first.type) == ("kms/efs-key-arn", True, "kms:efs", None)
+    assert (second.name, second.required, second.place) == ("rds/{env}/endpoint", "together", "exports[2]")
+    assert load(tmp_path, "").exports == ()
 
 
 def test_a_missing_or_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
