@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from infraconsole import naming
@@ -18,6 +19,7 @@ STATE = Path("state")
 WORLD_FILE = Path("world.json")
 LOG_FILE = Path("world.log")
 REPOSITORIES = Path("repos")
+_TERRAFORM = Path(__file__).parents[1] / "assets/world/terraform"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -72,22 +74,40 @@ def write_repositories(root: Path, company: Company) -> None:
     shutil.rmtree(repositories, ignore_errors=True)
     for service in company.services:
         folder = repositories / service / "infrastructure/terraform"
-        folder.mkdir(parents=True)
-        (folder / "variables.tf").write_text(_VARIABLES, "utf-8")
-        (folder / "data.tf").write_text(_data(service), "utf-8")
+        shutil.copytree(_TERRAFORM / "application", folder)
         for name in company.environments:
-            path = folder / naming.tfvars_path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_tfvars(company, service, name), "utf-8")
+            _write_tfvars(folder / naming.tfvars_path(name), service, name, _variables(company, service, name))
     infrastructure = repositories / "infrastructure/terraform"
-    for module, exports in _exports(company).items():
-        (infrastructure / module).mkdir(parents=True)
-        (infrastructure / module / "ssm-parameters.tf").write_text(exports, "utf-8")
+    for module in ("network", "kms", "rds", "monitoring"):
+        _copy_module(module, infrastructure / module)
+    for service in company.services:
+        _copy_module("ecr", infrastructure / "ecr" / service, service)
+    for name, about in company.environments.items():
+        _write_tfvars(
+            infrastructure / "rds" / naming.tfvars_path(name),
+            "shared RDS",
+            name,
+            {"environment": name, "instance_class": about.database_class, "multi_az": about.multi_az},
+        )
 
 
-def _tfvars(company: Company, service: str, environment: str) -> str:
+def _copy_module(module: str, folder: Path, service: str = "") -> None:
+    source = _TERRAFORM / "infrastructure"
+    folder.mkdir(parents=True)
+    for file in (source / "versions.tf", *(source / module).iterdir()):
+        (folder / file.name).write_text(file.read_text("utf-8").replace("SERVICE", service), "utf-8")
+
+
+def _write_tfvars(path: Path, what: str, environment: str, values: Mapping[str, str | int | bool]) -> None:
+    width = max(map(len, values))
+    lines = [f"{key:<{width}} = {json.dumps(value)}" for key, value in values.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# {what} in {environment}\n\n" + "\n".join(lines) + "\n", "utf-8")
+
+
+def _variables(company: Company, service: str, environment: str) -> dict[str, str | int | bool]:
     about, owner = company.environments[environment], company.services[service]
-    values: dict[str, str | int] = {
+    return {
         "environment": environment,
         "aws_region": company.region,
         "service_name": service,
@@ -103,87 +123,7 @@ def _tfvars(company: Company, service: str, environment: str) -> str:
         "tags_owner": owner.owner,
         "tags_cost_center": owner.cost_center,
         "tags_team": owner.team,
+        "tags_data_class": owner.data_class,
+        "log_retention_days": about.retention["application"],
+        "error_log_retention_days": about.retention["error"],
     }
-    width = max(map(len, values))
-    lines = [f"{key:<{width}} = {json.dumps(value)}" for key, value in values.items()]
-    return f"# {service} in {environment}\n\n" + "\n".join(lines) + "\n"
-
-
-_VARIABLES = "\n".join(
-    f'variable "{name}" {{\n  description = "{description}"\n  type        = {kind}\n}}\n'
-    for name, kind, description in (
-        ("environment", "string", "dev, staging or prod"),
-        ("aws_region", "string", "Region of everything in here"),
-        ("service_name", "string", "Name of the service"),
-        ("image_tag", "string", "Tag of the image to deploy"),
-        ("ecs_task_cpu", "string", "CPU units of a task"),
-        ("ecs_task_memory", "string", "Memory of a task in MiB"),
-        ("ecs_desired_count", "number", "Number of tasks"),
-        ("ecs_container_port", "number", "Port the container listens on"),
-        ("db_name", "string", "Database on the shared RDS"),
-        ("db_username", "string", "Database user"),
-        ("redis_node_type", "string", "ElastiCache node type"),
-        ("redis_num_cache_nodes", "number", "Number of cache nodes"),
-        ("tags_owner", "string", "Tag Owner"),
-        ("tags_cost_center", "string", "Tag CostCenter"),
-        ("tags_team", "string", "Tag Team"),
-    )
-)
-
-
-def _data(service: str) -> str:
-    names = [*naming.required_exports(service), *naming.rds_exports("${var.environment}")]
-    blocks = []
-    for name in names:
-        label = name.split("/", 3)[-1] if "/rds/" not in name else "shared_rds_" + name.rsplit("/", 1)[-1]
-        label = label.replace(f"{service}-", "ecr_").replace("-", "_").replace("/", "_")
-        blocks.append(f'data "aws_ssm_parameter" "{label}" {{\n  name = "{name}"\n}}\n')
-    return "\n".join(blocks)
-
-
-def _exports(company: Company) -> dict[str, str]:
-    def parameter(label: str, name: str, kind: str, value: str) -> str:
-        return (
-            f'resource "aws_ssm_parameter" "{label}" {{\n'
-            f'  name  = "{name}"\n  type  = "{kind}"\n  value = {value}\n  tags  = local.required_tags\n}}\n'
-        )
-
-    root = naming.EXPORT_ROOT
-    network = [parameter("vpc_id", f"{root}/network/vpc-id", "String", "aws_vpc.main.id")]
-    for tier in ("public", "private", "data"):
-        name = f"{root}/network/{tier}-subnet-ids"
-        network.append(
-            parameter(f"{tier}_subnet_ids", name, "StringList", f'join(",", aws_subnet.{tier}[*].id)'),
-        )
-    keys = [
-        parameter(
-            f"{kind.replace('-', '_')}_key_arn",
-            f"{root}/kms/{kind}-key-arn",
-            "String",
-            f"aws_kms_key.{kind.replace('-', '_')}.arn",
-        )
-        for kind in naming.KMS_KINDS
-    ]
-    leaves = ("endpoint", "identifier", "security-group-id", "master-secret-arn")
-    values = (
-        "aws_db_instance.shared.endpoint",
-        "aws_db_instance.shared.identifier",
-        "aws_security_group.rds.id",
-        "aws_secretsmanager_secret.master.arn",
-    )
-    rds = [
-        parameter(f"rds_{leaf.replace('-', '_')}", f"{root}/rds/${{var.environment}}/{leaf}", "String", value)
-        for leaf, value in zip(leaves, values, strict=True)
-    ]
-    modules = {"network": "\n".join(network), "kms": "\n".join(keys), "rds": "\n".join(rds)}
-    for service in company.services:
-        modules[f"ecr/{service}"] = "\n".join(
-            parameter(
-                f"repository_{leaf}",
-                f"{root}/ecr/{service}-repository-{leaf}",
-                "String",
-                f"aws_ecr_repository.{service}.{attribute}",
-            )
-            for leaf, attribute in (("url", "repository_url"), ("arn", "arn"))
-        )
-    return modules

@@ -1,0 +1,6 @@
+resource "aws_cloudwatch_log_group" "ecs" {
+  for_each          = { application = var.log_retention_days, access = var.log_retention_days, error = var.error_log_retention_days }
+  name              = "/ecs/${local.name_prefix}/${each.key}"
+  retention_in_days = each.value
+  kms_key_id        = local.cloudwatch_key_arn
+}

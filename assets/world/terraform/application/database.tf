@@ -1,0 +1,16 @@
+resource "aws_security_group_rule" "shared_rds_from_ecs" {
+  type                     = "ingress"
+  from_port                = 3306
+  to_port                  = 3306
+  protocol                 = "tcp"
+  security_group_id        = local.shared_rds_security_group_id
+  source_security_group_id = aws_security_group.ecs_tasks.id
+  description              = "MySQL from ${local.name_prefix}'s tasks"
+}
+
+resource "aws_secretsmanager_secret" "db_credentials" {
+  name_prefix             = "${local.name_prefix}-db-credentials-"
+  description             = "Database user of ${var.service_name}"
+  kms_key_id              = local.secrets_key_arn
+  recovery_window_in_days = var.environment == "prod" ? 30 : 7
+}

@@ -1,0 +1,18 @@
+variable "alert_webhook_url" {
+  description = "Where alerts are sent; it holds a token"
+  type        = string
+  sensitive   = true
+}
+
+data "aws_ssm_parameter" "ssm_key_arn" {
+  name = "${var.export_root}/kms/ssm-key-arn"
+}
+
+resource "aws_ssm_parameter" "alert_webhook_url" {
+  name        = "${var.export_root}/monitoring/alert-webhook-url"
+  description = "Where alerts are sent"
+  type        = "SecureString"
+  value       = var.alert_webhook_url
+  key_id      = data.aws_ssm_parameter.ssm_key_arn.value
+  tags        = local.tags
+}
