@@ -110,6 +110,6 @@ def test_a_state_without_resources() -> None:
     ],
 )
 def test_what_is_no_state_is_named(data: bytes, words: str) -> None:
-    with pytest.raises(StateUnreadable, match="network/terraform.tfstate") as caught:
+    with pytest.raises(StateUnreadable, match=r"network/terraform\.tfstate") as caught:
         exports_in_state(data, "network/terraform.tfstate")
     assert words in caught.value.title
