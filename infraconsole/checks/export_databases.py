@@ -108,12 +108,17 @@ def _status(export: Export, instance: DbInstance) -> Iterator[Finding]:
 
 
 def _group(export: Export, facts: PointedAt, instance: DbInstance | None) -> Iterator[Finding]:
-    there = facts.security_groups.get(export.item) is not None
-    if instance is None or not there or not instance.security_group_ids or export.item in instance.security_group_ids:
+    group = facts.security_groups.get(export.item)
+    if instance is None or group is None or not instance.security_group_ids:
         return
-    groups = ", ".join(instance.security_group_ids)
-    message = f"{export.item} does not guard {instance.identifier}, which has {groups}: rules that services add to it open nothing."
-    yield export.finding("rds-security-group", "error", message)
+    # A group of another VPC is the network check's to tell.
+    if group.id not in instance.security_group_ids and group.vpc_id == (instance.vpc_id or group.vpc_id):
+        groups = ", ".join(instance.security_group_ids)
+        message = (
+            f"{group.id} does not guard {instance.identifier}, which has {groups}: "
+            "rules that services add to it open nothing."
+        )
+        yield export.finding("rds-security-group", "error", message)
 
 
 def _secret(export: Export, facts: PointedAt, instance: DbInstance | None) -> Iterator[Finding]:
