@@ -1,0 +1,681 @@
+"""One Terraform file's text as a digest: its blocks, their attributes as expressions, and every name these refer to, with
+lines. Besides `tfvars`, the only place that uses python-hcl2; run as a module it is the worker process of `hcl_workers`,
+since building the grammar and parsing take seconds that no view has.
+
+An expression is a node, a list that JSON can carry:
+
+    ["lit", value]                       a string without templates, a number, true, false or null
+    ["tpl", [text or node, …]]           a template
+    ["ref", [root, step, …]]             a name; a step is an attribute's name, ["idx", node] or ["*"]
+    ["get", node, [step, …]]             the same on something that is no name
+    ["call", function, [node, …], expand]
+    ["if", condition, then, else] · ["op", operator, left, right] · ["not", node] · ["neg", node]
+    ["list", [node, …]] · ["map", [[key node, value node], …]]
+    ["for", "list" or "map", key name, value name, collection, key node, value node, condition node]
+    ["raw", text]                        what is not evaluated: template directives
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infraconsole.errors import InfraconsoleError
+from infraconsole.terraform import tfjson
+
+FORMAT_VERSION = 1
+"""Of the digest: raised whenever the same text gives another one, so that older ones on the disk are not used."""
+TEXT_LIMIT = 1_000
+"""Characters of an expression's text that are kept."""
+
+Node = list[Any]
+
+
+class HclUnreadable(InfraconsoleError):
+    """Text that is no HCL, or HCL that python-hcl2 does not know. `line` counts from 1."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(f"Line {line}: {why}")
+        self.line = line
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`parts` are the names in their order (`data`, `aws_ssm_parameter`, `vpc_id`, `value`); a literal index is a part
+    like any other, `*` one that is only known when Terraform runs."""
+
+    parts: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """`path` is its name, after those of the blocks it is nested in: `rule.kms_master_key_id`. `text` is the expression as
+    it is written, at most TEXT_LIMIT characters; `code` is the node as JSON, "" inside nested blocks, where nothing is
+    evaluated. Most nodes are never looked at, so they stay JSON until one is."""
+
+    path: str
+    line: int
+    text: str
+    code: str
+    references: tuple[Reference, ...]
+
+    @property
+    def node(self) -> Node | None:
+        node: Node | None = json.loads(self.code) if self.code else None
+        return node
+
+
+@dataclass(frozen=True)
+class Block:
+    """`kind` is resource, data, locals, …; "" is what stands outside all blocks, as in a .tfvars file."""
+
+    kind: str
+    labels: tuple[str, ...]
+    line: int
+    attributes: tuple[Attribute, ...]
+
+    def attribute(self, path: str) -> Attribute | None:
+        return next((attribute for attribute in self.attributes if attribute.path == path), None)
+
+
+@dataclass(frozen=True)
+class Digest:
+    blocks: tuple[Block, ...]
+
+    def as_json(self) -> list[Any]:
+        return [
+            [
+                block.kind,
+                block.labels,
+                block.line,
+                [
+                    [
+                        each.path,
+                        each.line,
+                        each.text,
+                        each.code,
+                        *("\n".join((str(ref.line), *ref.parts)) for ref in each.references),
+                    ]
+                    for each in block.attributes
+                ],
+            ]
+            for block in self.blocks
+        ]
+
+    @classmethod
+    def from_json(cls, document: list[Any]) -> Digest:
+        """Raises ValueError, TypeError or LookupError for a document that `as_json` has not made."""
+        return cls(
+            tuple(
+                Block(
+                    kind,
+                    tuple(labels),
+                    line,
+                    tuple(
+                        Attribute(path, at, text, code, tuple(map(_reference, references)) if references else ())
+                        for path, at, text, code, *references in attributes
+                    ),
+                )
+                for kind, labels, line, attributes in document
+            )
+        )
+
+
+def _reference(written: str) -> Reference:
+    line, *parts = written.split("\n")
+    return Reference(tuple(parts), int(line))
+
+
+def digest(text: str, *, is_json: bool = False) -> Digest:
+    """What `text` says. Line ends may be of either kind. Raises HclUnreadable. Slow: see the module."""
+    text = text.replace("\r\n", "\n")
+    try:
+        blocks = _json_blocks(text) if is_json else _hcl_blocks(text)
+        return Digest(tuple(blocks))
+    except RecursionError as error:
+        raise HclUnreadable(1, "it is nested too deeply to be read.") from error
+
+
+def text_of(node: Node) -> str:
+    """A node as HCL, on one line: how an expression that cannot be evaluated is shown."""
+    kind = node[0]
+    if kind == "lit":
+        return json.dumps(node[1], ensure_ascii=False)
+    if kind == "tpl":
+        return '"' + "".join(_part_text(part) for part in node[1]) + '"'
+    if kind == "ref":
+        return str(node[1][0]) + _steps_text(node[1][1:])
+    if kind == "get":
+        return text_of(node[1]) + _steps_text(node[2])
+    if kind == "call":
+        return f"{node[1]}({', '.join(map(text_of, node[2]))}{'...' if node[3] else ''})"
+    if kind == "if":
+        return f"{text_of(node[1])} ? {text_of(node[2])} : {text_of(node[3])}"
+    if kind == "op":
+        return f"{text_of(node[2])} {node[1]} {text_of(node[3])}"
+    if kind in ("not", "neg"):
+        return ("!" if kind == "not" else "-") + text_of(node[1])
+    if kind == "list":
+        return f"[{', '.join(map(text_of, node[1]))}]"
+    if kind == "map":
+        return "{" + ", ".join(f"{text_of(key)} = {text_of(value)}" for key, value in node[1]) + "}"
+    if kind == "for":
+        return _for_text(node)
+    return str(node[1])
+
+
+def _for_text(node: Node) -> str:
+    _, kind, key_name, value_name, collection, key, value, condition = node
+    names = f"{key_name}, {value_name}" if key_name else value_name
+    result = f"{text_of(key)} => {text_of(value)}" if kind == "map" else text_of(value)
+    only = f" if {text_of(condition)}" if condition else ""
+    opening, closing = ("{", "}") if kind == "map" else ("[", "]")
+    return f"{opening}for {names} in {text_of(collection)} : {result}{only}{closing}"
+
+
+def _part_text(part: str | Node) -> str:
+    if isinstance(part, str):
+        return json.dumps(part, ensure_ascii=False)[1:-1]
+    return str(part[1]) if part[0] == "raw" else "${" + text_of(part) + "}"
+
+
+def _steps_text(steps: Sequence[Any]) -> str:
+    return "".join(
+        f".{step}" if isinstance(step, str) else "[*]" if step[0] == "*" else f"[{text_of(step[1])}]" for step in steps
+    )
+
+
+# --- HCL ---------------------------------------------------------------------------------------------------------------
+
+_ROOTS = frozenset(("data", "each", "local", "module", "var"))
+_DIRECTIVES = frozenset(
+    ("template_if_start", "template_else", "template_endif", "template_for_start", "template_endfor")
+)
+
+
+def _hcl_blocks(text: str) -> Iterator[Block]:
+    body = _only(_tree(text).children)
+    attributes: list[Attribute] = []
+    for child in _trees(body.children):
+        if child.data == "block":
+            kind, labels, inner = _parts_of_block(child)
+            inside: list[Attribute] = []
+            _body(text, inner, "", inside)
+            yield Block(kind, labels, child.meta.line, tuple(inside))
+        else:
+            attributes.append(_attribute(text, child, ""))
+    if attributes:
+        yield Block("", (), attributes[0].line, tuple(attributes))
+
+
+def _tree(text: str, first_line: int = 1) -> Any:
+    """python-hcl2's own tree, in which everything has its place in the text. Its later stages drop the places."""
+    import hcl2
+    from lark.exceptions import UnexpectedInput, UnexpectedToken
+
+    try:
+        return hcl2.parses_to_tree(text)
+    except UnexpectedInput as error:
+        if unclosed := _unclosed_quote(text):
+            raise HclUnreadable(first_line + unclosed - 1, _UNCLOSED) from error
+        last = text.count("\n", 0, len(text.rstrip())) + 1
+        line = error.line if isinstance(error.line, int) and 0 < error.line <= last else last
+        found = ""
+        if isinstance(error, UnexpectedToken) and error.token.type != "$END" and error.line == line:
+            word = str(error.token).split("\n")[0].strip()[:40]
+            found = f": {word!r} is not expected there" if word else ": it ends too early"
+        elif line == last:
+            found = ": the file ends too early"
+        raise HclUnreadable(first_line + line - 1, f"this is not valid HCL{found}.") from error
+
+
+_UNCLOSED = "a text in quotes has no closing quote on its line."
+_LEXEME = re.compile(
+    r'#[^\n]*|//[^\n]*|/\*.*?\*/|<<-?(?P<word>[A-Za-z][\w.-]*)\n.*?^[ \t]*(?P=word)$|"|\$\{|[{}\n]',
+    re.DOTALL | re.MULTILINE,
+)
+_IN_QUOTES = re.compile(r'\\.|\$\$\{|%%\{|\$\{|%\{|["\n]')
+
+
+def _unclosed_quote(text: str) -> int:
+    """The line of the first quoted text that a line's end cuts off; 0 without one. python-hcl2 reads on to the next quote,
+    wherever that is, and complains of what it finds there."""
+    stack: list[str] = []
+    at = 0
+    opened = 0
+    while match := (_IN_QUOTES if stack and stack[-1] == '"' else _LEXEME).search(text, at):
+        at = match.end()
+        if stack and stack[-1] == '"':
+            if match[0] == "\n":
+                return text.count("\n", 0, opened) + 1
+            if match[0] == '"':
+                stack.pop()
+            elif match[0] in ("${", "%{"):
+                stack.append("{")
+        elif match[0] == '"':
+            opened = match.start()
+            stack.append('"')
+        elif match[0] in ("{", "${"):
+            stack.append("{")
+        elif match[0] == "}" and stack:
+            stack.pop()
+    return text.count("\n", 0, opened) + 1 if stack and stack[-1] == '"' else 0
+
+
+def _parts_of_block(tree: Any) -> tuple[str, tuple[str, ...], Any]:
+    *words, inner = _trees(tree.children)
+    names = [_word(word) for word in words]
+    return names[0], tuple(names[1:]), inner
+
+
+def _word(tree: Any) -> str:
+    """A block's type or label, with or without quotes."""
+    if tree.data == "string":
+        return "".join(str(token) for part in _trees(tree.children) for token in part.children)
+    return str(tree.children[0])
+
+
+def _body(text: str, body: Any, path: str, into: list[Attribute]) -> None:
+    for child in _trees(body.children):
+        if child.data == "attribute":
+            into.append(_attribute(text, child, path))
+            continue
+        kind, labels, inner = _parts_of_block(child)
+        if kind != "dynamic" or not labels:
+            _body(text, inner, f"{path}{kind}.", into)
+            continue
+        # A dynamic block is the block it generates: what it repeats over is an attribute of that one's own name.
+        for part in _trees(inner.children):
+            if part.data == "block" and _parts_of_block(part)[0] == "content":
+                _body(text, _parts_of_block(part)[2], f"{path}{labels[0]}.", into)
+            elif part.data == "attribute" and _word(_trees(part.children)[0]) == "for_each":
+                repeated = _attribute(text, part, path)
+                into.append(Attribute(f"{path}{labels[0]}", repeated.line, repeated.text, "", repeated.references))
+
+
+def _attribute(text: str, tree: Any, path: str) -> Attribute:
+    name, expression = _trees(tree.children)
+    reader = _Expressions(text, 1)
+    node = reader.node(expression)
+    written = text[expression.meta.start_pos : expression.meta.end_pos].strip()
+    return _made(f"{path}{_word(name)}", tree.meta.line, written, None if path else node, reader.references)
+
+
+def _made(path: str, line: int, text: str, node: Node | None, references: list[Reference]) -> Attribute:
+    cut = text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+    code = json.dumps(node, separators=(",", ":"), ensure_ascii=False) if node else ""
+    return Attribute(path, line, cut, code, tuple(dict.fromkeys(references)))
+
+
+def _trees(children: Sequence[Any]) -> list[Any]:
+    """The children that mean something: no punctuation, no comments."""
+    return [child for child in children if hasattr(child, "data") and child.data != "new_line_or_comment"]
+
+
+def _only(children: Sequence[Any]) -> Any:
+    return _trees(children)[0]
+
+
+class _Expressions:
+    """Makes nodes of the trees in one expression's text, and collects the names it meets."""
+
+    def __init__(self, text: str, first_line: int) -> None:
+        self.text = text
+        self.first_line = first_line
+        self.references: list[Reference] = []
+        self.bound: list[str] = []
+        """The names that the `for` expressions around bind: these refer to nothing outside."""
+
+    def node(self, tree: Any) -> Node:
+        make: Callable[[Any], Node] | None = getattr(self, f"_{tree.data}", None)
+        return make(tree) if make else self._raw(tree)
+
+    def _expr_term(self, tree: Any) -> Node:
+        return self.node(_only(tree.children))
+
+    def _int_lit(self, tree: Any) -> Node:
+        digits = str(tree.children[0])
+        return ["lit", int(digits)] if len(digits) < 20 else ["raw", digits]
+
+    def _float_lit(self, tree: Any) -> Node:
+        return ["lit", float(tree.children[0])]
+
+    def _literal_value(self, tree: Any) -> Node:
+        return ["lit", {"true": True, "false": False}.get(str(tree.children[0]))]
+
+    def _string(self, tree: Any) -> Node:
+        from hcl2.utils import process_escape_sequences
+
+        parts: list[Any] = []
+        for part in _trees(tree.children):
+            inner = part.children[0]
+            if not hasattr(inner, "data"):
+                written = str(inner)
+                if "\n" in written:
+                    raise HclUnreadable(self.first_line + inner.line - 1, _UNCLOSED)
+                if inner.type in ("ESCAPED_INTERPOLATION", "ESCAPED_DIRECTIVE"):
+                    written = written[1:]
+                parts.append(process_escape_sequences(written))
+            elif inner.data == "interpolation":
+                parts.append(self.node(_only(inner.children)))
+            else:
+                parts.append(self._raw(inner))
+        return _template(parts)
+
+    def _identifier(self, tree: Any) -> Node:
+        return self._name(tree, str(tree.children[0]), [])
+
+    def _get_attr_expr_term(self, tree: Any) -> Node:
+        base, get = _trees(tree.children)
+        return self._step(tree, base, [self._get_step(get)])
+
+    def _index_expr_term(self, tree: Any) -> Node:
+        base, index = _trees(tree.children)
+        return self._step(tree, base, [self._get_step(index)])
+
+    def _attr_splat_expr_term(self, tree: Any) -> Node:
+        base, splat = _trees(tree.children)
+        return self._step(tree, base, [["*"], *(self._get_step(step) for step in _trees(splat.children))])
+
+    _full_splat_expr_term = _attr_splat_expr_term
+
+    def _get_step(self, tree: Any) -> Any:
+        if tree.data == "get_attr":
+            return str(_only(tree.children).children[0])
+        if tree.data == "short_index":
+            return ["idx", ["lit", int(str(tree.children[-1]))]]
+        return ["idx", self.node(_only(tree.children))]
+
+    def _step(self, tree: Any, base: Any, steps: list[Any]) -> Node:
+        """A chain of steps is unwound down to its root, so that it is one name and not one for each of its steps."""
+        while base.data == "expr_term" and len(base.children) == 1 and hasattr(base.children[0], "data"):
+            inner = base.children[0]
+            if inner.data in ("get_attr_expr_term", "index_expr_term"):
+                below, step = _trees(inner.children)
+                steps = [self._get_step(step), *steps]
+            elif inner.data in ("attr_splat_expr_term", "full_splat_expr_term"):
+                below, splat = _trees(inner.children)
+                steps = [["*"], *(self._get_step(step) for step in _trees(splat.children)), *steps]
+            elif inner.data == "identifier":
+                return self._name(tree, str(inner.children[0]), steps)
+            else:
+                break
+            base = below
+        return ["get", self.node(base), steps]
+
+    def _name(self, tree: Any, root: str, steps: list[Any]) -> Node:
+        if root not in self.bound and (root in _ROOTS or (steps and "_" in root)):
+            parts = [root]
+            for step in steps:
+                if isinstance(step, str):
+                    parts.append(step)
+                elif step[0] == "idx" and step[1][0] == "lit":
+                    parts.append(str(step[1][1]).replace("\n", " "))
+                else:
+                    parts.append("*")
+            self.references.append(Reference(tuple(parts), self.first_line + tree.meta.line - 1))
+        return ["ref", [root, *steps]]
+
+    def _function_call(self, tree: Any) -> Node:
+        names = [child for child in _trees(tree.children) if child.data == "identifier"]
+        arguments = next((child for child in _trees(tree.children) if child.data == "arguments"), None)
+        inner = arguments.children if arguments else []
+        expands = any(getattr(child, "type", "") == "ELLIPSIS" for child in inner)
+        name = "::".join(str(each.children[0]) for each in names)
+        return ["call", name, [self.node(each) for each in _trees(inner)], expands]
+
+    def _conditional(self, tree: Any) -> Node:
+        return ["if", *(self.node(child) for child in _trees(tree.children))]
+
+    def _binary_op(self, tree: Any) -> Node:
+        left, term = _trees(tree.children)[:2]
+        operator, right = _trees(term.children)[:2]
+        return ["op", str(operator.children[0]).split()[-1], self.node(left), self.node(right)]
+
+    def _unary_op(self, tree: Any) -> Node:
+        kind = "not" if str(tree.children[0]).strip() == "!" else "neg"
+        return [kind, self.node(_only(tree.children))]
+
+    def _tuple(self, tree: Any) -> Node:
+        return ["list", [self.node(child) for child in _trees(tree.children)]]
+
+    def _object(self, tree: Any) -> Node:
+        items = []
+        for element in _trees(tree.children):
+            key, value = _trees(element.children)
+            items.append([self._key(key.children[0]), self.node(value)])
+        return ["map", items]
+
+    def _key(self, tree: Any) -> Node:
+        """A bare word is a key, and no name of something else, unless it stands in parentheses."""
+        inner = tree.children[0] if tree.data == "expr_term" else tree
+        if getattr(inner, "data", "") in ("identifier", "keyword", "literal_value"):
+            return ["lit", str(inner.children[0])]
+        return self.node(tree)
+
+    def _for_tuple_expr(self, tree: Any) -> Node:
+        intro, value, *condition = _trees(tree.children)
+        return self._for("list", intro, None, value, condition)
+
+    def _for_object_expr(self, tree: Any) -> Node:
+        if any(getattr(child, "type", "") == "ELLIPSIS" for child in tree.children):
+            return self._raw(tree)
+        intro, key, value, *condition = _trees(tree.children)
+        return self._for("map", intro, key, value, condition)
+
+    def _for(self, kind: str, intro: Any, key: Any, value: Any, condition: list[Any]) -> Node:
+        *names, collection = _trees(intro.children)
+        words = [str(name.children[0]) for name in names]
+        over = self.node(collection)
+        before = len(self.bound)
+        self.bound += words
+        made = [
+            self.node(key) if key is not None else None,
+            self.node(value),
+            self.node(_only(condition[0].children)) if condition else None,
+        ]
+        del self.bound[before:]
+        return ["for", kind, words[0] if len(words) > 1 else "", words[-1], over, *made]
+
+    def _heredoc_template(self, tree: Any) -> Node:
+        opening, *lines = str(tree.children[0]).rstrip("\n").split("\n")
+        body = lines[:-1]
+        if opening.startswith("<<-"):
+            indents = [len(each) - len(each.lstrip()) for each in body if each.strip()]
+            body = [each[min(indents, default=0) :] for each in body]
+        written = "".join(f"{each}\n" for each in body)
+        return self.template(written, self.first_line + tree.meta.line)
+
+    _heredoc_template_trim = _heredoc_template
+
+    def _raw(self, tree: Any) -> Node:
+        """Not evaluated; what it refers to is collected all the same."""
+        before = len(self.bound)
+        for child in _trees(tree.children):
+            if tree.data in _DIRECTIVES and child.data == "identifier":
+                self.bound.append(str(child.children[0]))
+            else:
+                self.node(child)
+        if tree.data not in _DIRECTIVES:
+            del self.bound[before:]
+        return ["raw", self.text[tree.meta.start_pos : tree.meta.end_pos] if not tree.meta.empty else ""]
+
+    def template(self, text: str, line: int) -> Node:
+        """A template without quotes, as in a heredoc or a JSON string, whose first line is `line`. Raises HclUnreadable."""
+        parts: list[Any] = []
+        at = 0
+        while match := _OPENING.search(text, at):
+            parts.append(text[at : match.start()])
+            if match[0] in ("$${", "%%{"):
+                parts.append(match[0][1:])
+                at = match.end()
+                continue
+            here = line + text.count("\n", 0, match.start())
+            end = _closing(text, match.end())
+            if end < 0:
+                raise HclUnreadable(here, f"this template has no closing brace: {match[0]!r}.")
+            inner = text[match.end() : end]
+            parts.append(self._directive(inner, here) if match[0] == "%{" else self._interpolation(inner, here))
+            at = end + 1
+        parts.append(text[at:])
+        return _template([part for part in parts if part != ""])
+
+    def _interpolation(self, inner: str, line: int) -> Node:
+        node = self._parsed(f"_ = ({inner.strip('~')}\n)", line)
+        return ["raw", "${" + inner + "}"] if inner.startswith("~") or inner.endswith("~") else node
+
+    def _directive(self, inner: str, line: int) -> Node:
+        words = " ".join(inner.strip().strip("~").split())
+        if match := re.match(r"for (\w+)(?: ?, ?(\w+))? in (.*)", words):
+            self.bound += [name for name in match.groups()[:2] if name]
+            self._parsed(f"_ = ({match[3]})", line)
+        elif words.startswith("if"):
+            self._parsed(f"_ = ({words[2:]})", line)
+        return ["raw", "%{" + inner + "}"]
+
+    def _parsed(self, text: str, line: int) -> Node:
+        reader = _Expressions(text, line)
+        reader.bound = self.bound
+        node = reader.node(_trees(_only(_only(_tree(text, line).children).children).children)[1])
+        self.references += reader.references
+        return node
+
+
+def _template(parts: list[Any]) -> Node:
+    """Neighbouring texts become one; nothing but text is a literal, and nothing but one node is that node."""
+    joined: list[Any] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    if not joined:
+        return ["lit", ""]
+    if len(joined) == 1:
+        return ["lit", joined[0]] if isinstance(joined[0], str) else joined[0]
+    return ["tpl", joined]
+
+
+_OPENING = re.compile(r"\$\$\{|%%\{|\$\{|%\{")
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the brace is closed that was opened before `at`; -1 where it is not. Quoted texts may hold templates again."""
+    stack = ["{"]
+    while at < len(text):
+        letter = text[at]
+        if stack[-1] == '"':
+            if letter == "\\":
+                at += 1
+            elif letter == '"':
+                stack.pop()
+            elif text.startswith(("${", "%{"), at) and text[at - 1] != letter:
+                stack.append("{")
+                at += 1
+        elif letter in '"{':
+            stack.append(letter)
+        elif letter == "}":
+            stack.pop()
+            if not stack:
+                return at
+        at += 1
+    return -1
+
+
+# --- JSON --------------------------------------------------------------------------------------------------------------
+
+_LABELS = {"resource": 2, "data": 2, "module": 1, "variable": 1, "output": 1, "provider": 1}
+
+
+def _json_blocks(text: str) -> Iterator[Block]:
+    """Terraform's JSON syntax: the same blocks, every string of it a template. Nested blocks look like maps there, so what
+    they refer to belongs to the attribute at the top."""
+    try:
+        document = tfjson.parse(text)
+    except json.JSONDecodeError as error:
+        raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
+    loose = []
+    for kind, place in tfjson.members(document):
+        if kind == "locals" or (kind in _LABELS and tfjson.members(place)):
+            for labels, line, body in _labelled(place, _LABELS.get(kind, 0)):
+                yield Block(kind, labels, line, tuple(_json_attribute(name, each) for name, each in body))
+        elif kind == "terraform":
+            continue
+        else:
+            loose.append(_json_attribute(kind, place))
+    if loose:
+        yield Block("", (), loose[0].line, tuple(loose))
+
+
+def _labelled(
+    place: tfjson.Place, labels: int, so_far: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], int, list[tuple[str, tfjson.Place]]]]:
+    if isinstance(place.value, list):
+        for each in place.value:
+            yield from _labelled(each, labels, so_far)
+    elif labels:
+        for name, inner in tfjson.members(place):
+            yield from _labelled(inner, labels - 1, (*so_far, name))
+    else:
+        yield so_far, place.line, tfjson.members(place)
+
+
+def _json_attribute(name: str, place: tfjson.Place) -> Attribute:
+    reader = _Expressions("", 1)
+    node = _json_node(place, reader)
+    return _made(name, place.line, text_of(node), node, reader.references)
+
+
+def _json_node(place: tfjson.Place, reader: _Expressions) -> Node:
+    value = place.value
+    if isinstance(value, str):
+        return reader.template(value, place.line)
+    if isinstance(value, list):
+        return ["list", [_json_node(each, reader) for each in value]]
+    if isinstance(value, dict):
+        return ["map", [[["lit", key], _json_node(each, reader)] for key, each in value.items()]]
+    return ["lit", value]
+
+
+# --- The worker process ------------------------------------------------------------------------------------------------
+
+
+def serve(seconds: int) -> None:
+    """Answer requests, one JSON document a line, until standard input ends: {"text", "json"} with {"digest"} or {"line",
+    "why"}. The kernel ends this process when one takes longer than `seconds`, also when nobody is left to do it."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints must not get among the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    signal.alarm(seconds)
+    _tree("a = 1\n")  # the grammar is built here, so that no file is charged with it
+    signal.alarm(0)
+    answers.write("{}\n")
+    answers.flush()
+    for request in sys.stdin.buffer:
+        signal.alarm(seconds)
+        answers.write(json.dumps(_answer(json.loads(request)), separators=(",", ":")) + "\n")
+        answers.flush()
+        signal.alarm(0)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"digest": digest(request["text"], is_json=request["json"]).as_json()}
+    except HclUnreadable as error:
+        return {"line": error.line, "why": error.why}
+    except Exception as error:  # noqa: BLE001 - whatever python-hcl2 stumbles over is that file's problem, not the others'
+        return {"line": 1, "why": f"python-hcl2 cannot read it ({type(error).__name__}: {str(error)[:200]})."}
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

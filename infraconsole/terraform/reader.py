@@ -1,0 +1,249 @@
+"""Terraform trees on the disk: which files there are, and what each one says. What cannot be read becomes a problem with
+file and line, and the rest is still read. python-hcl2 is never loaded here: it works in `hcl_workers`."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infraconsole.errors import PrerequisiteMissing
+from infraconsole.terraform.hcl import Digest
+from infraconsole.terraform.hcl_cache import DigestCache
+from infraconsole.terraform.hcl_workers import Outcome, Source, parse
+
+MOST_BYTES = 1024 * 1024
+"""Of one file. python-hcl2 needs some seconds for as much; what people write by hand is a hundredth of it."""
+MOST_FILES = 10_000
+MOST_ENTRIES = 200_000
+"""Of one tree, over all its folders: a path in the configuration that points at a home folder ends here."""
+
+_JSON = (".tf.json", ".tfvars.json")
+_ENDINGS = (".tf", ".tfvars", *_JSON)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that could not be read, whole or in part. `line` counts from 1. An error hides exports or their consumers;
+    a warning is about something that Terraform leaves out too."""
+
+    file: str
+    line: int
+    level: Literal["error", "warning"]
+    message: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class TerraformFile:
+    path: Path
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What stands in the files below `root`, in the order of their paths."""
+
+    root: Path
+    files: tuple[TerraformFile, ...]
+    problems: tuple[Problem, ...]
+
+    def folders(self) -> Mapping[Path, tuple[TerraformFile, ...]]:
+        """The files of each folder that has any."""
+        found: dict[Path, list[TerraformFile]] = {}
+        for file in self.files:
+            found.setdefault(file.path.parent, []).append(file)
+        return {folder: tuple(files) for folder, files in found.items()}
+
+    @property
+    def is_whole(self) -> bool:
+        return not any(problem.level == "error" for problem in self.problems)
+
+
+def read_tree(root: Path, cache: Path, *, below: bool = True) -> Tree:
+    """Read the `.tf`, `.tf.json` and `.tfvars` files of a folder and, unless `below` is False, of those below it. `cache` is
+    the folder for what was read before. Blocks: for seconds at the first time, hardly at all when nothing has changed."""
+    root = root.absolute()
+    problems: list[Problem] = []
+    known = DigestCache(cache, root if below else root / "*")
+    keys: dict[Path, str] = {}
+    sources: dict[str, Source] = {}
+    outcomes: dict[str, Outcome] = {}
+    for path, status in _walk(root, below, problems):
+        key = known.key_of(str(path), status)
+        outcome = known.outcome(key) if key else None
+        if outcome is None:
+            try:
+                content, status = _content(path)
+                text = _text(content)
+            except _Unfit as unfit:
+                problems.append(_unread(path, unfit.line, unfit.why, unfit.mend))
+                continue
+            is_json = path.name.endswith(_JSON)
+            key = f"{'json' if is_json else 'hcl'}-{hashlib.sha256(content).hexdigest()}"
+            known.remember(str(path), status, key)
+            outcome = outcomes.get(key) or known.outcome(key)
+            if outcome is None:
+                sources[key] = Source(key, text, is_json)
+        if outcome is not None:
+            outcomes[key] = outcome
+        keys[path] = key
+    try:
+        for outcome in parse(tuple(sources.values())):
+            known.put(outcome)
+            outcomes[outcome.key] = outcome
+    except PrerequisiteMissing as error:
+        left = len(sources.keys() - outcomes.keys())
+        why = f"{left} files below it cannot be read. {error.title} {error.cause}".strip()
+        problems.append(Problem(str(root), 1, "error", f"{root}: {why}", error.mend))
+    known.save()
+    files = []
+    for path in sorted(keys):
+        result = outcomes.get(keys[path])
+        if result and result.digest:
+            files.append(TerraformFile(path, result.digest))
+        elif result:
+            problems.append(_unread(path, result.line, result.why, "Mend that line; `terraform validate` says more."))
+    return Tree(root, tuple(files), tuple(problems))
+
+
+def _unread(path: Path, line: int, why: str, mend: str) -> Problem:
+    return Problem(
+        str(path), line, "error", f"{path}, line {line}: {why} Exports made or used in this file are not known.", mend
+    )
+
+
+# --- The files ---------------------------------------------------------------------------------------------------------
+
+
+def _walk(root: Path, below: bool, problems: list[Problem]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Each file once, with its status. Links to folders come last, so that what stands in the tree itself is found under
+    its own name; a folder that was there before is not entered again, wherever a link leads."""
+    pending = deque([root])
+    linked: deque[Path] = deque()
+    been: set[tuple[int, int]] = set()
+    files = entries = 0
+    while pending or linked:
+        folder = pending.popleft() if pending else linked.popleft()
+        try:
+            here = folder.stat()
+            if (here.st_dev, here.st_ino) in been:
+                continue
+            been.add((here.st_dev, here.st_ino))
+            with os.scandir(folder) as listing:
+                found = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            problems.append(_closed(folder, error))
+            continue
+        entries += len(found)
+        for entry in found:
+            if entry.name.startswith("."):
+                continue
+            path = folder / entry.name
+            try:
+                if entry.is_dir():
+                    if entry.name.endswith(_ENDINGS):
+                        problems.append(_folder_like_a_file(path))
+                    if below:
+                        _enter(entry, path, pending, linked, problems)
+                elif _is_terraform(entry.name):
+                    files += 1
+                    yield path, entry.stat()
+            except OSError as error:
+                if entry.is_symlink() or _is_terraform(entry.name):
+                    problems.append(_closed(path, error))
+        if files > MOST_FILES or entries > MOST_ENTRIES:
+            problems.append(
+                Problem(
+                    str(root),
+                    1,
+                    "error",
+                    f"{root} holds more than {MOST_FILES:,} Terraform files or {MOST_ENTRIES:,} others: the rest is not read.",
+                    "Let the path in the configuration point at the Terraform folder itself.",
+                )
+            )
+            return
+
+
+def _enter(
+    entry: os.DirEntry[str], path: Path, pending: deque[Path], linked: deque[Path], problems: list[Problem]
+) -> None:
+    if not entry.is_symlink():
+        pending.append(path)
+    elif path.parent.resolve().is_relative_to(target := path.resolve()):
+        message = f"{path} is a symbolic link to {target}, a folder that it stands in itself: it is not followed."
+        problems.append(Problem(str(path), 1, "warning", message, "Remove the link."))
+    else:
+        linked.append(path)
+
+
+def _is_terraform(name: str) -> bool:
+    """By its name; what an editor leaves behind (`a.tf~`, `#a.tf#`) does not end so."""
+    return name.endswith(_ENDINGS)
+
+
+def _folder_like_a_file(path: Path) -> Problem:
+    message = f"{path} is a folder with the name of a Terraform file: Terraform does not read it as one."
+    return Problem(str(path), 1, "warning", message, "Rename the folder, or restore the file that it replaced.")
+
+
+def _closed(path: Path, error: OSError) -> Problem:
+    if error.errno == errno.ELOOP:
+        message = f"{path} is a symbolic link that leads back to itself."
+        return Problem(str(path), 1, "error", message, "Remove the link.")
+    return _unread(
+        path, 1, f"it cannot be read: {error.strerror or error}.", "Mend the file's place or its permissions."
+    )
+
+
+class _Unfit(Exception):
+    """A file whose content does not get as far as the parser."""
+
+    def __init__(self, line: int, why: str, mend: str) -> None:
+        super().__init__(why)
+        self.line = line
+        self.why = why
+        self.mend = mend
+
+
+def _content(path: Path) -> tuple[bytes, os.stat_result]:
+    """Raises _Unfit. Opening does not wait, so that a pipe with the name of a file holds nobody up."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _Unfit(1, "it is not a regular file.", "Remove it.")
+            content = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        problem = _closed(path, error)
+        raise _Unfit(1, f"it cannot be read: {error.strerror or error}.", problem.mend) from error
+    if len(content) > MOST_BYTES:
+        size = f"{max(status.st_size, len(content)) / 1024 / 1024:.1f} MiB"
+        raise _Unfit(
+            1,
+            f"it has {size}; more than {MOST_BYTES // 1024 // 1024} MiB is not read.",
+            "Split it, or move data out of it.",
+        )
+    return content, status
+
+
+def _text(content: bytes) -> str:
+    """UTF-8, with or without a byte order mark, as Terraform reads it. Raises _Unfit."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The codec counts from after the mark; a line is a line either way.
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise _Unfit(line, f"byte 0x{byte:02x} is not UTF-8.", "Convert the file to UTF-8.") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _Unfit(line, "it holds a NUL character, so it is no text.", "Restore the file from git.")
+    return text
