@@ -23,7 +23,7 @@ class Secret:
     """Id, ARN or alias of the key it is encrypted with; "" for aws/secretsmanager."""
     rotates: bool
     deleted_at: datetime | None
-    """When its deletion was asked for: it cannot be read any more, but restored for 7 to 30 days."""
+    """AWS's date of its deletion, once that was asked for: it cannot be read any more, but be restored for 7 to 30 days."""
     changed_at: datetime | None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from infraconsole.aws.rds import DbInstance
 from infraconsole.checks.export_facts import PointedAt, endpoint_identifier, instance_identifiers
-from infraconsole.checks.export_values import Export, apply_module, lacks_port, of_target, place
+from infraconsole.checks.export_values import Export, lacks_port, of_target, place
 from infraconsole.checks.findings import Finding
 
 _AVAILABLE = "available"
@@ -26,7 +26,7 @@ def database_findings(exports: Sequence[Export], facts: PointedAt | None) -> Ite
     for export in exports:
         if lacks_port(export):
             message = f"{export.parameter.value} is a host without a port; it has to be host:port. {export.why}"
-            mend = f"Export the instance's endpoint, not its address. {apply_module(export.match)}"
+            mend = export.mend("Export the instance's endpoint, not its address,")
             yield export.finding("rds-endpoint", "error", message, mend)
     if facts is None:
         return
@@ -135,9 +135,10 @@ def _secret(export: Export, facts: PointedAt, instance: DbInstance | None) -> It
     if secret is None:
         yield export.points_at_nothing(f"There is no such secret in {facts.here}")
     elif secret.deleted_at is not None:
-        what = f"The secret is scheduled for deletion since {secret.deleted_at:%Y-%m-%d} and cannot be read"
-        mend = f"aws secretsmanager restore-secret --secret-id {secret.name}; or: {apply_module(export.match)}"
-        yield export.finding("export-points-at-nothing", "error", f"{what}. {export.why}".strip(), mend)
+        what = "The secret is scheduled for deletion and cannot be read"
+        mend = f"Keep it: aws secretsmanager restore-secret --secret-id {secret.name}. "
+        mend += export.mend("Or make and export another secret")
+        yield export.finding("export-points-at-nothing", "error", f"{what}. {export.why}", mend)
     elif secret.arn and secret.arn != arn:
         message = f"The secret's ARN is {secret.arn}: policies that name the exported one do not cover it. {export.why}"
         yield export.finding("export-wrong-shape", "error", message)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from infraconsole import naming
 from infraconsole.checks.export_facts import PointedAt
-from infraconsole.checks.export_values import Export, apply_module, listed, of_target, place, shown
+from infraconsole.checks.export_values import Export, listed, of_target, place, shown
 from infraconsole.checks.findings import Finding
 
 _GOING = ("PendingDeletion", "PendingReplicaDeletion")
@@ -43,18 +43,18 @@ def _key(export: Export, kinds: Collection[str], facts: PointedAt, *, alone: boo
     if key.state in _GOING:
         when = f" on {key.deletion_at:%Y-%m-%d}" if key.deletion_at else ""
         what = f"The key is scheduled for deletion{when} and cannot be used; with it goes what it encrypted"
-        mend = f"aws kms cancel-key-deletion --key-id {key.id}, then enable it; or: {apply_module(export.match)}"
-        message = f"{what}. {export.why}".strip()
-        yield export.finding("export-points-at-nothing", "error", message, mend)
+        mend = f"Keep it: aws kms cancel-key-deletion --key-id {key.id}, then aws kms enable-key --key-id {key.id}. "
+        mend += export.mend("Or make and export another key")
+        yield export.finding("export-points-at-nothing", "error", f"{what}. {export.why}", mend)
     elif key.state not in _USABLE:
         message = f"The key's state is {key.state}: nothing can be encrypted or read with it. {export.why}"
-        mend = f"aws kms enable-key --key-id {key.id}. {apply_module(export.match)}"
+        mend = export.mend(f"Enable it (aws kms enable-key --key-id {key.id}), and see that is_enabled is not false")
         yield export.finding("kms-key-disabled", "error", message, mend if key.state == "Disabled" else "")
     elif error := facts.rotation.error(arn):
         yield export.not_checked("this key rotates", error)
     elif facts.rotation.get(arn) is False:
         message = "The key does not rotate: what it encrypts stays under the same material for ever."
-        mend = f"Set enable_key_rotation = true. {apply_module(export.match)}"
+        mend = export.mend("Set enable_key_rotation = true")
         yield export.finding("kms-key-not-rotating", "warning", message, mend)
     if alone:
         yield from _alias(export, kinds, facts)
@@ -71,9 +71,9 @@ def _alias(export: Export, kinds: Collection[str], facts: PointedAt) -> Iterator
         for alias in aliases
         if alias not in own and (kind := next((kind for kind in sorted(kinds) if names_kind(alias, kind)), ""))
     ]
-    mend = f"Name it alias/{export.detail}, or export the key that has that alias. {apply_module(export.match)}"
+    mend = export.mend(f"Name it alias/{export.detail}, or export the key that has that name,")
     if others:
-        said = listed([f"{shown(alias)} (the kind {kind})" for alias, kind in others])
+        said = listed([f"{shown(alias)}, the name for {kind}" for alias, kind in others])
         message = f"Exported for {export.detail}, but the key goes by {said}: it may be another kind's key."
         yield export.finding("kms-alias", "warning", message, mend)
     elif not own:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from infraconsole.aws.ec2 import Subnet
 from infraconsole.checks.export_facts import Facts, PointedAt
-from infraconsole.checks.export_values import Export, apply_module, listed, of_target, sentences, shown
+from infraconsole.checks.export_values import Export, listed, of_target, sentences, shown
 from infraconsole.checks.findings import Finding
 
 ZONES_WANTED = 2
@@ -75,7 +75,7 @@ def _subnets(export: Export, facts: PointedAt, vpc: str, doubled: set[str]) -> I
             else f"The only subnet is in {listed(zones)}: the failure of that zone takes everything in it down, "
             "and load balancers and database subnet groups refuse fewer than two zones."
         )
-        mend = f"Add a subnet in another zone. {apply_module(export.match)}"
+        mend = export.mend("Add a subnet in another zone")
         yield export.finding("subnet-az-spread", "warning", message, mend)
 
 
@@ -85,14 +85,14 @@ def _tier(export: Export, subnets: Sequence[Subnet]) -> Iterator[Finding]:
     tagged = [subnet for subnet in subnets if (said := _tier_of(subnet)) and said != tier]
     open_ = [subnet for subnet in subnets if subnet.maps_public_ip and tier != "public" and subnet not in tagged]
     if tagged:
-        tags = listed([f"{subnet.id} has {_TIER_TAG} = {shown(subnet.tag(_TIER_TAG))}" for subnet in tagged])
-        message = f"Exported as {tier}, but {tags}. {export.why}"
-        mend = f"Mend the export or the tag, whichever is wrong. {apply_module(export.match)}"
+        tags = listed([f"{subnet.id} ({_TIER_TAG} = {shown(subnet.tag(_TIER_TAG))})" for subnet in tagged])
+        message = f"Exported as {tier}, but by the tag another tier's: {tags}. {export.why}"
+        mend = export.mend("Mend the export or the tag, whichever is wrong,")
         yield export.finding("subnet-tier", "warning", message, mend)
     if open_:
         ids = listed([subnet.id for subnet in open_])
         message = f"Exported as {tier}, but what starts in {ids} gets a public address. {export.why}"
-        mend = f"Set map_public_ip_on_launch = false. {apply_module(export.match)}"
+        mend = export.mend("Set map_public_ip_on_launch = false")
         yield export.finding("subnet-tier", "warning", message, mend)
 
 

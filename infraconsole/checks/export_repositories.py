@@ -29,7 +29,7 @@ def _owner(export: Export, services: Sequence[str]) -> Iterator[Finding]:
         return
     stranger = next((one for one in services if last == naming.ecr_repository(one)), "")
     if stranger:
-        what = f"The repository is {name}, which is {stranger}'s: {service} would run {stranger}'s images"
+        what = f"The repository {name} is {stranger}'s own: {service} would run {stranger}'s images"
     else:
         what = f"The repository is {name}; by the guide {service}'s is called {own}"
     yield export.finding("ecr-url-mismatch", "error" if stranger else "warning", sentences(what, export.why))

@@ -16,7 +16,7 @@ from infraconsole.checks.findings import Finding, Level
 from infraconsole.errors import AwsError
 
 LIST = "StringList"
-SHOWN = 60
+SHOWN = 160
 """Characters of a value in a message."""
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:(?P<region>[a-z0-9-]*):(?P<account>\d*):.*", re.DOTALL)
@@ -64,7 +64,12 @@ class Export:
         return self.rule.why if self.rule else ""
 
     def finding(self, rule: str, level: Level, message: str, mend: str = "") -> Finding:
-        return Finding(rule, level, self.name, message, mend or apply_module(self.match))
+        return Finding(rule, level, self.name, message.strip(), mend or self.mend("Mend the value"))
+
+    def mend(self, what: str) -> str:
+        """`what` is to be done in the module that writes the export."""
+        module = f"the module {self.match.owner}" if self.match else "the module that writes it"
+        return f"{what} in {module} of the infrastructure repository, and apply it."
 
     def points_at_nothing(self, what: str) -> Finding:
         return self.finding("export-points-at-nothing", "error", sentences(what, self.why))
@@ -111,15 +116,6 @@ def lacks_port(export: Export) -> bool:
     return export.target == "rds-endpoint" and bool(export.faults) and _BARE_HOST.fullmatch(value) is not None
 
 
-def apply_module(match: Match | None) -> str:
-    """The mend for whatever the owning module has to write anew."""
-    if match is None:
-        return "Mend it in the module of the infrastructure repository that writes it, and apply that."
-    return (
-        f"Mend it in the module {match.owner} of the infrastructure repository, which writes this export; apply that."
-    )
-
-
 def shown(value: str) -> str:
     """A value for a message: harmless, and not too long."""
     return text.line(value, SHOWN)
@@ -134,12 +130,12 @@ def listed(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
-def _faults(value: str, rule: Rule | None) -> Iterator[str]:
+def _faults(value: str, rule: Rule | None, what: str = "it") -> Iterator[str]:
     """What is wrong with a value, or with one item of a list."""
     if not value.strip():
-        yield "it is empty" if not value else "it is nothing but white space"
+        yield f"{what} is nothing but white space" if value else f"{what} is empty"
     elif value != value.strip():
-        yield _margin(value)
+        yield f"{what} {_margin(value)}"
     elif rule and rule.shape and not rule.shape.fits(value):
         example = f", such as {rule.shape.example}" if rule.shape.example else ""
         yield f"{shown(value)} is not {rule.shape.words}{example}"
@@ -147,10 +143,10 @@ def _faults(value: str, rule: Rule | None) -> Iterator[str]:
 
 def _margin(value: str) -> str:
     if value.endswith(("\n", "\r")):
-        return "it ends with a line feed"
+        return "ends with a line feed"
     if value.startswith(("\n", "\r")):
-        return "it begins with a line feed"
-    return "it has a blank at its end" if value != value.rstrip() else "it has a blank at its beginning"
+        return "begins with a line feed"
+    return "ends with a blank" if value != value.rstrip() else "begins with a blank"
 
 
 def _list_faults(value: str, rule: Rule | None) -> Iterator[str]:
@@ -159,7 +155,7 @@ def _list_faults(value: str, rule: Rule | None) -> Iterator[str]:
         return
     items = value.split(",")
     for number, item in enumerate(items, start=1):
-        yield from (f"item {number}: {fault}" for fault in _faults(item, rule))
+        yield from _faults(item, rule, f"item {number}")
     if rule:
         yield from (f"{shown(item)} is in it {items.count(item)} times" for item in _repeated(items))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from infraconsole import text
 from infraconsole.aws.ssm import SECURE, Parameter
 from infraconsole.checks.export_databases import database_findings
 from infraconsole.checks.export_facts import PointedAt
@@ -14,7 +15,7 @@ from infraconsole.checks.export_keys import key_findings
 from infraconsole.checks.export_network import network_findings
 from infraconsole.checks.export_repositories import repository_findings
 from infraconsole.checks.export_rules import ExportRules, Match
-from infraconsole.checks.export_values import Export, apply_module, lacks_port, listed, read_export, sentences, shown
+from infraconsole.checks.export_values import Export, lacks_port, listed, read_export, sentences, shown
 from infraconsole.checks.findings import Finding, by_weight
 from infraconsole.terraform.state_exports import StateExport
 
@@ -117,19 +118,19 @@ def _by_itself(export: Export) -> Iterator[Finding]:
     """Its type and its shape. A wrong type is one complaint: what follows from it is not told as well."""
     rule, kind = export.rule, export.parameter.type
     if rule and kind != rule.type:
-        message = f"The type is {kind}; it has to be {rule.type}{_TYPE_MATTERS.get(rule.type, '')}. {export.why}"
-        mend = f'Set type = "{rule.type}". {apply_module(export.match)}'
+        message = f"The type is {kind}; it has to be {rule.type}{_TYPE_MATTERS[rule.type]}. {export.why}"
+        mend = export.mend(f'Set type = "{rule.type}"')
         yield export.finding("export-wrong-type", "error", message, mend)
     elif export.faults and not lacks_port(export):  # the databases' own check says that
         faults = "; ".join(export.faults)
-        message = f"The value is not usable: {faults}. {export.why}"
-        yield export.finding("export-wrong-shape", "error", message.strip())
+        message = f"The value cannot be used: {faults}. {export.why}"
+        yield export.finding("export-wrong-shape", "error", message)
 
 
 _TYPE_MATTERS = {
     "StringList": ", so that Parameter Store and everybody who reads it know it for a list",
     "SecureString": ", since what is in it must not be readable for everybody who may read parameters",
-    "String": ", as consumers read it",
+    "String": "",
 }
 
 
@@ -191,7 +192,7 @@ def _same_values(exports: Sequence[Export]) -> Iterator[Finding]:
     for (_, value), (first, *others) in holders.items():
         for export in others:
             message = f"The value is that of {first.name} too: {shown(value)}. One of them names the wrong thing. {export.why}"
-            yield export.finding("export-duplicate", "warning", message.strip())
+            yield export.finding("export-duplicate", "warning", message)
 
 
 # Stale
@@ -213,7 +214,7 @@ def _stale(
 
 def _differs(export: Export, written: StateExport) -> Iterator[Finding]:
     parameter = export.parameter
-    by = f", by {parameter.modified_by}" if parameter.modified_by else ""
+    by = f", by {text.line(parameter.modified_by)}" if parameter.modified_by else ""
     when = f" {parameter.modified_at:%Y-%m-%d %H:%M} UTC" if parameter.modified_at else ""
     changed = f"Version {parameter.version} was written{when}{by}" if parameter.version else ""
     module = export.match.owner if export.match else "whose state has it"
