@@ -176,7 +176,8 @@ class _Reader:
         for placeholder in _PLACEHOLDER.findall(line.name):
             if placeholder not in _PLACEHOLDERS:
                 raise self._wrong(line, "name", "no placeholders but {service} and {env}", line.name)
-        if "{" in _PLACEHOLDER.sub("", line.name) or len(set(_placeholders(line.name))) < len(_placeholders(line.name)):
+        placeholders, rest = _placeholders(line.name), _PLACEHOLDER.sub("", line.name)
+        if "{" in rest or "}" in rest or len(set(placeholders)) < len(placeholders):
             raise self._wrong(line, "name", "{service} and {env} once at most", line.name)
         base = self._base(line.name)
         return Rule(
