@@ -68,7 +68,7 @@ def begin(
             mend="Use the profile of that account.",
         )
     target = config.target(service, environment, account)
-    run = _new_id(journal)
+    run = new_id(journal)
     record = RunRecord(run, runbook=runbook.name, target=target)
     holder = locks.holder_of(locks.target_lock(journal.folder, target.key))
     if holder and not dry_run:
@@ -139,7 +139,7 @@ def _later_run(journal: Journal, record: RunRecord) -> str:
     return ""
 
 
-def _new_id(journal: Journal) -> str:
+def new_id(journal: Journal) -> str:
     known = set(journal.run_ids())
     while True:
         run = "".join(secrets.choice(_ALPHABET) for _ in range(6))

@@ -1,0 +1,197 @@
+"""Write an export by hand: the way around its module, for a night on which the module cannot be applied.
+
+The module that owns the export stays its owner, and the run's result says what it needs before its next apply. What
+PutParameter means is from the Systems Manager API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infraconsole.aws.ssm import SECURE, Parameter, Ssm
+from infraconsole.checks.export_rules import Shape, load_rules
+from infraconsole.engine import policy
+from infraconsole.engine.gate import Gate, GateKind, GateSpec
+from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import (
+    Input,
+    Probe,
+    ProbeState,
+    Runbook,
+    Step,
+    StepContext,
+    aws_command,
+    command_line,
+)
+from infraconsole.errors import StepFailed, UsageError
+
+NAME = "export-put"
+TYPE_NAME = "type-export"
+_TYPES = ("String", "StringList")
+
+
+class Look(Step):
+    id = "look"
+    title = "Look at the export"
+    why = "Whether it is there, what it says now, and which module would write it."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (_aws(context, "get-parameters", names=_name(context)),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        name, kind = _name(context), context.inputs["type"]
+        if not name.startswith(f"{context.config.export_root}/"):
+            raise UsageError(
+                f"{name} is no export.", cause=f"Exports lie below {context.config.export_root}.", mend="Mend the name."
+            )
+        rules = load_rules(context.config)
+        rule = rules.rule_for(name)
+        if rule is not None and rule.type != kind:
+            raise UsageError(f"{name} is a {rule.type}, not a {kind}.", mend=f"--set type={rule.type}")
+        if rule is not None and rule.shape is not None:
+            _check_shape(name, rule.shape, context.inputs["value"], listed=kind == "StringList")
+        owner = rules.owner(name)
+        now = _now(context)
+        if now is not None and now.type == SECURE:
+            raise UsageError(f"{name} is a SecureString.", mend=f"Have its module write it: {owner or 'its owner'}.")
+        if now is None:
+            context.note(f"{name} does not exist.")
+        else:
+            context.note(f"{name} is version {now.version}: {now.value}")
+        context.note(
+            f"It belongs to the module {owner}: applying that is the better way." if owner else "No module owns it."
+        )
+        return {"version": now.version if now else 0, "before": now.value if now else None, "owner": owner}
+
+
+class Write(Step):
+    id = "write"
+    title = "Write the export"
+    why = "One PutParameter; the version before stays in the parameter's history."
+    changes = True
+    calls = ("ssm:PutParameter",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        options: dict[str, object] = {"name": _name(context), "value": context.inputs["value"]}
+        options["type"] = context.inputs["type"]
+        if context.result("look")["version"]:
+            options["overwrite"] = True
+        return (_aws(context, "put-parameter", **options),)
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        looked, name = context.result("look"), _name(context)
+        before = looked["before"]
+        owner = looked["owner"]
+        opened = policy.gates(
+            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
+            context.target,
+            title=f"Write {name} by hand in {context.target.account} ({context.target.region})",
+            changes=(
+                f"{name} = {context.inputs['value']}",
+                f"before: {before}" if before is not None else "it does not exist yet",
+                f"Terraform does not know of it: the module {owner} would fail on it, or write its own value."
+                if owner
+                else "No module owns it.",
+                "Every service that reads it sees the new value at its next plan.",
+            ),
+            commands=[command_line(command) for command in self.commands(context)],
+            reason=context.inputs.get("reason", ""),
+            now=context.now(),
+        )
+        typed = Gate(
+            TYPE_NAME, GateKind.TYPE, opened[-1].title, opened[-1].changes, (), opened[-1].commands, expected=name
+        )
+        # The name of the export is what has to be typed, in every environment: a service's name says nothing here.
+        return (*opened[:-1], typed)
+
+    def probe(self, context: StepContext) -> Probe:
+        now = _now(context)
+        looked = context.result("look")
+        version = now.version if now else 0
+        if now is not None and now.value == context.inputs["value"] and now.type == context.inputs["type"]:
+            return Probe(ProbeState.DONE, f"It is version {version}, with that value.", {"version": version})
+        if version != looked["version"]:
+            return Probe(ProbeState.UNKNOWN, f"Somebody else wrote version {version} meanwhile.")
+        return Probe(ProbeState.NOT_DONE, f"It is version {version}." if version else "It does not exist.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        answer = context.change(
+            "ssm",
+            "PutParameter",
+            Name=_name(context),
+            Value=context.inputs["value"],
+            Type=context.inputs["type"],
+            Overwrite=bool(context.result("look")["version"]),
+        )
+        return {"version": int(answer["Version"]), "changed": True}
+
+
+class Verify(Step):
+    id = "verify"
+    title = "Read it back"
+    why = "What is stored is what counts."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        now = _now(context)
+        if now is None or now.value != context.inputs["value"]:
+            raise StepFailed(
+                f"{_name(context)} does not say what was written.",
+                cause=f"It says {now.value!r}." if now else "It does not exist.",
+            )
+        context.note(f"{now.name} is version {now.version}: {now.value}")
+        owner = context.result("look")["owner"]
+        if owner:
+            context.note(
+                f"{now.name} still belongs to the module {owner}: before its next apply, "
+                f"terraform import it there, or delete it and let the apply make it.",
+                warning=True,
+            )
+        return {"version": now.version}
+
+
+def _check_shape(name: str, shape: Shape, value: str, *, listed: bool) -> None:
+    for item in value.split(",") if listed else [value]:
+        if not shape.fits(item):
+            raise UsageError(
+                f"{item!r} is no value for {name}.",
+                cause=f"Expected {shape.words}, as in {shape.example}.",
+                mend="Mend --set value=…",
+            )
+
+
+def _name(context: StepContext) -> str:
+    return context.inputs["name"]
+
+
+def _now(context: StepContext) -> Parameter | None:
+    found, _ = Ssm(context.reads).parameters([_name(context)])
+    return found[0] if found else None
+
+
+def _aws(context: StepContext, verb: str, **options: object) -> tuple[str, ...]:
+    profile = context.config.environment(context.target.environment).profile
+    return aws_command(context.target, profile, "ssm", verb, **options)
+
+
+RUNBOOK = Runbook(
+    name=NAME,
+    title="Write an export by hand",
+    summary="Put one parameter below the export root, where its module cannot be applied: typed, recorded, followed up.",
+    purpose=Purpose.RECOVERY,
+    inputs=(
+        Input("service", "service", "for whom it is written", required=True),
+        Input("environment", "environment", "whose account it is written in", required=True),
+        Input("name", "text", "the export's full name", required=True),
+        Input("value", "text", "what it shall say", required=True),
+        Input("type", "choice", "String or StringList", default="String", choices=_TYPES),
+        Input("reason", "text", "why, for the record"),
+    ),
+    gates=(
+        *(gate for gate in policy.GATES if gate.id in ("reason", "approve")),
+        GateSpec(TYPE_NAME, GateKind.TYPE, "before the parameter is written: its full name"),
+        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+    ),
+    steps=(Look(), Write(), Verify()),
+)
