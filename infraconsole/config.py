@@ -96,6 +96,15 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class ModuleStates:
+    """Where the states of the infrastructure repository's modules lie."""
+
+    bucket: str | None = None
+    """Of modules that serve all environments; None: prod's bucket."""
+    key: str = naming.MODULE_STATE_KEY
+
+
+@dataclass(frozen=True)
 class Config:
     file: Path | None
     region: str | None
@@ -110,6 +119,7 @@ class Config:
     operator: str | None = None
     """Who runs the console; None: the login name."""
     read_only: bool = False
+    module_states: ModuleStates = field(default_factory=ModuleStates)
 
     def environment(self, name: str) -> EnvironmentSettings:
         if name not in self.environments:
@@ -146,6 +156,16 @@ class Config:
 
     def state_key_of(self, service: str, environment: str) -> str:
         return self.environment(environment).state_key.format(service=service, environment=environment)
+
+    def module_state_of(self, module: str, environment: str = "") -> tuple[str, str] | None:
+        """Bucket and key of a module's state: of one environment, or "" of all; None where no bucket is known."""
+        key = self.module_states.key.format(module=module, environment=environment)
+        if environment:
+            bucket = self.environment(environment).state_bucket
+        else:
+            prod = next((known for known in self.environments.values() if known.is_prod), None)
+            bucket = self.module_states.bucket or (prod.state_bucket if prod else None)
+        return (bucket, key) if bucket else None
 
     def tfvars_of(self, service: str, environment: str) -> Path | None:
         root = self.service(service).path
@@ -226,7 +246,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
     }
     top.only(known)
     infrastructure = top.table("infrastructure")
-    infrastructure.only({"path"})
+    infrastructure.only({"path", "state_bucket", "state_key"})
     path = infrastructure.text("path")
     services = {name: _service(name, table, base) for name, table in top.tables("services").items()}
     tables = top.tables("environments")
@@ -244,6 +264,9 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         exports=tuple(_export(table) for table in top.list_of_tables("exports")),
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
+        module_states=ModuleStates(
+            infrastructure.text("state_bucket"), _state_key(infrastructure, naming.MODULE_STATE_KEY, "module")
+        ),
     )
 
 
@@ -308,11 +331,7 @@ def _environment(name: str, table: _Table) -> EnvironmentSettings:
     health_path = table.text("health_path") or naming.HEALTH_PATH
     if not health_path.startswith("/"):
         raise table.wrong("health_path", "a path that begins with /", health_path)
-    state_key = table.text("state_key") or naming.STATE_KEY
-    try:
-        state_key.format(service="service", environment=name)
-    except (KeyError, IndexError, ValueError) as error:
-        raise table.wrong("state_key", "a key with {service} and {environment} at most", state_key) from error
+    state_key = _state_key(table, naming.STATE_KEY, "service")
     written = table.text("window")
     try:
         window = Window.parse(written) if written else None
@@ -341,6 +360,16 @@ def wrong_value(file: Path | None, key: str, expected: str, found: object) -> Co
         cause=f"Expected {expected}; found {found!r}.",
         mend="Mend the value, or remove the line to get the default.",
     )
+
+
+def _state_key(table: _Table, default: str, of: str) -> str:
+    """`of` is what the key may name besides the environment."""
+    state_key = table.text("state_key") or default
+    try:
+        state_key.format(**{of: "x", "environment": "x"})
+    except (KeyError, IndexError, ValueError) as error:
+        raise table.wrong("state_key", f"a key with {{{of}}} and {{environment}} at most", state_key) from error
+    return state_key
 
 
 class _Table:

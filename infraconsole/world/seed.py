@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,6 +57,7 @@ class Seed:
         self._now = now
         self._open_health = open_health
         self._logs = LogWriter(company)
+        self._exports: defaultdict[tuple[str, str], list[tfstate.StoredExport]] = defaultdict(list)
 
     def run(self) -> None:
         ground = self._ground()
@@ -67,6 +69,7 @@ class Seed:
             self._registry(service)
             for environment in self._company.environments:
                 self._deployment(service, environment, ground)
+        self._module_states()
 
     # Shared infrastructure
 
@@ -539,8 +542,23 @@ class Seed:
         if before:
             self._wire.json("ssm", "PutParameter", **about, Value=value, Overwrite=True)
         versions = get_backend("ssm")[self._company.account][self._company.region]._parameters[full]
+        self._exports[self._owner(name)].append(_stored(full, kind, value, len(versions)))
         for days, version in zip((41, 212), reversed(versions), strict=False):
             version.last_modified_date = (self._now - timedelta(days=days)).replace(tzinfo=None)
+
+    def _owner(self, name: str) -> tuple[str, str]:
+        """The module that an export belongs to, and the environment of its state; prod's bucket has those for all."""
+        category, _, rest = name.partition("/")
+        if category == "ecr":
+            service = next(known for known in self._company.services if rest.startswith(f"{known}-"))
+            return f"ecr/{service}", "prod"
+        return category, rest.partition("/")[0] if category == "rds" else "prod"
+
+    def _module_states(self) -> None:
+        for (module, environment), exports in self._exports.items():
+            bucket = self._company.environments[environment].state_bucket
+            key = naming.MODULE_STATE_KEY.format(module=module)
+            self._wire.s3("PUT", f"/{bucket}/{key}", tfstate.module_document(self._company, module, exports))
 
     def _secret(self, name: str, value: dict[str, Any], tags: Tags, ground: Ground) -> str:
         made = self._wire.json(
@@ -574,6 +592,15 @@ class Seed:
 
 _ALERT_WEBHOOK = "https://alerts.ryuqqq.com/hooks/4f1c0d7be2"
 _REPLACED = "Service deployment was replaced by a newer service deployment."
+
+
+def _stored(name: str, kind: str, value: str, version: int) -> tfstate.StoredExport:
+    """As the Terraform code in assets/world calls it."""
+    category, leaf = name.split("/")[2], name.rpartition("/")[2]
+    if category == "kms":
+        return tfstate.StoredExport(name, kind, value, version, "key_arn", leaf.removesuffix("-key-arn"))
+    label = leaf[leaf.index("repository") :] if category == "ecr" else leaf
+    return tfstate.StoredExport(name, kind, value, version, label.replace("-", "_"))
 
 
 def _listed(tags: Tags, *, lower: bool = False) -> list[Tags]:

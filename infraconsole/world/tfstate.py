@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from infraconsole import naming
@@ -12,6 +14,18 @@ from infraconsole.world.company import Company
 
 TERRAFORM_VERSION = "1.9.8"
 _PROVIDER = 'provider["registry.terraform.io/hashicorp/aws"]'
+
+
+@dataclass(frozen=True)
+class StoredExport:
+    """A parameter as its module's state has it: the resource's label, and its key where it has `for_each`."""
+
+    name: str
+    type: str
+    value: str
+    version: int
+    label: str
+    key: str = ""
 
 
 def lineage(service: str, environment: str) -> str:
@@ -118,6 +132,36 @@ def document(company: Company, service: str, environment: str, revision: int, ar
             "service_name": {"value": naming.ecs_service(service, environment), "type": "string"},
         },
         "resources": resources,
+        "check_results": None,
+    }
+    return (json.dumps(state, indent=2) + "\n").encode()
+
+
+def module_document(company: Company, module: str, exports: Sequence[StoredExport]) -> bytes:
+    """The state of a module of the infrastructure repository, as far as its exports go."""
+    resources: dict[str, dict[str, Any]] = {}
+    for export in exports:
+        arn = f"arn:aws:ssm:{company.region}:{company.account}:parameter{export.name}"
+        attributes = {
+            "arn": arn,
+            "id": export.name,
+            "name": export.name,
+            "type": export.type,
+            "value": export.value,
+            "version": export.version,
+        }
+        instance: dict[str, Any] = {"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}
+        if export.key:
+            instance["index_key"] = export.key
+        made = _resource("aws_ssm_parameter", export.label, {})
+        resources.setdefault(export.label, {**made, "instances": []})["instances"].append(instance)
+    state = {
+        "version": 4,
+        "terraform_version": TERRAFORM_VERSION,
+        "serial": 3,
+        "lineage": lineage("infrastructure", module),
+        "outputs": {},
+        "resources": list(resources.values()),
         "check_results": None,
     }
     return (json.dumps(state, indent=2) + "\n").encode()

@@ -5,7 +5,7 @@ resource "aws_security_group_rule" "shared_rds_from_ecs" {
   protocol                 = "tcp"
   security_group_id        = local.shared_rds_security_group_id
   source_security_group_id = aws_security_group.ecs_tasks.id
-  description              = "MySQL from ${local.name_prefix}'s tasks"
+  description              = "MySQL from ${local.name_prefix} tasks"
 }
 
 resource "aws_secretsmanager_secret" "db_credentials" {
