@@ -85,7 +85,7 @@ def _tier(export: Export, subnets: Sequence[Subnet]) -> Iterator[Finding]:
     tagged = [subnet for subnet in subnets if (said := _tier_of(subnet)) and said != tier]
     open_ = [subnet for subnet in subnets if subnet.maps_public_ip and tier != "public" and subnet not in tagged]
     if tagged:
-        tags = listed([f"{subnet.id} ({_TIER_TAG} = {shown(subnet.tag(_TIER_TAG))})" for subnet in tagged])
+        tags = listed([f"{subnet.id} ({_TIER_TAG} = {shown(subnet.tag(_TIER_TAG).strip())})" for subnet in tagged])
         message = f"Exported as {tier}, but by the tag another tier's: {tags}. {export.why}"
         mend = export.mend("Mend the export or the tag, whichever is wrong,")
         yield export.finding("subnet-tier", "warning", message, mend)

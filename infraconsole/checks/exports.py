@@ -76,7 +76,7 @@ def _missing(
                 if match is members[0]:
                     yield _absent_set(members)
                 continue
-            because = f"{listed(begun)} {'is' if len(begun) == 1 else 'are'} there, and a half set is of no use"
+            because = f"{listed(begun)} {'is' if len(begun) == 1 else 'are'} there, and half a set is of no use"
         else:
             because = ""
         similar = near.get(_folded(match.name))
