@@ -22,7 +22,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,6 +191,78 @@ def _steps_text(steps: Sequence[Any]) -> str:
     return "".join(
         f".{step}" if isinstance(step, str) else "[*]" if step[0] == "*" else f"[{text_of(step[1])}]" for step in steps
     )
+
+
+def names_in(node: Node) -> Iterator[tuple[str, ...]]:
+    """The parts, as in Reference, of all names in a node."""
+    if node[0] == "ref":
+        yield name_of(node)
+    inner: list[Node] = []
+
+    def collect(each: Node) -> Node:
+        inner.append(each)
+        return each
+
+    _changed(node, collect)
+    for each in inner:
+        yield from names_in(each)
+
+
+def name_of(node: Node) -> tuple[str, ...]:
+    """The parts, as in Reference, of a node that is a name."""
+    return _parts_of(node[1])
+
+
+def substituted(node: Node, names: Mapping[str, Node]) -> Node:
+    """`node` with other nodes in the place of some of the bare names in it."""
+    made = _changed(node, lambda inner: substituted(inner, names))
+    if made[0] != "ref" or made[1][0] not in names:
+        return made
+    root, *steps = made[1]
+    there = names[root]
+    if not steps:
+        return there
+    return ["ref", [*there[1], *steps]] if there[0] == "ref" else ["get", there, steps]
+
+
+def _changed(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with `change` made to each node that it is directly made of."""
+    kind, *rest = node
+    if kind == "tpl":
+        return [kind, [part if isinstance(part, str) else change(part) for part in rest[0]]]
+    if kind == "ref":
+        return [kind, _changed_steps(rest[0], change)]
+    if kind == "get":
+        return [kind, change(rest[0]), _changed_steps(rest[1], change)]
+    if kind == "call":
+        return [kind, rest[0], [change(each) for each in rest[1]], rest[2]]
+    if kind in ("if", "not", "neg"):
+        return [kind, *(change(each) for each in rest)]
+    if kind == "op":
+        return [kind, rest[0], *(change(each) for each in rest[1:])]
+    if kind == "list":
+        return [kind, [change(each) for each in rest[0]]]
+    if kind == "map":
+        return [kind, [[change(key), change(value)] for key, value in rest[0]]]
+    if kind == "for":
+        return [kind, *rest[:3], *(change(each) if each else None for each in rest[3:])]
+    return node
+
+
+def _changed_steps(steps: Sequence[Any], change: Callable[[Node], Node]) -> list[Any]:
+    return [[step[0], change(step[1])] if isinstance(step, list) and step[0] == "idx" else step for step in steps]
+
+
+def _parts_of(steps: Sequence[Any]) -> tuple[str, ...]:
+    parts = []
+    for step in steps:
+        if isinstance(step, str):
+            parts.append(step)
+        elif step[0] == "idx" and step[1][0] == "lit":
+            parts.append(str(step[1][1]).replace("\n", " "))
+        else:
+            parts.append("*")
+    return tuple(parts)
 
 
 # --- HCL ---------------------------------------------------------------------------------------------------------------
@@ -413,15 +485,7 @@ class _Expressions:
 
     def _name(self, tree: Any, root: str, steps: list[Any]) -> Node:
         if root not in self.bound and (root in _ROOTS or (steps and "_" in root)):
-            parts = [root]
-            for step in steps:
-                if isinstance(step, str):
-                    parts.append(step)
-                elif step[0] == "idx" and step[1][0] == "lit":
-                    parts.append(str(step[1][1]).replace("\n", " "))
-                else:
-                    parts.append("*")
-            self.references.append(Reference(tuple(parts), self.first_line + tree.meta.line - 1))
+            self.references.append(Reference(_parts_of([root, *steps]), self.first_line + tree.meta.line - 1))
         return ["ref", [root, *steps]]
 
     def _function_call(self, tree: Any) -> Node:

@@ -8,8 +8,9 @@ import hashlib
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -54,12 +55,22 @@ class Tree:
     files: tuple[TerraformFile, ...]
     problems: tuple[Problem, ...]
 
+    @cached_property
     def folders(self) -> Mapping[Path, tuple[TerraformFile, ...]]:
         """The files of each folder that has any."""
         found: dict[Path, list[TerraformFile]] = {}
         for file in self.files:
             found.setdefault(file.path.parent, []).append(file)
         return {folder: tuple(files) for folder, files in found.items()}
+
+    @cached_property
+    def variable_folders(self) -> Mapping[Path, tuple[Path, ...]]:
+        """The folders that have variables files, also unreadable ones, by the folder that they stand in."""
+        paths = [file.path for file in self.files] + [Path(problem.file) for problem in self.problems]
+        found: dict[Path, list[Path]] = {}
+        for folder in sorted({path.parent for path in paths if ".tfvars" in path.name}):
+            found.setdefault(folder.parent, []).append(folder)
+        return {folder: tuple(inner) for folder, inner in found.items()}
 
     @property
     def is_whole(self) -> bool:
@@ -69,48 +80,81 @@ class Tree:
 def read_tree(root: Path, cache: Path, *, below: bool = True) -> Tree:
     """Read the `.tf`, `.tf.json` and `.tfvars` files of a folder and, unless `below` is False, of those below it. `cache` is
     the folder for what was read before. Blocks: for seconds at the first time, hardly at all when nothing has changed."""
-    root = root.absolute()
-    problems: list[Problem] = []
-    known = DigestCache(cache, root if below else root / "*")
-    keys: dict[Path, str] = {}
-    sources: dict[str, Source] = {}
+    return _read([_Reading(root.absolute(), cache, below)])[0]
+
+
+def read_trees(roots: Sequence[Path], cache: Path) -> tuple[Tree, ...]:
+    """As `read_tree`, for several at once: what has to be parsed shares the processes that parse."""
+    return _read([_Reading(root.absolute(), cache, True) for root in roots])
+
+
+def _read(readings: Sequence[_Reading]) -> tuple[Tree, ...]:
     outcomes: dict[str, Outcome] = {}
-    for path, status in _walk(root, below, problems):
-        key = known.key_of(str(path), status)
-        outcome = known.outcome(key) if key else None
-        if outcome is None:
-            try:
-                content, status = _content(path)
-                text = _text(content)
-            except _Unfit as unfit:
-                problems.append(_unread(path, unfit.line, unfit.why, unfit.mend))
-                continue
-            is_json = path.name.endswith(_JSON)
-            key = f"{'json' if is_json else 'hcl'}-{hashlib.sha256(content).hexdigest()}"
-            known.remember(str(path), status, key)
-            outcome = outcomes.get(key) or known.outcome(key)
-            if outcome is None:
-                sources[key] = Source(key, text, is_json)
-        if outcome is not None:
-            outcomes[key] = outcome
-        keys[path] = key
+    trouble = None
     try:
-        for outcome in parse(tuple(sources.values())):
-            known.put(outcome)
+        for outcome in parse(
+            tuple({key: each for reading in readings for key, each in reading.sources.items()}.values())
+        ):
             outcomes[outcome.key] = outcome
     except PrerequisiteMissing as error:
-        left = len(sources.keys() - outcomes.keys())
-        why = f"{left} files below it cannot be read. {error.title} {error.cause}".strip()
-        problems.append(Problem(str(root), 1, "error", f"{root}: {why}", error.mend))
-    known.save()
-    files = []
-    for path in sorted(keys):
-        result = outcomes.get(keys[path])
-        if result and result.digest:
-            files.append(TerraformFile(path, result.digest))
-        elif result:
-            problems.append(_unread(path, result.line, result.why, "Mend that line; `terraform validate` says more."))
-    return Tree(root, tuple(files), tuple(problems))
+        trouble = error
+    return tuple(reading.tree(outcomes, trouble) for reading in readings)
+
+
+class _Reading:
+    """One tree on its way: looked through first, with `sources` for what has to be parsed; a Tree once that is done."""
+
+    def __init__(self, root: Path, cache: Path, below: bool) -> None:
+        self.root = root
+        self.sources: dict[str, Source] = {}
+        self._problems: list[Problem] = []
+        self._known = DigestCache(cache, root if below else root / "*")
+        self._keys: dict[Path, str] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        for path, status in _walk(root, below, self._problems):
+            try:
+                self._look(path, status)
+            except _Unfit as unfit:
+                self._problems.append(_unread(path, unfit.line, unfit.why, unfit.mend))
+
+    def _look(self, path: Path, status: os.stat_result) -> None:
+        key = self._known.key_of(str(path), status)
+        outcome = self._known.outcome(key) if key else None
+        if outcome is None:
+            content, status = _content(path)
+            text = _text(content)
+            is_json = path.name.endswith(_JSON)
+            key = f"{'json' if is_json else 'hcl'}-{hashlib.sha256(content).hexdigest()}"
+            self._known.remember(str(path), status, key)
+            outcome = self._outcomes.get(key) or self._known.outcome(key)
+            if outcome is None:
+                self.sources[key] = Source(key, text, is_json)
+        if outcome is not None:
+            self._outcomes[key] = outcome
+        self._keys[path] = key
+
+    def tree(self, parsed: Mapping[str, Outcome], trouble: PrerequisiteMissing | None) -> Tree:
+        """`parsed` are the outcomes of the sources, unless `trouble` says why there are not all of them."""
+        problems = list(self._problems)
+        for key in self.sources.keys() & parsed.keys():
+            self._known.put(parsed[key])
+            self._outcomes[key] = parsed[key]
+        self._known.save()
+        files = []
+        left = 0
+        for path in sorted(self._keys):
+            outcome = self._outcomes.get(self._keys[path])
+            if outcome is None:
+                left += 1
+            elif outcome.digest:
+                files.append(TerraformFile(path, outcome.digest))
+            else:
+                mend = "Mend that line; `terraform validate` says more."
+                problems.append(_unread(path, outcome.line, outcome.why, mend))
+        if left and trouble:
+            why = f"{left} files below it cannot be read. {trouble.title} {trouble.cause}".strip()
+            problems.append(Problem(str(self.root), 1, "error", f"{self.root}: {why}", trouble.mend))
+        return Tree(self.root, tuple(files), tuple(problems))
 
 
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:

@@ -1,0 +1,271 @@
+"""What the code on both sides says of the exports: who reads what nobody makes, who makes what nobody reads, which key is
+used for the wrong kind of resource. Functions from a Trace to findings; what AWS holds comes in as a set of names."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterator, Mapping, Set
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
+
+from infraconsole import naming
+from infraconsole.checks.findings import Finding, Level, by_weight
+from infraconsole.terraform.exports import INFRASTRUCTURE, Consumer, Producer, Trace, Use
+
+
+@dataclass(frozen=True)
+class ImpactLine:
+    """A place that sees the value of an export. `environment` is "" where it is so in all of them; `replaces`: a change
+    makes Terraform replace the resource."""
+
+    service: str
+    environment: str
+    address: str
+    attribute: str
+    file: str
+    line: int
+    replaces: bool
+
+
+def check_trace(
+    trace: Trace,
+    live: Set[str] | None,
+    *,
+    root: str = naming.EXPORT_ROOT,
+    environments: Collection[str] | None = None,
+) -> tuple[Finding, ...]:
+    """All findings, errors first. `live` are the names that AWS holds below `root`; None where AWS was not asked. Where they
+    are those of some environments only, since the others lie in another account, `environments` says of which."""
+    return by_weight(
+        (
+            *unreadable_terraform(trace),
+            *consumed_not_exported(trace, live, environments),
+            *duplicate_producers(trace),
+            *wrong_kms_keys(trace, root=root),
+            *remote_states(trace),
+            *exported_not_consumed(trace),
+            *unresolved_names(trace),
+        )
+    )
+
+
+def impact(trace: Trace, name: str) -> tuple[ImpactLine, ...]:
+    """Who sees it when the value of the export `name` changes: what is replaced comes first."""
+    lines = {
+        ImpactLine(consumer.service, consumer.environment, use.address, use.attribute, use.file, use.line, use.replaces)
+        for consumer in trace.consumers_of(name)
+        for use in consumer.uses
+    }
+    return tuple(
+        sorted(lines, key=lambda at: (not at.replaces, at.service, at.environment, at.file, at.line, at.address))
+    )
+
+
+def unreadable_terraform(trace: Trace) -> Iterator[Finding]:
+    for problem in trace.problems:
+        yield Finding(
+            "unreadable-terraform",
+            problem.level,
+            problem.file,
+            problem.message,
+            problem.mend,
+            file=problem.file,
+            line=problem.line,
+        )
+    for missing in trace.roots_missing:
+        yield Finding(
+            "unreadable-terraform",
+            "error",
+            str(missing),
+            f"The configuration names the Terraform folder {missing}, but there is no such folder.",
+            "Clone the repository to there, or mend the path in infraconsole.toml.",
+        )
+
+
+def consumed_not_exported(
+    trace: Trace, live: Set[str] | None, environments: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """Nothing is said where neither the infrastructure's code nor AWS was looked at; where only a part of the code could
+    be read and AWS was not asked, it is a warning."""
+    made = {producer.name for producer in trace.producers if producer.resolved}
+    blind = INFRASTRUCTURE in trace.unread
+    for consumer in trace.consumers:
+        if not consumer.resolved or consumer.name in made:
+            continue
+        if environments is not None and consumer.environment and consumer.environment not in environments:
+            continue
+        where = f"{consumer.service}{_in(consumer)} reads {consumer.name} ({consumer.address})"
+        if live is None and blind and not trace.producers:
+            continue
+        if live is not None and consumer.name in live:
+            if not blind:
+                yield _at(
+                    consumer,
+                    "consumed-not-exported",
+                    "warning",
+                    f"{where}. It is there in AWS, but no resource in the infrastructure repository makes it: nothing keeps "
+                    "it right, and nobody will know that it is needed.",
+                    f"Declare it in {_owner(consumer.name)}, and import the parameter there.",
+                )
+        elif live is None and blind:
+            yield _at(
+                consumer,
+                "consumed-not-exported",
+                "warning",
+                f"{where}, and nothing in the infrastructure code that could be read makes it. Not all of it could be read.",
+                "Mend the files that cannot be read first.",
+            )
+        else:
+            also = " and AWS does not have it" if live is not None else ""
+            yield _at(
+                consumer,
+                "consumed-not-exported",
+                "error",
+                f"{where}, but no resource makes it{also}: every plan of {consumer.service} fails with ParameterNotFound.",
+                f"Export it from {_owner(consumer.name)} and apply that module, or mend the name.",
+            )
+
+
+def exported_not_consumed(trace: Trace) -> Iterator[Finding]:
+    """Each name once. A service whose code is not known may be the one that reads it, and the message says so."""
+    read = {consumer.name for consumer in trace.consumers if consumer.resolved}
+    unread = sorted(trace.unread - {INFRASTRUCTURE})
+    seen: set[str] = set()
+    for producer in trace.producers:
+        if not producer.resolved or producer.name in read or producer.name in seen:
+            continue
+        seen.add(producer.name)
+        but = f" The code of {', '.join(unread)} is not known in full." if unread else ""
+        yield _at(
+            producer,
+            "exported-not-consumed",
+            "info",
+            f"{producer.name} is exported by {producer.module} ({producer.address}), and no known service reads it.{but}",
+            "Ask who needs it before it is removed: scripts and other accounts are not seen here.",
+        )
+
+
+def duplicate_producers(trace: Trace) -> Iterator[Finding]:
+    by_name: dict[str, list[Producer]] = {}
+    for producer in trace.producers:
+        if producer.resolved:
+            by_name.setdefault(producer.name, []).append(producer)
+    for name, producers in by_name.items():
+        first, *others = {(each.module, each.address): each for each in producers}.values()
+        for other in others:
+            if first.environment and other.environment and first.environment != other.environment:
+                continue  # each in its own account, or the environment would be part of the name
+            certain = first.certain and other.certain
+            yield _at(
+                other,
+                "duplicate-producer",
+                "error" if certain else "warning",
+                f"{name} is made twice{'' if certain else ', if both are there'}: by {first.module} ({first.address}, "
+                f"{first.file}:{first.line}) and by {other.module} ({other.address}). The second apply fails, or with "
+                "overwrite each apply undoes the other's value.",
+                "Keep the one in the module that owns the value; remove the other from code and state.",
+            )
+
+
+def remote_states(trace: Trace) -> Iterator[Finding]:
+    for state in trace.remote_states:
+        seen = ", ".join(f"{use.address}.{use.attribute}" for use in state.uses[:3])
+        more = f" and {len(state.uses) - 3} more" if len(state.uses) > 3 else ""
+        yield Finding(
+            "remote-state",
+            "warning",
+            state.address,
+            f"{state.service} reads another project's state ({state.address}){f', used by {seen}{more}' if seen else ''}. "
+            "That ties it to where that state lies and how it is laid out, and lets it read every secret in it.",
+            "Export the value as a parameter and read that with a data source.",
+            file=state.file,
+            line=state.line,
+        )
+
+
+def wrong_kms_keys(trace: Trace, *, root: str = naming.EXPORT_ROOT) -> Iterator[Finding]:
+    """Where several keys may come in, say by a condition, one that fits is enough for nothing to be said."""
+    used: dict[tuple[str, int, str, str], tuple[Use, dict[str, Consumer]]] = {}
+    for consumer in trace.consumers:
+        if consumer.resolved and (kind := kms_kind(consumer.name, root)):
+            for use in consumer.uses:
+                # A second line of the same attribute is the same attribute.
+                place = (use.file, 0, use.address, use.attribute)
+                used.setdefault(place, (use, {}))[1].setdefault(kind, consumer)
+    for use, consumers in used.values():
+        wanted, forbidden = _wanted(use)
+        if wanted in consumers or (not wanted and not consumers.keys() <= forbidden):
+            continue
+        if not wanted and not forbidden:
+            continue
+        kind, consumer = next(iter(consumers.items()))
+        right = f"{root}/kms/{wanted}-key-arn" if wanted else ""
+        yield Finding(
+            "wrong-kms-key",
+            "error",
+            consumer.name,
+            f"{consumer.service}: {use.address}.{use.attribute} uses the key of kind {kind}"
+            + (f"; it belongs to {wanted}. " if wanted else f", which must not be used for {use.type}. ")
+            + f"Whoever may use the one key can read the other kind's data, and a policy made for {kind} may refuse this one.",
+            f"Use {right}." if right else "Use a key of its own, or the one of what it carries.",
+            file=use.file,
+            line=use.line,
+        )
+
+
+def unresolved_names(trace: Trace) -> Iterator[Finding]:
+    seen: set[tuple[str, int]] = set()
+    found: tuple[Producer | Consumer, ...] = (*trace.producers, *trace.consumers)
+    for each in found:
+        if each.resolved or (each.file, each.line) in seen:
+            continue
+        seen.add((each.file, each.line))
+        does = "makes" if isinstance(each, Producer) else "reads"
+        yield _at(
+            each,
+            "unresolved-name",
+            "info",
+            f"{each.address} {does} a parameter whose name is only known when Terraform runs: {each.name}. It is left out of "
+            "what is compared here.",
+            "Give the variables in it a value in terraform.tfvars, or write the name out.",
+        )
+
+
+def kms_kind(name: str, root: str = naming.EXPORT_ROOT) -> str:
+    """The kind whose key an export is: `rds` for /shared/kms/rds-key-arn; "" for any other export."""
+    start, end = f"{root}/kms/", "-key-arn"
+    kind = name.removeprefix(start).removesuffix(end)
+    return kind if name == f"{start}{kind}{end}" and kind in naming.KMS_KINDS else ""
+
+
+def _wanted(use: Use) -> tuple[str, frozenset[str]]:
+    """The kind that an attribute needs, or else the kinds that it must not have; "" and nothing where there is no rule."""
+    table = _table()
+    if use.type.startswith("module:"):
+        folder = PurePosixPath(use.type.removeprefix("module:").split("?")[0]).name
+        return (table["modules"].get(folder, "") if "kms" in use.attribute else ""), frozenset()
+    wanted = table["resources"].get(use.type, {}).get(use.attribute, "")
+    return wanted, frozenset(table["forbidden"].get(use.type, {}).get(use.attribute, ()))
+
+
+def _in(consumer: Consumer) -> str:
+    return f" in {consumer.environment}" if consumer.environment else ""
+
+
+def _owner(name: str) -> str:
+    """The module that an export belongs to, by the guide's naming: the part after the root."""
+    parts = name.strip("/").split("/")
+    return f"the infrastructure module {parts[1]}" if len(parts) > 2 else "the infrastructure repository"
+
+
+def _at(each: Producer | Consumer, rule: str, level: Level, message: str, mend: str) -> Finding:
+    subject = each.name if each.resolved else each.address
+    return Finding(rule, level, subject, message, mend, file=each.file, line=each.line)
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    return tomllib.loads((resources.files("infraconsole") / "assets" / "kms_kinds.toml").read_text("utf-8"))

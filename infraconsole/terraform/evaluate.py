@@ -1,0 +1,491 @@
+"""What an expression of Terraform's comes to, as far as the files alone tell: variables, locals, templates and the plain
+functions. Whatever hangs on AWS, on a provider or on a function that is not here comes out Unknown, with its text: a name
+is never guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infraconsole.terraform.hcl import Block, Node, text_of
+
+MOST_CHARACTERS = 10_000
+MOST_ITEMS = 2_000
+MOST_STEPS = 100_000
+"""Of one scope. Files may say anything, also what doubles itself until no memory is left."""
+MOST_INSTANCES = 1_000
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """An expression that cannot be evaluated here: its text, why not, and what a text that it becomes begins with."""
+
+    text: str
+    why: str
+    prefix: str = ""
+
+
+Value = Any
+"""str, int, float, bool, None, a list or a dict of values (a set is a sorted list), or Unknown, also within the latter two."""
+
+
+class Scope:
+    """What names mean in one module: `variables` are values, `local_nodes` expressions, evaluated once each when asked for."""
+
+    def __init__(self, variables: Mapping[str, Value], local_nodes: Mapping[str, Node]) -> None:
+        self.variables = variables
+        self.local_nodes = local_nodes
+        self.bound: Mapping[str, Value] = {}
+        """`each`, `count`, and what `for` expressions bind."""
+        self._locals: dict[str, Value] = {}
+        self._under_way: set[str] = set()
+        self._steps = [0]
+
+    def binding(self, **names: Value) -> Scope:
+        """This scope with some more names in it. What was evaluated so far is shared."""
+        inner = Scope(self.variables, self.local_nodes)
+        inner.bound = {**self.bound, **names}
+        inner._locals, inner._under_way, inner._steps = self._locals, self._under_way, self._steps
+        return inner
+
+    def evaluate(self, node: Node) -> Value:
+        """The value, or an Unknown. Never raises for what a file says."""
+        self._steps[0] += 1
+        if self._steps[0] > MOST_STEPS:
+            return Unknown(text_of(node), "the file takes too many steps to evaluate")
+        try:
+            value = _KINDS[node[0]](self, node)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            return Unknown(text_of(node), f"it is not valid here ({error})")
+        except RecursionError:
+            return Unknown(text_of(node), "it is nested too deeply")
+        if isinstance(value, str) and len(value) > MOST_CHARACTERS:
+            return Unknown(text_of(node), "it becomes too long")
+        if isinstance(value, list | dict) and len(value) > MOST_ITEMS:
+            return Unknown(text_of(node), "it becomes too large")
+        return value
+
+    def local(self, name: str) -> Value:
+        if name in self._locals:
+            return self._locals[name]
+        if name not in self.local_nodes:
+            return Unknown(f"local.{name}", f"there is no local.{name}")
+        if name in self._under_way:
+            return Unknown(f"local.{name}", f"local.{name} is made of itself")
+        self._under_way.add(name)
+        outside = Scope(self.variables, self.local_nodes)
+        outside._locals, outside._under_way, outside._steps = self._locals, self._under_way, self._steps
+        value = outside.evaluate(self.local_nodes[name])
+        self._under_way.discard(name)
+        self._locals[name] = value
+        return value
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One of what a block makes. `index` is as in addresses: "", `[0]`, `["key"]`; `certain` is False where only Terraform
+    knows whether, or how often, there is one."""
+
+    index: str
+    scope: Scope
+    certain: bool = True
+
+
+def instances(block: Block, scope: Scope) -> tuple[Instance, ...]:
+    """What a block's `count` or `for_each` comes to in `scope`; none for a count of nought. What cannot be told is one
+    instance that is not certain."""
+    count, for_each = block.attribute("count"), block.attribute("for_each")
+    if count and count.node:
+        number = scope.evaluate(count.node)
+        if isinstance(number, str) and number.isdigit():
+            number = int(number)
+        if isinstance(number, int) and not isinstance(number, bool) and number <= MOST_INSTANCES:
+            return tuple(Instance(f"[{index}]", scope.binding(count={"index": index})) for index in range(number))
+        return (Instance("", scope, certain=False),)
+    if for_each and for_each.node:
+        items = scope.evaluate(for_each.node)
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            items = {item: item for item in items}
+        if isinstance(items, dict) and len(items) <= MOST_INSTANCES:
+            return tuple(
+                Instance(f'["{key}"]', scope.binding(each={"key": key, "value": items[key]})) for key in sorted(items)
+            )
+        return (Instance("", scope, certain=False),)
+    return (Instance("", scope),)
+
+
+def is_known(value: Value) -> bool:
+    """Through and through."""
+    if isinstance(value, list):
+        return all(map(is_known, value))
+    if isinstance(value, dict):
+        return all(map(is_known, value.values()))
+    return not isinstance(value, Unknown)
+
+
+# --- The kinds of nodes ------------------------------------------------------------------------------------------------
+
+
+def _literal(scope: Scope, node: Node) -> Value:
+    return node[1]
+
+
+def _template(scope: Scope, node: Node) -> Value:
+    written = ""
+    for number, part in enumerate(node[1]):
+        value = part if isinstance(part, str) else scope.evaluate(part)
+        if isinstance(value, Unknown):
+            return Unknown(_filled(scope, node[1]), value.why, written + (value.prefix if number == 0 else ""))
+        written += _as_text(value)
+    return written
+
+
+def _filled(scope: Scope, parts: Sequence[Any]) -> str:
+    """A template with what is known put in: `/shared/rds/prod/${aws_db_instance.x.id}`."""
+    shown = ""
+    for part in parts:
+        value = part if isinstance(part, str) else scope.evaluate(part)
+        if isinstance(value, str | int | float):
+            shown += _as_text(value)
+        else:
+            shown += "${" + (value.text if isinstance(value, Unknown) else text_of(part)) + "}"
+    return shown
+
+
+def _reference(scope: Scope, node: Node) -> Value:
+    root, *steps = node[1]
+    if root in scope.bound:
+        return _stepped(scope, scope.bound[root], steps, node)
+    if root == "var" and steps and isinstance(steps[0], str):
+        missing = Unknown(text_of(node), f"var.{steps[0]} has no value in the files")
+        return _stepped(scope, scope.variables.get(steps[0], missing), steps[1:], node)
+    if root == "local" and steps and isinstance(steps[0], str):
+        return _stepped(scope, scope.local(steps[0]), steps[1:], node)
+    return Unknown(text_of(node), f"{text_of(node)} is known only when Terraform runs")
+
+
+def _get(scope: Scope, node: Node) -> Value:
+    return _stepped(scope, scope.evaluate(node[1]), node[2], node)
+
+
+def _stepped(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Value:
+    for number, step in enumerate(steps):
+        if isinstance(value, Unknown):
+            return Unknown(text_of(node), value.why)
+        if isinstance(step, str):
+            value = value[step]
+        elif step[0] == "*":
+            items = value if isinstance(value, list) else [value]
+            return [_stepped(scope, item, steps[number + 1 :], node) for item in items]
+        else:
+            index = scope.evaluate(step[1])
+            if isinstance(index, Unknown):
+                return Unknown(text_of(node), index.why)
+            value = value[int(index)] if isinstance(value, list) else value[_as_text(index)]
+    return value
+
+
+def _call(scope: Scope, node: Node) -> Value:
+    _, name, argument_nodes, expands = node
+    if name == "try":  # only its first argument can be judged: whether Terraform fails on it is not known here
+        value = scope.evaluate(argument_nodes[0])
+        return value if is_known(value) else Unknown(text_of(node), _why(value))
+    arguments = [scope.evaluate(each) for each in argument_nodes]
+    if expands:
+        last = arguments.pop()
+        if not isinstance(last, list):
+            return Unknown(text_of(node), _why(last))
+        arguments += last
+    if name in _LENIENT:
+        unknown = next((each for each in arguments if isinstance(each, Unknown)), None)
+        return Unknown(text_of(node), unknown.why) if unknown else _LENIENT[name](*arguments)
+    if name not in _STRICT:
+        return Unknown(text_of(node), f"the function {name} is not evaluated")
+    if not is_known(arguments):
+        prefix = re.split("%", arguments[0])[0] if name == "format" and isinstance(arguments[0], str) else ""
+        return Unknown(text_of(node), _why(arguments), prefix)
+    return _STRICT[name](*arguments)
+
+
+def _conditional(scope: Scope, node: Node) -> Value:
+    condition = scope.evaluate(node[1])
+    if isinstance(condition, Unknown):
+        return Unknown(text_of(node), condition.why)
+    return scope.evaluate(node[2] if _truth(condition) else node[3])
+
+
+def _operator(scope: Scope, node: Node) -> Value:
+    _, operator, left_node, right_node = node
+    left = scope.evaluate(left_node)
+    if operator in ("&&", "||") and not isinstance(left, Unknown):
+        if _truth(left) == (operator == "||"):
+            return operator == "||"
+        right = scope.evaluate(right_node)
+        return right if isinstance(right, Unknown) else _truth(right)
+    right = scope.evaluate(right_node)
+    if not is_known([left, right]):
+        return Unknown(text_of(node), _why([left, right]))
+    if operator in ("==", "!="):
+        return _equal(left, right) == (operator == "==")
+    return _ARITHMETIC[operator](_number(left), _number(right))
+
+
+def _not(scope: Scope, node: Node) -> Value:
+    value = scope.evaluate(node[1])
+    return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else not _truth(value)
+
+
+def _negative(scope: Scope, node: Node) -> Value:
+    value = scope.evaluate(node[1])
+    return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else -_number(value)
+
+
+def _list(scope: Scope, node: Node) -> Value:
+    return [scope.evaluate(each) for each in node[1]]
+
+
+def _map(scope: Scope, node: Node) -> Value:
+    found = {}
+    for key_node, value_node in node[1]:
+        key = scope.evaluate(key_node)
+        if isinstance(key, Unknown):
+            return Unknown(text_of(node), key.why)
+        found[_as_text(key)] = scope.evaluate(value_node)
+    return found
+
+
+def _for(scope: Scope, node: Node) -> Value:
+    _, kind, key_name, value_name, collection_node, key_node, value_node, condition_node = node
+    collection = scope.evaluate(collection_node)
+    if isinstance(collection, dict):
+        items: list[tuple[Any, Any]] = sorted(collection.items())
+    elif isinstance(collection, list):
+        items = list(enumerate(collection))
+    else:
+        return Unknown(text_of(node), _why(collection))
+    as_list, as_map = [], {}
+    for key, value in items:
+        inner = scope.binding(**({key_name: key} if key_name else {}), **{value_name: value})
+        wanted = inner.evaluate(condition_node) if condition_node else True
+        if isinstance(wanted, Unknown):
+            return Unknown(text_of(node), wanted.why)
+        if not _truth(wanted):
+            continue
+        if kind == "list":
+            as_list.append(inner.evaluate(value_node))
+            continue
+        made = inner.evaluate(key_node)
+        if isinstance(made, Unknown):
+            return Unknown(text_of(node), made.why)
+        as_map[_as_text(made)] = inner.evaluate(value_node)
+    return as_list if kind == "list" else as_map
+
+
+def _raw(scope: Scope, node: Node) -> Value:
+    return Unknown(text_of(node), "template directives are not evaluated")
+
+
+_KINDS: Mapping[str, Callable[[Scope, Node], Value]] = {
+    "lit": _literal,
+    "tpl": _template,
+    "ref": _reference,
+    "get": _get,
+    "call": _call,
+    "if": _conditional,
+    "op": _operator,
+    "not": _not,
+    "neg": _negative,
+    "list": _list,
+    "map": _map,
+    "for": _for,
+    "raw": _raw,
+}
+
+
+# --- Values ------------------------------------------------------------------------------------------------------------
+
+
+def _why(value: Value) -> str:
+    """Of the first Unknown in a value."""
+    if isinstance(value, Unknown):
+        return value.why
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if not is_known(each):
+            return _why(each)
+    return "it is of another type than is needed here"
+
+
+def _as_text(value: Value) -> str:
+    """As Terraform writes a value into a template. Raises TypeError for what it does not write."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise TypeError("neither a text, a number nor a bool")
+
+
+def _number(value: Value) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError("not a number")
+    if isinstance(value, str):
+        return float(value) if re.search("[.eE]", value) else int(value)
+    return value
+
+
+def _truth(value: Value) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise TypeError("neither true nor false")
+
+
+def _equal(left: Value, right: Value) -> bool:
+    """Terraform converts nothing here: "1" is not 1, and true is not 1."""
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return isinstance(left, bool) == isinstance(right, bool) and left == right
+    return type(left) is type(right) and bool(left == right)
+
+
+def _divided(left: int | float, right: int | float) -> int | float:
+    quotient = left / right
+    return int(quotient) if quotient.is_integer() else quotient
+
+
+_ARITHMETIC: Mapping[str, Callable[[int | float, int | float], Value]] = {
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": _divided,
+    "%": lambda left, right: left - right * int(left / right),  # the sign is the left side's, unlike Python's
+    "<": lambda left, right: left < right,
+    ">": lambda left, right: left > right,
+    "<=": lambda left, right: left <= right,
+    ">=": lambda left, right: left >= right,
+}
+
+
+# --- Functions ---------------------------------------------------------------------------------------------------------
+
+
+def _format(spec: str, *arguments: Value) -> str:
+    left = list(arguments)
+
+    def one(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        if match[2] == "d":
+            return f"%{match[1]}d" % int(_number(left.pop(0)))
+        if match[1]:
+            raise ValueError(f"{match[0]} is not evaluated")
+        return _as_text(left.pop(0))
+
+    made = re.sub(r"%%|%(0?\d{0,3})([a-zA-Z])", one, spec)
+    if left or re.search(r"%(?:0?\d*)[^dsv%]", spec.replace("%%", "")):
+        raise ValueError("the arguments do not fit the format")
+    return made
+
+
+def _join(separator: str, *lists: list[Value]) -> str:
+    return separator.join(_as_text(item) for each in lists for item in each)
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    if not old or (len(old) > 1 and old.startswith("/") and old.endswith("/")):
+        raise ValueError("regular expressions are not evaluated")
+    return text.replace(old, new)
+
+
+def _split(separator: str, text: str) -> list[str]:
+    return text.split(separator) if separator else list(text)
+
+
+def _to_set(items: list[Value]) -> list[Value]:
+    if not all(isinstance(item, str | int | float) for item in items):
+        raise TypeError("not a set of texts")
+    return sorted(dict.fromkeys(_as_text(item) for item in items))
+
+
+def _coalesce(*items: Value) -> Value:
+    return next(item for item in items if item not in (None, ""))
+
+
+def _flatten(items: list[Value]) -> list[Value]:
+    if any(isinstance(item, Unknown) for item in items):
+        raise TypeError("how many items it has is not known")
+    return [inner for item in items for inner in (_flatten(item) if isinstance(item, list) else [item])]
+
+
+def _contains(items: list[Value], wanted: Value) -> bool:
+    return any(_equal(item, wanted) for item in items)
+
+
+_STRICT: Mapping[str, Callable[..., Value]] = {
+    "coalesce": _coalesce,
+    "compact": lambda items: [item for item in items if item not in (None, "")],
+    "contains": _contains,
+    "distinct": lambda items: [item for number, item in enumerate(items) if not _contains(items[:number], item)],
+    "endswith": lambda text, end: text.endswith(end),
+    "format": _format,
+    "join": _join,
+    "lower": lambda text: text.lower(),
+    "replace": _replace,
+    "split": _split,
+    "startswith": lambda text, start: text.startswith(start),
+    "title": lambda text: re.sub(r"(^|\s)(\S)", lambda match: match[1] + match[2].upper(), text),
+    "tonumber": _number,
+    "toset": _to_set,
+    "tostring": _as_text,
+    "trim": lambda text, letters: text.strip(letters),
+    "trimprefix": lambda text, prefix: text.removeprefix(prefix),
+    "trimspace": lambda text: text.strip(),
+    "trimsuffix": lambda text, suffix: text.removesuffix(suffix),
+    "upper": lambda text: text.upper(),
+}
+"""Whose arguments have to be known through and through."""
+
+
+def _concat(*lists: list[Value]) -> list[Value]:
+    return [item for each in lists for item in _is(list, each)]
+
+
+def _merge(*maps: dict[str, Value]) -> dict[str, Value]:
+    return {key: value for each in maps if each is not None for key, value in _is(dict, each).items()}
+
+
+def _lookup(items: dict[str, Value], key: str, *default: Value) -> Value:
+    return _is(dict, items).get(key, default[0]) if default else items[key]
+
+
+def _element(items: list[Value], index: Value) -> Value:
+    return _is(list, items)[int(_number(index)) % len(items)]
+
+
+def _values(items: dict[str, Value]) -> list[Value]:
+    return [items[key] for key in sorted(items)]
+
+
+def _is(kind: type, value: Value) -> Value:
+    if not isinstance(value, kind):
+        raise TypeError(f"not a {kind.__name__}")
+    return value
+
+
+_LENIENT: Mapping[str, Callable[..., Value]] = {
+    "concat": _concat,
+    "element": _element,
+    "flatten": _flatten,
+    "keys": lambda items: sorted(_is(dict, items)),
+    "length": len,
+    "lookup": _lookup,
+    "merge": _merge,
+    "one": lambda items: items[0] if len(items) == 1 else None,
+    "tolist": lambda items: list(_is(list, items)),
+    "tomap": lambda items: dict(_is(dict, items)),
+    "values": _values,
+}
+"""Which may hold what is not known: a map's keys are known though its values are not."""
