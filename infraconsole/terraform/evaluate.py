@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infraconsole.terraform.hcl import Block, Node, text_of
+from infraconsole.terraform.hcl import TEXT_LIMIT, Block, Node, text_of
 
 MOST_CHARACTERS = 10_000
 MOST_ITEMS = 2_000
 MOST_STEPS = 100_000
-"""Of one scope. Files may say anything, also what doubles itself until no memory is left."""
+"""For one expression. Files may say anything, also what doubles itself until no memory is left."""
 MOST_INSTANCES = 1_000
 
 
@@ -52,9 +52,17 @@ class Scope:
 
     def evaluate(self, node: Node) -> Value:
         """The value, or an Unknown. Never raises for what a file says."""
+        self._steps[0] = 0
+        try:
+            return self.value(node)
+        except _Exhausted:
+            return Unknown(text_of(node), "it takes too many steps to evaluate")
+
+    def value(self, node: Node) -> Value:
+        """As `evaluate`, for a part of what is being evaluated."""
         self._steps[0] += 1
         if self._steps[0] > MOST_STEPS:
-            return Unknown(text_of(node), "the file takes too many steps to evaluate")
+            raise _Exhausted
         try:
             value = _KINDS[node[0]](self, node)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -75,12 +83,20 @@ class Scope:
         if name in self._under_way:
             return Unknown(f"local.{name}", f"local.{name} is made of itself")
         self._under_way.add(name)
-        outside = Scope(self.variables, self.local_nodes)
-        outside._locals, outside._under_way, outside._steps = self._locals, self._under_way, self._steps
-        value = outside.evaluate(self.local_nodes[name])
-        self._under_way.discard(name)
-        self._locals[name] = value
-        return value
+        try:
+            self._locals[name] = self._without_bindings().value(self.local_nodes[name])
+        finally:
+            self._under_way.discard(name)
+        return self._locals[name]
+
+    def _without_bindings(self) -> Scope:
+        outside = self.binding()
+        outside.bound = {}
+        return outside
+
+
+class _Exhausted(Exception):
+    """The steps are used up."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ def _literal(scope: Scope, node: Node) -> Value:
 def _template(scope: Scope, node: Node) -> Value:
     written = ""
     for number, part in enumerate(node[1]):
-        value = part if isinstance(part, str) else scope.evaluate(part)
+        value = part if isinstance(part, str) else scope.value(part)
         if isinstance(value, Unknown):
             return Unknown(_filled(scope, node[1]), value.why, written + (value.prefix if number == 0 else ""))
         written += _as_text(value)
@@ -146,11 +162,15 @@ def _filled(scope: Scope, parts: Sequence[Any]) -> str:
     """A template with what is known put in: `/shared/rds/prod/${aws_db_instance.x.id}`."""
     shown = ""
     for part in parts:
-        value = part if isinstance(part, str) else scope.evaluate(part)
-        if isinstance(value, str | int | float):
+        value = part if isinstance(part, str) else scope.value(part)
+        if not isinstance(part, str) and part[0] == "raw":
+            shown += part[1]
+        elif isinstance(value, str | int | float):
             shown += _as_text(value)
         else:
             shown += "${" + (value.text if isinstance(value, Unknown) else text_of(part)) + "}"
+        if len(shown) > TEXT_LIMIT:
+            return shown[: TEXT_LIMIT - 1] + "…"
     return shown
 
 
@@ -167,7 +187,7 @@ def _reference(scope: Scope, node: Node) -> Value:
 
 
 def _get(scope: Scope, node: Node) -> Value:
-    return _stepped(scope, scope.evaluate(node[1]), node[2], node)
+    return _stepped(scope, scope.value(node[1]), node[2], node)
 
 
 def _stepped(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Value:
@@ -180,7 +200,7 @@ def _stepped(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Va
             items = value if isinstance(value, list) else [value]
             return [_stepped(scope, item, steps[number + 1 :], node) for item in items]
         else:
-            index = scope.evaluate(step[1])
+            index = scope.value(step[1])
             if isinstance(index, Unknown):
                 return Unknown(text_of(node), index.why)
             value = value[int(index)] if isinstance(value, list) else value[_as_text(index)]
@@ -190,9 +210,9 @@ def _stepped(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Va
 def _call(scope: Scope, node: Node) -> Value:
     _, name, argument_nodes, expands = node
     if name == "try":  # only its first argument can be judged: whether Terraform fails on it is not known here
-        value = scope.evaluate(argument_nodes[0])
+        value = scope.value(argument_nodes[0])
         return value if is_known(value) else Unknown(text_of(node), _why(value))
-    arguments = [scope.evaluate(each) for each in argument_nodes]
+    arguments = [scope.value(each) for each in argument_nodes]
     if expands:
         last = arguments.pop()
         if not isinstance(last, list):
@@ -210,21 +230,21 @@ def _call(scope: Scope, node: Node) -> Value:
 
 
 def _conditional(scope: Scope, node: Node) -> Value:
-    condition = scope.evaluate(node[1])
+    condition = scope.value(node[1])
     if isinstance(condition, Unknown):
         return Unknown(text_of(node), condition.why)
-    return scope.evaluate(node[2] if _truth(condition) else node[3])
+    return scope.value(node[2] if _truth(condition) else node[3])
 
 
 def _operator(scope: Scope, node: Node) -> Value:
     _, operator, left_node, right_node = node
-    left = scope.evaluate(left_node)
+    left = scope.value(left_node)
     if operator in ("&&", "||") and not isinstance(left, Unknown):
         if _truth(left) == (operator == "||"):
             return operator == "||"
-        right = scope.evaluate(right_node)
+        right = scope.value(right_node)
         return right if isinstance(right, Unknown) else _truth(right)
-    right = scope.evaluate(right_node)
+    right = scope.value(right_node)
     if not is_known([left, right]):
         return Unknown(text_of(node), _why([left, right]))
     if operator in ("==", "!="):
@@ -233,32 +253,32 @@ def _operator(scope: Scope, node: Node) -> Value:
 
 
 def _not(scope: Scope, node: Node) -> Value:
-    value = scope.evaluate(node[1])
+    value = scope.value(node[1])
     return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else not _truth(value)
 
 
 def _negative(scope: Scope, node: Node) -> Value:
-    value = scope.evaluate(node[1])
+    value = scope.value(node[1])
     return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else -_number(value)
 
 
 def _list(scope: Scope, node: Node) -> Value:
-    return [scope.evaluate(each) for each in node[1]]
+    return [scope.value(each) for each in node[1]]
 
 
 def _map(scope: Scope, node: Node) -> Value:
     found = {}
     for key_node, value_node in node[1]:
-        key = scope.evaluate(key_node)
+        key = scope.value(key_node)
         if isinstance(key, Unknown):
             return Unknown(text_of(node), key.why)
-        found[_as_text(key)] = scope.evaluate(value_node)
+        found[_as_text(key)] = scope.value(value_node)
     return found
 
 
 def _for(scope: Scope, node: Node) -> Value:
     _, kind, key_name, value_name, collection_node, key_node, value_node, condition_node = node
-    collection = scope.evaluate(collection_node)
+    collection = scope.value(collection_node)
     if isinstance(collection, dict):
         items: list[tuple[Any, Any]] = sorted(collection.items())
     elif isinstance(collection, list):
@@ -268,18 +288,18 @@ def _for(scope: Scope, node: Node) -> Value:
     as_list, as_map = [], {}
     for key, value in items:
         inner = scope.binding(**({key_name: key} if key_name else {}), **{value_name: value})
-        wanted = inner.evaluate(condition_node) if condition_node else True
+        wanted = inner.value(condition_node) if condition_node else True
         if isinstance(wanted, Unknown):
             return Unknown(text_of(node), wanted.why)
         if not _truth(wanted):
             continue
         if kind == "list":
-            as_list.append(inner.evaluate(value_node))
+            as_list.append(inner.value(value_node))
             continue
-        made = inner.evaluate(key_node)
+        made = inner.value(key_node)
         if isinstance(made, Unknown):
             return Unknown(text_of(node), made.why)
-        as_map[_as_text(made)] = inner.evaluate(value_node)
+        as_map[_as_text(made)] = inner.value(value_node)
     return as_list if kind == "list" else as_map
 
 
@@ -380,12 +400,12 @@ def _format(spec: str, *arguments: Value) -> str:
             return "%"
         if match[2] == "d":
             return f"%{match[1]}d" % int(_number(left.pop(0)))
-        if match[1]:
+        if match[1] or match[2] not in "sv":
             raise ValueError(f"{match[0]} is not evaluated")
         return _as_text(left.pop(0))
 
     made = re.sub(r"%%|%(0?\d{0,3})([a-zA-Z])", one, spec)
-    if left or re.search(r"%(?:0?\d*)[^dsv%]", spec.replace("%%", "")):
+    if left:
         raise ValueError("the arguments do not fit the format")
     return made
 

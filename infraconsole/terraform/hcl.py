@@ -606,9 +606,14 @@ class _Expressions:
         return ["raw", "%{" + inner + "}"]
 
     def _parsed(self, text: str, line: int) -> Node:
+        try:
+            tree = _tree(text, line)
+        except HclUnreadable as error:
+            # The closing bracket, which stands on a line of its own, is none of the file's.
+            raise HclUnreadable(min(error.line, line + max(0, text.count("\n") - 1)), error.why) from error
         reader = _Expressions(text, line)
         reader.bound = self.bound
-        node = reader.node(_trees(_only(_only(_tree(text, line).children).children).children)[1])
+        node = reader.node(_trees(_only(_only(tree.children).children).children)[1])
         self.references += reader.references
         return node
 
