@@ -5,33 +5,44 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from infraconsole import config, text
 from infraconsole.cli.lines import event_lines
 from infraconsole.engine import followups
 from infraconsole.engine.export import as_markdown
 from infraconsole.engine.history import RunRecord, record_of
-from infraconsole.engine.journal import Journal
+from infraconsole.engine.journal import Journal, verify
 from infraconsole.engine.launch import executor_of
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED
 
 
 def journal(run: str | None, *, as_json: bool, as_markdown: bool) -> int:
+    if run == "verify":
+        return _verify(config.state_folder(), as_json=as_json)
     with Journal(config.state_folder()) as opened:
-        if run == "verify":
-            return _verify(opened, as_json=as_json)
         if run is None:
             return _list(opened, as_json=as_json)
         return _one(opened, opened.resolve(run), as_json=as_json, markdown=as_markdown)
 
 
-def _verify(opened: Journal, *, as_json: bool) -> int:
-    found = opened.verify()
+def _verify(folder: Path, *, as_json: bool) -> int:
+    """Opens nothing that would have to be whole: the file may be damaged."""
+    path, found = folder / "journal.db", verify(folder)
     if as_json:
         problems = [{"event": problem.event, "run": problem.run, "what": problem.what} for problem in found.problems]
         print(
             json.dumps(
-                {"file": str(opened.path), "events": found.events, "head": found.head, "problems": problems}, indent=2
+                {
+                    "file": str(path),
+                    "events": found.events,
+                    "head": found.head,
+                    "remembered": {"event": found.remembered[0], "hash": found.remembered[1]}
+                    if found.remembered
+                    else None,
+                    "problems": problems,
+                },
+                indent=2,
             )
         )
     else:
@@ -39,7 +50,10 @@ def _verify(opened: Journal, *, as_json: bool) -> int:
             run = f" of run {problem.run}" if problem.run else ""
             print(f"event {problem.event}{run}: {text.line(problem.what)}")
         verdict = f"{len(found.problems)} problems" if found.problems else f"whole, head {found.head[:16]}"
-        print(f"{opened.path}: {found.events} events, {verdict}", file=sys.stderr if found.problems else sys.stdout)
+        print(f"{path}: {found.events} events, {verdict}", file=sys.stderr if found.problems else sys.stdout)
+        if found.problems:
+            remembered = "event {} with hash {}".format(*found.remembered) if found.remembered else "nothing"
+            print(f"journal.head remembers {remembered}. Keep both files for evidence.", file=sys.stderr)
     return EXIT_FAILED if found.problems else EXIT_DONE
 
 

@@ -65,6 +65,8 @@ class Kind(StrEnum):
     """level (1 asks, 2 insists), by"""
     RUN_FINISHED = "run-finished"
     """outcome, exit_code, title, cause, mend, warnings"""
+    JOURNAL_DAMAGED = "journal-damaged"
+    """what, expected {event, hash}, found {event, hash}; under a run of its own name, and reported by every verification"""
 
 
 class Outcome(StrEnum):

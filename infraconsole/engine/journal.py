@@ -2,7 +2,8 @@
 
 It is the only link between executors and views. Executors append events; views read them, and leave requests (answers,
 interrupts) in a second table that executors read. Beside the file stands `journal.head`, the last event's number and
-hash: without it, a journal cut off at its end would still be a valid chain.
+hash: without it, a journal cut off at its end would still be a valid chain. Whoever writes looks first whether that event
+is still there, and if it is not, records so for good: a person must be able to go on at night, and nothing is forgotten.
 """
 
 from __future__ import annotations
@@ -27,8 +28,16 @@ from infraconsole.errors import JournalError, UnknownName
 _SCHEMA_VERSION = 1
 _GENESIS = "0" * 64
 _BUSY_SECONDS = 15.0
+DAMAGE = "journal"
+"""The name under which the journal keeps what was found wrong with it."""
 
-_SCHEMA = """
+_TRIGGERS = {
+    f"{table}_{name}": f"CREATE TRIGGER {table}_{name} BEFORE {verb} ON {table} "
+    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+    for table in ("events", "requests")
+    for name, verb in (("keep", "UPDATE"), ("stay", "DELETE"))
+}
+_TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
     step TEXT NOT NULL, data TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, seq)
@@ -38,11 +47,8 @@ CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL, by TEXT NOT NULL, data TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS requests_by_run ON requests (run, id);
-CREATE TRIGGER IF NOT EXISTS events_keep BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS events_stay BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS requests_keep BEFORE UPDATE ON requests BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS requests_stay BEFORE DELETE ON requests BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 """
+_SCHEMA = _TABLES + "".join(f"{statement};\n" for statement in _TRIGGERS.values())
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verification:
+    """`events` were read, the last of them with the hash `head`; `remembered` is the head's number and hash, if any."""
+
     events: int
     head: str
     problems: tuple[Problem, ...]
+    remembered: tuple[int, str] | None = None
 
 
 class Journal:
@@ -84,6 +93,7 @@ class Journal:
         self.path = folder / "journal.db"
         self._head_path = folder / "journal.head"
         self._lock = threading.RLock()
+        self._looked = False
         with self._translated("opened"):
             if create:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -107,6 +117,8 @@ class Journal:
             if version > _SCHEMA_VERSION:
                 raise JournalError(f"{self.path} was written by a newer infraconsole.", mend="Upgrade infraconsole.")
             if version < _SCHEMA_VERSION:
+                if not os.fstat(handle).st_size:  # from here on it is never empty again
+                    os.pwrite(handle, _head_line(0, _GENESIS), 0)
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
         finally:
@@ -126,19 +138,50 @@ class Journal:
 
     def append(self, run: str, kind: Kind, step: str = "", data: Mapping[str, Any] | None = None) -> Event:
         """Write one event; on return it is on the disk. Raises JournalError, and then nothing was written."""
+        encoded = _encoded(data or {})
+        with self._translated("written"), self._lock:
+            with self._transaction():
+                last = self._last()
+                damage = self._damage(last)
+                for found in damage:
+                    last = self._insert(last, DAMAGE, Kind.JOURNAL_DAMAGED, "", _encoded(found))
+                event = self._insert(last, run, kind, step, encoded)
+            self._looked = True
+            self._advance_head(event.id, event.hash, whatever_it_says=bool(damage))
+        return event
+
+    def _last(self) -> tuple[int, str]:
+        found = self._db.execute("SELECT id, hash FROM events ORDER BY id DESC LIMIT 1").fetchone()
+        return (found[0], found[1]) if found else (0, _GENESIS)
+
+    def _insert(self, last: tuple[int, str] | Event, run: str, kind: Kind, step: str, encoded: str) -> Event:
+        number, previous = (last.id, last.hash) if isinstance(last, Event) else last
         at = text.utc(datetime.now(UTC))
-        encoded = json.dumps(data or {}, sort_keys=True, separators=(",", ":"))
-        with self._translated("written"), self._lock, self._transaction():
-            last = self._db.execute("SELECT id, hash FROM events ORDER BY id DESC LIMIT 1").fetchone() or (0, _GENESIS)
-            seq = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?", (run,)).fetchone()[0]
-            number = last[0] + 1
-            digest = _digest(number, run, seq, at, kind, step, encoded, last[1])
-            self._db.execute(
-                "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)",
-                (number, run, seq, at, kind, step, encoded, last[1], digest),
-            )
-        self._advance_head(number, digest)
-        return Event(number, run, seq, text.from_utc(at), kind, step, json.loads(encoded), digest)
+        seq = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?", (run,)).fetchone()[0]
+        digest = _digest(number + 1, run, seq, at, kind, step, encoded, previous)
+        self._db.execute(
+            "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)",
+            (number + 1, run, seq, at, kind, step, encoded, previous, digest),
+        )
+        return Event(number + 1, run, seq, text.from_utc(at), kind, step, json.loads(encoded), digest)
+
+    def _damage(self, last: tuple[int, str]) -> list[dict[str, Any]]:
+        """What is not as it was left: the head's event is gone or another, the head itself, or (the first time) a trigger."""
+        head, number = _read_head(self._head_path), last[0]
+        found: list[str] = []
+        if head is None and number and not self._looked:
+            found.append(f"{self._head_path.name} was missing when event {number} was the last one")
+        elif head is not None and head[0] > number:
+            found.append(f"events {number + 1} to {head[0]} were missing")
+        elif head is not None and head[0] and not self._has(*head):
+            found.append(f"event {head[0]} was not the one that {self._head_path.name} remembered")
+        if not self._looked:
+            for name in _wrong_triggers(self._db):
+                found.append(f"the trigger {name}, which refuses changes, was missing or another")
+                self._db.execute(f"DROP TRIGGER IF EXISTS {name}")
+                self._db.execute(_TRIGGERS[name])
+        expected = {"event": head[0], "hash": head[1]} if head else {}
+        return [{"what": what, "expected": expected, "found": {"event": number, "hash": last[1]}} for what in found]
 
     def events(self, run: str, *, after: int = 0, limit: int | None = None, brief: bool = False) -> list[Event]:
         """The run's events with `seq` greater than `after`, in order; `brief` leaves out output and progress."""
@@ -205,40 +248,12 @@ class Journal:
     # Proof
 
     def verify(self) -> Verification:
-        """Recompute the whole chain and compare its end with `journal.head`; says where the first and each further break is."""
-        problems: list[Problem] = []
-        number, digest, seqs = 0, _GENESIS, dict[str, int]()
-        try:
-            with self._lock:
-                for row in self._db.execute(
-                    "SELECT id, run, seq, at, kind, step, data, previous, hash FROM events ORDER BY id"
-                ):
-                    problems.extend(_check(row, number, digest, seqs))
-                    number, digest = row[0], row[8]
-                    seqs[row[1]] = row[2]
-                check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if check != "ok":
-                problems.append(Problem(number, "", f"the file is damaged: {check}"))
-        except sqlite3.DatabaseError as error:
-            problems.append(Problem(number + 1, "", f"the file cannot be read after event {number}: {error}"))
-        head = self._head()
-        if head is None and number:
-            problems.append(
-                Problem(number, "", f"{self._head_path.name} is missing: whether the end was cut off cannot be told")
-            )
-        elif head is not None and head[0] > number:
-            problems.append(Problem(number + 1, "", f"cut short: {head[0]} events were written, {number} are there"))
-        elif head is not None and head[0] and not self._has(*head):
-            problems.append(
-                Problem(head[0], "", f"event {head[0]} is not the one that {self._head_path.name} remembers")
-            )
-        return Verification(number, digest, tuple(problems))
+        """As `verify`, of this journal."""
+        return verify(self.folder)
 
     def _has(self, number: int, digest: str) -> bool:
-        with contextlib.suppress(sqlite3.DatabaseError), self._lock:
-            row = self._db.execute("SELECT hash FROM events WHERE id = ?", (number,)).fetchone()
-            return row is not None and row[0] == digest
-        return True  # an unreadable file is reported already
+        row = self._db.execute("SELECT hash FROM events WHERE id = ?", (number,)).fetchone()
+        return row is not None and row[0] == digest
 
     def _events(self, sql: str, values: Sequence[object]) -> list[Event]:
         with self._translated("read"), self._lock:
@@ -273,24 +288,99 @@ class Journal:
                 mend = "Keep the file for evidence, run `infraconsole journal verify`, and set INFRACONSOLE_STATE to a new folder."
             raise JournalError(f"The journal {self.path} cannot be {verb}.", cause=words, mend=mend) from error
 
-    def _head(self) -> tuple[int, str] | None:
-        try:
-            number, digest = self._head_path.read_text().split()
-            return int(number), digest
-        except (OSError, ValueError):
-            return None
-
-    def _advance_head(self, number: int, digest: str) -> None:
-        """After the commit, and never backwards: a head that lags behind is weaker, one that runs ahead would be a lie."""
+    def _advance_head(self, number: int, digest: str, *, whatever_it_says: bool = False) -> None:
+        """After the commit, and backwards only where damage was just recorded: a head that lags behind is weaker, one that runs
+        ahead would be a lie."""
         with contextlib.suppress(OSError):
             handle = os.open(self._head_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
-                known = self._head()
-                if known is None or number > known[0]:
-                    os.pwrite(handle, f"{number:020d} {digest}".encode(), 0)
+                known = _read_head(self._head_path)
+                if known is None or number > known[0] or whatever_it_says:
+                    os.pwrite(handle, _head_line(number, digest), 0)
+                    os.ftruncate(handle, len(_head_line(number, digest)))
             finally:
                 os.close(handle)
+
+
+def verify(folder: Path) -> Verification:
+    """Recompute the whole chain and compare its end with `journal.head`; says where the first and each further break is.
+
+    The file is only read, as far as it can be: nothing is mended or made before it is looked at. Raises JournalError where it may
+    not be read at all.
+    """
+    path, head = folder / "journal.db", _read_head(folder / "journal.head")
+    problems: list[Problem] = []
+    hashes: dict[int, str] = {}
+    number, digest, seqs = 0, _GENESIS, dict[str, int]()
+    last = ""
+    if path.exists():
+        try:
+            with contextlib.closing(_opened_for_reading(path)) as db:
+                for row in db.execute(
+                    "SELECT id, run, seq, at, kind, step, data, previous, hash FROM events ORDER BY id"
+                ):
+                    if not all(isinstance(value, str) for value in (row[1], *row[3:])) or not isinstance(row[2], int):
+                        raise sqlite3.DatabaseError("what stands there is no event")
+                    problems.extend(_check(row, number, digest, seqs))
+                    number, digest, seqs[row[1]] = row[0], row[8], row[2]
+                    last = f"event {number} of run {row[1]} ({row[3]})"
+                    if head is not None and number == head[0]:
+                        hashes[number] = digest
+                problems += _structure(db, number)
+        except sqlite3.DatabaseError as error:
+            if "unable to open" in str(error) or "readonly" in str(error):
+                raise JournalError(
+                    f"The journal {path} cannot be read.",
+                    cause=str(error),
+                    mend="Look at the file and its folder's permissions.",
+                ) from error
+            whole = f"the last one that can be read is {last}" if last else "no event of it can be read"
+            problems.append(Problem(number + 1, "", f"the file is damaged: {error}; {whole}"))
+    if head is None and number:
+        problems.append(Problem(number, "", "journal.head is missing: whether the end was cut off cannot be told"))
+    elif head is not None and head[0] > number:
+        there = f"{number} are there" if path.exists() else f"{path.name} is gone"
+        problems.append(Problem(number + 1, "", f"cut short: {head[0]} events were written, {there}"))
+    elif head is not None and head[0] and hashes.get(head[0]) != head[1]:
+        problems.append(Problem(head[0], "", f"event {head[0]} is not the one that journal.head remembers"))
+    return Verification(number, digest, tuple(problems), head)
+
+
+def _opened_for_reading(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    # Without it SQLite refuses a file that is shorter than it should be, the part that is there included.
+    db.execute("PRAGMA writable_schema = ON")
+    return db
+
+
+def _structure(db: sqlite3.Connection, number: int) -> Iterator[Problem]:
+    for name in _wrong_triggers(db):
+        yield Problem(0, "", f"the trigger {name}, which refuses changes, is missing or another")
+    check = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if check != "ok":
+        yield Problem(number, "", f"the file is damaged: {check}")
+
+
+def _wrong_triggers(db: sqlite3.Connection) -> list[str]:
+    there = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
+    return [name for name, statement in _TRIGGERS.items() if there.get(name) != statement]
+
+
+def _read_head(path: Path) -> tuple[int, str] | None:
+    try:
+        number, digest = path.read_text().split()
+        return int(number), digest
+    except (OSError, ValueError):
+        return None
+
+
+def _head_line(number: int, digest: str) -> bytes:
+    return f"{number:020d} {digest}".encode()
+
+
+def _encoded(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
 _COLUMNS = "id, run, seq, at, kind, step, data, hash"
@@ -312,3 +402,12 @@ def _check(row: tuple[Any, ...], number: int, digest: str, seqs: Mapping[str, in
         )
     if _digest(*row[:8]) != row[8]:
         yield Problem(row[0], row[1], f"event {row[0]} was changed after it was written")
+    if row[4] == Kind.JOURNAL_DAMAGED:
+        yield Problem(row[0], row[1], f"{_found_then(row[6])} at {row[3]}, when event {row[0]} was written")
+
+
+def _found_then(data: str) -> str:
+    try:
+        return str(json.loads(data)["what"])
+    except (ValueError, KeyError, TypeError):
+        return "the journal was damaged"

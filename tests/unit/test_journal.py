@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infraconsole.engine.event import Kind
-from infraconsole.engine.journal import Journal
+from infraconsole.engine.journal import DAMAGE, Journal, verify
 from infraconsole.errors import JournalError, UnknownName
 
 OPENED: list[Journal] = []
@@ -36,13 +36,20 @@ def filled(folder: Path, events: int = 10) -> Journal:
     return journal
 
 
-def tampered(folder: Path, *statements: str) -> None:
-    """Edit the file by hand, as somebody with sqlite3 and a bad conscience would."""
+def tampered(folder: Path, *statements: str, covered: bool = False) -> None:
+    """Edit the file by hand, as somebody with sqlite3 and a bad conscience would; `covered`: and put the triggers back."""
     with contextlib.closing(sqlite3.connect(folder / "journal.db", isolation_level=None)) as db:
+        triggers = db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'").fetchall()
         db.execute("DROP TRIGGER events_keep")
         db.execute("DROP TRIGGER events_stay")
         for statement in statements:
             db.execute(statement)
+        for (trigger,) in triggers if covered else ():
+            db.execute(trigger)
+
+
+def said(folder: Path) -> list[str]:
+    return [problem.what for problem in verify(folder).problems]
 
 
 def test_events_come_back_in_order_with_their_data(tmp_path: Path) -> None:
@@ -96,23 +103,101 @@ def test_verify_notices_a_rewritten_chain(tmp_path: Path) -> None:
     journal = filled(tmp_path, 5)
     head = (tmp_path / "journal.head").read_text()
     journal.close()
-    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm", "journal.head"):
         (tmp_path / name).unlink(missing_ok=True)
     other = filled(tmp_path, 5)
     (tmp_path / "journal.head").write_text(head)
     assert any("is not the one" in problem.what for problem in other.verify().problems)
 
 
-def test_verify_says_where_a_file_was_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("covered", [True, False])
+def test_events_that_were_cut_off_are_not_forgotten_when_others_are_written(tmp_path: Path, covered: bool) -> None:
+    filled(tmp_path, 10).close()
+    tampered(tmp_path, "DELETE FROM events WHERE id > 5", covered=covered)
+    for _ in range(3):
+        with Journal(tmp_path) as journal:
+            for number in range(4):
+                journal.append("run3", Kind.NOTE, "look", {"text": f"note {number}"})
+            assert [event.data["text"] for event in journal.events("run3")][-1] == "note 3"
+        problems = verify(tmp_path).problems
+        assert [problem.event for problem in problems if "events 6 to 10 were missing" in problem.what] == [6]
+        assert any("trigger events_stay" in problem.what for problem in problems) is not covered
+    with Journal(tmp_path) as journal:
+        first = journal.events(DAMAGE)[0]
+        assert (first.kind, first.data["expected"]["event"], first.data["found"]["event"]) == ("journal-damaged", 10, 5)
+        assert journal.run_ids() == ["run1"]
+    assert len(said(tmp_path)) == 1 + 2 * (not covered), "each is recorded once"
+
+
+def test_a_journal_that_was_replaced_is_not_whole(tmp_path: Path) -> None:
+    filled(tmp_path, 10).close()
+    for path in tmp_path.glob("journal.db*"):
+        path.unlink()
+    assert any("10 events were written, journal.db is gone" in what for what in said(tmp_path))
+    filled(tmp_path, 30).close()
+    assert any("events 1 to 10 were missing" in what for what in said(tmp_path))
+
+
+def test_a_head_that_was_removed_is_not_forgotten(tmp_path: Path) -> None:
+    filled(tmp_path, 10).close()
+    (tmp_path / "journal.head").unlink()
+    assert any("journal.head is missing" in what for what in said(tmp_path))
+    with Journal(tmp_path) as journal:
+        journal.append("run3", Kind.NOTE, data={"text": "x"})
+    assert any("journal.head was missing when event 10 was the last one" in what for what in said(tmp_path))
+
+
+def test_verify_notices_that_nothing_refuses_changes_any_more(tmp_path: Path) -> None:
+    filled(tmp_path, 3).close()
+    tampered(tmp_path)
+    assert [what.split(",")[0] for what in said(tmp_path)] == ["the trigger events_keep", "the trigger events_stay"]
+    with Journal(tmp_path) as journal:
+        journal.append("run3", Kind.NOTE, data={"text": "x"})
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db, pytest.raises(sqlite3.IntegrityError):
+        db.execute("DELETE FROM events")
+    assert any("trigger events_keep" in what for what in said(tmp_path)), (
+        "they are back, and that they were gone is known"
+    )
+
+
+def test_a_writer_that_is_killed_before_the_head_moves_has_done_no_damage(tmp_path: Path) -> None:
+    filled(tmp_path, 3).close()
+    lagging = (tmp_path / "journal.head").read_text()
+    filled(tmp_path, 4).close()
+    (tmp_path / "journal.head").write_text(lagging)
+    with Journal(tmp_path) as journal:
+        journal.append("run3", Kind.NOTE, data={"text": "x"})
+    assert verify(tmp_path).problems == ()
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_verify_says_where_a_file_was_cut(tmp_path: Path, parts: int) -> None:
     filled(tmp_path, 400).close()
     path = tmp_path / "journal.db"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    try:
-        problems = opened(tmp_path).verify().problems
-    except JournalError as error:
-        assert "journal.db" in error.title  # noqa: PT017  either is a clear answer
-    else:
-        assert problems
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // parts])
+    found = verify(tmp_path)
+    assert found.events < 400
+    where = next(problem for problem in found.problems if "is damaged" in problem.what)
+    assert where.event == found.events + 1
+    last = (
+        f"the last one that can be read is event {found.events} of run"
+        if found.events
+        else "no event of it can be read"
+    )
+    assert last in where.what
+    assert any(f"400 events were written, {found.events} are there" in problem.what for problem in found.problems)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 4096])
+def test_verify_of_a_file_that_holds_nothing_says_what_should_be_there(tmp_path: Path, content: bytes) -> None:
+    filled(tmp_path, 12).close()
+    (tmp_path / "journal.db").write_bytes(content)
+    assert any("12 events were written, 0 are there" in what for what in said(tmp_path))
+
+
+def test_verify_makes_nothing(tmp_path: Path) -> None:
+    assert verify(tmp_path).problems == ()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_make_one_chain(tmp_path: Path) -> None:
