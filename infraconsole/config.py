@@ -22,6 +22,8 @@ from infraconsole.window import Window
 FILE_NAME = "infraconsole.toml"
 CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
 STATE_VARIABLE = "INFRACONSOLE_STATE"
+UNPROTECTED = ("dev", "development", "staging", "stage", "test", "qa", "sandbox")
+"""Environments, alone or with a hyphen behind, in which a change needs no more than a yes unless `protected` says so."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,15 @@ class EnvironmentSettings:
     window: Window | None = None
     """When deploys may run; None is any time."""
     health_path: str = naming.HEALTH_PATH
+    protected: bool | None = None
+    """Whether changes need the typed name and a reason; None: unless the name says that it is for trying things out."""
 
     @property
     def is_prod(self) -> bool:
-        return self.name == "prod" or self.name.startswith("prod-")
+        """Whether it is guarded as prod is. A name that says nothing is taken for prod's."""
+        if self.protected is not None:
+            return self.protected
+        return not any(self.name == known or self.name.startswith(f"{known}-") for known in UNPROTECTED)
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,9 @@ class Config:
         if environment:
             bucket = self.environment(environment).state_bucket
         else:
-            prod = next((known for known in self.environments.values() if known.is_prod), None)
+            known = self.environments.values()
+            named = [one for one in known if one.name == "prod" or one.name.startswith("prod-")]
+            prod = next(iter([*named, *(one for one in known if one.is_prod)]), None)
             bucket = self.module_states.bucket or (prod.state_bucket if prod else None)
         return (bucket, key) if bucket else None
 
@@ -350,6 +359,7 @@ def _environment(name: str, table: _Table) -> EnvironmentSettings:
         rollback_approvers=table.texts("rollback_approvers"),
         window=window,
         health_path=health_path,
+        protected=table.flag("protected") if "protected" in table.values else None,
     )
 
 

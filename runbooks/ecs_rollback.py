@@ -29,7 +29,7 @@ from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
+from infraconsole.engine.gate import LEAST_REASON, Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
@@ -417,7 +417,7 @@ RUNBOOK = Runbook(
         Input("service", "service", "the service, as in fileflow", required=True),
         Input("environment", "environment", "the environment, as in prod", required=True),
         Input("revision", "text", "a revision number or a task definition ARN; default: the last known good one"),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        Input("reason", "text", "why, for the record; asked for in prod where it is not given", least=LEAST_REASON),
         Input(
             "in-flight",
             "choice",

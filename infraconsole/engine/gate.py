@@ -26,7 +26,13 @@ class GateKind(StrEnum):
 DECLINED = "no"
 """The answer that refuses any gate."""
 
-_LEAST_REASON = 8
+LEAST_REASON = 8
+"""Characters of a reason, white space around it not counted."""
+
+
+def is_reason(value: str) -> bool:
+    """Whether `value` says why, as a break-glass gate asks for it."""
+    return len(value.strip()) >= LEAST_REASON
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,8 @@ class Gate:
                 self._check_choice(answer)
             case GateKind.BREAK_GLASS:
                 answer = answer.strip()
-                if len(answer) < _LEAST_REASON or answer == DECLINED:
-                    raise self._refused(f"a reason has at least {_LEAST_REASON} characters")
+                if not is_reason(answer):
+                    raise self._refused(f"a reason has at least {LEAST_REASON} characters")
             case GateKind.APPROVE:
                 self._check_approval(answer, operator, approved)
         return answer

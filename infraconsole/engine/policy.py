@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from infraconsole.config import EnvironmentSettings
-from infraconsole.engine.gate import Gate, GateKind, GateSpec
+from infraconsole.engine.gate import Gate, GateKind, GateSpec, is_reason
 from infraconsole.target import Target
 from infraconsole.window import Window
 
@@ -32,8 +32,8 @@ class Policy:
 
 
 GATES = (
-    GateSpec("confirm", GateKind.CONFIRM, "before a change outside prod"),
-    GateSpec("type-target", GateKind.TYPE, "before a change in prod"),
+    GateSpec("confirm", GateKind.CONFIRM, "before a change outside prod and what is protected as prod is"),
+    GateSpec("type-target", GateKind.TYPE, "before a change in prod, or what is protected as prod is"),
     GateSpec("reason", GateKind.BREAK_GLASS, "why prod is changed, for the record"),
     GateSpec("approve", GateKind.APPROVE, "a second person, where the configuration asks for one"),
 )
@@ -59,7 +59,7 @@ def gates(
 ) -> tuple[Gate, ...]:
     """The gates of one change, in the order in which they open: reason, approvals, and last the confirmation itself.
 
-    `reason` is one that was given as an input: the gate that would ask for it stays away.
+    `reason` is one that was given as an input: where the gate would take it, the gate that would ask for it stays away.
     """
 
     def gate(name: str, kind: GateKind, title: str, *, expected: str = "", approvers: tuple[str, ...] = ()) -> Gate:
@@ -76,7 +76,7 @@ def gates(
 
     opened: list[Gate] = []
     outside = policy.window is not None and not policy.window.is_open(now)
-    if (policy.reason or outside) and not reason:
+    if (policy.reason or outside) and not is_reason(reason):
         why = (
             f"Outside the window {policy.window.text}"
             if outside and policy.window

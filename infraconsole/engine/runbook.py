@@ -27,7 +27,8 @@ from infraconsole.target import Target
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a runbook. `type` is service, environment, text, or choice (one of `choices`)."""
+    """One input of a runbook. `type` is service, environment, text, or choice (one of `choices`); `least` is how many
+    characters a given text has at least."""
 
     name: str
     type: str
@@ -35,8 +36,13 @@ class Input:
     required: bool = False
     default: str | None = None
     choices: tuple[str, ...] = ()
+    least: int = 0
 
     def check(self, value: str) -> str:
+        if len(value.strip()) < self.least:
+            raise UsageError(
+                f"{value!r} is no {self.name}.", cause=f"It has at least {self.least} characters.", mend="Say more."
+            )
         if self.choices and value not in self.choices:
             raise UnknownName(f"value for {self.name}", value, self.choices)
         return value

@@ -44,6 +44,7 @@ def test_a_few_lines_are_enough(tmp_path: Path) -> None:
         ('[environments.prod]\nhealth_path = "health"', "begins with /"),
         ('[environments.prod]\nstate_key = "{x}"', "{service}"),
         ("[environments.prod]\nuse_lockfile = 1", "true or false"),
+        ('[environments.prod]\nprotected = "yes"', "true or false"),
         ('[environments.prod]\npassword = "x"', "There is no configuration key 'password'"),
         ("[services.File_Flow]\n", "lower-case letters"),
         ("services = 3", "a table"),
@@ -67,6 +68,29 @@ def test_a_wrong_file_names_file_key_expectation_and_finding(tmp_path: Path, con
     assert words.lower() in said.lower()
     assert "infraconsole.toml" in said
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "guarded"),
+    [
+        *((name, True) for name in ("prod", "prod-eu", "production", "prd", "live", "dr", "developer", "tester")),
+        *((name, False) for name in ("dev", "development", "staging", "stage", "test", "qa", "sandbox", "dev-kim")),
+    ],
+)
+def test_an_environment_is_protected_unless_its_name_says_that_it_is_for_trials(
+    tmp_path: Path, name: str, guarded: bool
+) -> None:
+    assert load(tmp_path, f"[environments.{name}]\n").environment(name).is_prod is guarded
+    for said in (True, False):
+        written = f"[environments.{name}]\nprotected = {str(said).lower()}\n"
+        assert load(tmp_path, written).environment(name).is_prod is said
+
+
+def test_modules_without_an_environment_lie_in_prod_s_bucket(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path, '[environments.perf]\nstate_bucket = "perf-state"\n[environments.prod]\nstate_bucket = "prod-state"\n'
+    )
+    assert loaded.module_state_of("network") == ("prod-state", "network/terraform.tfstate")
 
 
 def test_exports_of_the_team(tmp_path: Path) -> None:

@@ -76,6 +76,18 @@ def test_a_rollback_in_prod_needs_a_reason_and_the_typed_name_and_nobody_else() 
     assert opened(Purpose.RECOVERY, "prod", SATURDAY, reason="503 since 02:50") == ["type-target"]
 
 
+@pytest.mark.parametrize("environment", ["production", "prd", "live"])
+def test_what_is_prod_by_another_name_is_guarded_as_prod(environment: str) -> None:
+    assert opened(Purpose.RECOVERY, environment, SATURDAY) == ["reason", "type-target"]
+    assert opened(Purpose.RECOVERY, environment, SATURDAY, protected=False) == ["confirm"]
+    assert opened(Purpose.RECOVERY, "dev", SATURDAY, protected=True) == ["reason", "type-target"]
+
+
+@pytest.mark.parametrize("reason", [" ", "x", "no", "          ", "short"])
+def test_a_reason_that_the_gate_would_not_take_does_not_keep_it_shut(reason: str) -> None:
+    assert opened(Purpose.RECOVERY, "prod", SATURDAY, reason=reason) == ["reason", "type-target"]
+
+
 def test_a_rollback_needs_a_second_person_only_where_it_is_configured() -> None:
     assert opened(Purpose.RECOVERY, "prod", SATURDAY, rollback_approvers=["cto"]) == [
         "reason",
