@@ -36,7 +36,7 @@ class DigestCache:
     def __init__(self, folder: Path, tree: Path) -> None:
         self.folder = folder
         self.file = folder / (hashlib.sha256(os.fsencode(tree)).hexdigest()[:32] + _SUFFIX)
-        self.now = time.time()
+        self.now = _now()
         self.changed = False
         self._files: dict[str, list[Any]] = {}
         self._outcomes: dict[str, list[Any]] = {}
@@ -122,8 +122,13 @@ class DigestCache:
     def _forget_trees(self) -> None:
         for file in self.folder.glob(f"*{_SUFFIX}*"):
             with contextlib.suppress(OSError):
-                if self.now - file.stat().st_mtime > TREE_KEPT_SECONDS:
+                if file != self.file and self.now - file.stat().st_mtime > TREE_KEPT_SECONDS:
                     file.unlink()
+
+
+def _now() -> float:
+    """Seconds since the epoch; in one place, so that tests can let days go by."""
+    return time.time()
 
 
 def _written_by() -> Mapping[str, Any]:

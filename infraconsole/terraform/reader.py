@@ -159,7 +159,7 @@ class _Reading:
 
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:
     return Problem(
-        str(path), line, "error", f"{path}, line {line}: {why} Exports made or used in this file are not known.", mend
+        str(path), line, "error", f"{path}, line {line}: {why} Exports made or used there are not known.", mend
     )
 
 
