@@ -14,7 +14,7 @@ from infraconsole.config import Config
 from infraconsole.terraform.evaluate import Scope, Unknown, Value, instances
 from infraconsole.terraform.flow import Flow, Origin, Sink
 from infraconsole.terraform.hcl import Attribute
-from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Located, Module, called_module, root_modules
+from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, root_modules
 from infraconsole.terraform.reader import Problem, Tree, read_trees
 
 INFRASTRUCTURE = "infrastructure"
@@ -108,6 +108,7 @@ def trace(config: Config, cache: Path) -> Trace:
     consumers: list[Consumer] = []
     remote_states: list[RemoteState] = []
     problems: dict[Problem, None] = {}
+    callees = Callees(cache)
     unread = {service for service, settings in config.services.items() if settings.path is None}
     roots = {service: settings.path for service, settings in config.services.items() if settings.path}
     if config.infrastructure is None:
@@ -125,7 +126,7 @@ def trace(config: Config, cache: Path) -> Trace:
         for module in root_modules(tree):
             place = module.folder.relative_to(tree.root).as_posix()
             reader = f"{INFRASTRUCTURE}/{place}" if is_infrastructure else owner
-            project = _Project(module, tree, cache, reader, config, "" if is_infrastructure else owner)
+            project = _Project(module, tree, callees, reader, config, "" if is_infrastructure else owner)
             if is_infrastructure:
                 producers += project.producers(place)
             consumers += project.consumers()
@@ -134,7 +135,7 @@ def trace(config: Config, cache: Path) -> Trace:
         tuple(sorted(producers, key=lambda each: (each.name, each.environment, each.file, each.line))),
         tuple(sorted(consumers, key=lambda each: (each.name, each.environment, each.service, each.file, each.line))),
         tuple(remote_states),
-        tuple(problems),
+        tuple(problems | dict.fromkeys(callees.problems)),
         tuple(missing.values()),
         frozenset(unread),
     )
@@ -175,13 +176,13 @@ class _Found:
 class _Project:
     """A root module in all the environments that it is applied to."""
 
-    def __init__(self, module: Module, tree: Tree, cache: Path, reader: str, config: Config, service: str) -> None:
+    def __init__(self, module: Module, tree: Tree, callees: Callees, reader: str, config: Config, service: str) -> None:
         self.module = module
         self.reader = reader
         self.root = config.export_root
         self.service = service
         self.environments = module.environments(config.environments)
-        calls = {call.name: called_module(module, call, tree, cache) for call in module.of_kind("module")}
+        calls = {call.name: callees.find(module, call, tree) for call in module.of_kind("module")}
         self.flow = Flow(module, {name: Flow(inner) for name, inner in calls.items() if inner})
         self.sinks = tuple(self.flow.sinks())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from infraconsole import naming
 from infraconsole.terraform.evaluate import Scope, Unknown, Value
 from infraconsole.terraform.hcl import Attribute, Block, Node
-from infraconsole.terraform.reader import TerraformFile, Tree, read_tree
+from infraconsole.terraform.reader import Problem, TerraformFile, Tree, read_tree
 
 MODULES = "modules"
 """The folder of what is only called, never applied by itself."""
@@ -135,19 +135,32 @@ def root_modules(tree: Tree) -> tuple[Module, ...]:
     return tuple(module for folder, module in found.items() if os.path.realpath(folder) not in called)
 
 
-def called_module(caller: Module, call: Located, tree: Tree, cache: Path) -> Module | None:
-    """What `call` calls, if it is a folder that can be read; it may lie outside the tree."""
-    source = source_of(call)
-    if not is_local(source):
-        return None
-    target = Path(os.path.realpath(caller.folder / source))
-    for folder in tree.folders:
-        if folder == target or os.path.realpath(folder) == str(target):
-            return _module(tree, folder)
-    if not target.is_dir() or target.is_relative_to(os.path.realpath(tree.root)):
-        return None
-    module = _module(read_tree(target, cache, below=False), target)
-    return module if module.blocks else None
+class Callees:
+    """The modules that are called, where they are folders that can be read; those outside a tree are read when asked for,
+    and what is wrong with them is in `problems`. `cache` is as in `read_tree`."""
+
+    def __init__(self, cache: Path) -> None:
+        self.problems: list[Problem] = []
+        self._cache = cache
+        self._outside: dict[Path, Module] = {}
+
+    def find(self, caller: Module, call: Located, tree: Tree) -> Module | None:
+        """What `call` calls; None where that is nothing that can be read here."""
+        source = source_of(call)
+        if not is_local(source):
+            return None
+        target = Path(os.path.realpath(caller.folder / source))
+        for folder in tree.folders:
+            if folder == target or os.path.realpath(folder) == str(target):
+                return _module(tree, folder)
+        if not target.is_dir() or target.is_relative_to(os.path.realpath(tree.root)):
+            return None
+        if target not in self._outside:
+            outside = read_tree(target, self._cache, below=False)
+            self.problems += outside.problems
+            self._outside[target] = _module(outside, target)
+        module = self._outside[target]
+        return module if module.blocks else None
 
 
 def source_of(call: Located) -> str:
