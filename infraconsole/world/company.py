@@ -104,6 +104,15 @@ class Company:
         repository = naming.ecr_repository(service)
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{repository}"
 
+    def application_environment(self, service: str, build: Build) -> dict[str, str]:
+        """The settings that a build brings to the container, beyond those that every build has."""
+        feature = {self.services[service].feature: "true"} if build.feature else {}
+        return {**build.environment, **feature}
+
+    def secret_suffix(self, service: str, environment: str) -> str:
+        """The end of the name of the secret with the database user."""
+        return hashlib.sha256(f"{service}{environment}".encode()).hexdigest()[:8]
+
     def resource_tags(self, service: str, environment: str, name: str, component: str) -> dict[str, str]:
         """The guide's tags for one resource."""
         about = self.services.get(service)

@@ -718,6 +718,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "enableECSManagedTags": False,
     "enableExecuteCommand": False,
     "healthCheckGracePeriodSeconds": 0,
+    "availabilityZoneRebalancing": "DISABLED",
 }
 
 

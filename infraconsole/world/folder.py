@@ -19,6 +19,7 @@ STATE = Path("state")
 WORLD_FILE = Path("world.json")
 LOG_FILE = Path("world.log")
 REPOSITORIES = Path("repos")
+Variable = str | int | bool | Mapping[str, str]
 _TERRAFORM = Path(__file__).parents[1] / "assets/world/terraform"
 
 
@@ -68,15 +69,19 @@ def write_settings(root: Path, company: Company) -> None:
     write_private(root / SETTINGS, "\n".join(lines) + "\n")
 
 
-def write_repositories(root: Path, company: Company) -> None:
-    """The Terraform roots, as the newest apply left them: their image tags are what the next apply would deploy."""
+def write_repositories(root: Path, company: Company, ports: Mapping[tuple[str, str], int]) -> None:
+    """The Terraform roots, as the newest apply left them: their image tags are what the next apply would deploy.
+
+    `ports` are those of the load balancers, by service and environment.
+    """
     repositories = root / REPOSITORIES
     shutil.rmtree(repositories, ignore_errors=True)
     for service in company.services:
         folder = repositories / service / "infrastructure/terraform"
         shutil.copytree(_TERRAFORM / "application", folder)
         for name in company.environments:
-            _write_tfvars(folder / naming.tfvars_path(name), service, name, _variables(company, service, name))
+            values = _variables(company, service, name, ports[(service, name)])
+            _write_tfvars(folder / naming.tfvars_path(name), service, name, values)
     infrastructure = repositories / "infrastructure/terraform"
     for module in ("network", "kms", "rds", "monitoring"):
         _copy_module(module, infrastructure / module)
@@ -98,14 +103,21 @@ def _copy_module(module: str, folder: Path, service: str = "") -> None:
         (folder / file.name).write_text(file.read_text("utf-8").replace("SERVICE", service), "utf-8")
 
 
-def _write_tfvars(path: Path, what: str, environment: str, values: Mapping[str, str | int | bool]) -> None:
+def _write_tfvars(path: Path, what: str, environment: str, values: Mapping[str, Variable]) -> None:
     width = max(map(len, values))
-    lines = [f"{key:<{width}} = {json.dumps(value)}" for key, value in values.items()]
+    lines = [f"{key:<{width}} = {_written(value)}" for key, value in values.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"# {what} in {environment}\n\n" + "\n".join(lines) + "\n", "utf-8")
 
 
-def _variables(company: Company, service: str, environment: str) -> dict[str, str | int | bool]:
+def _written(value: Variable) -> str:
+    if not isinstance(value, Mapping):
+        return json.dumps(value)
+    width = max(map(len, value), default=0)
+    return "{\n" + "".join(f"  {key:<{width}} = {json.dumps(item)}\n" for key, item in value.items()) + "}"
+
+
+def _variables(company: Company, service: str, environment: str, port: int) -> dict[str, Variable]:
     about, owner = company.environments[environment], company.services[service]
     return {
         "environment": environment,
@@ -124,6 +136,11 @@ def _variables(company: Company, service: str, environment: str) -> dict[str, st
         "tags_cost_center": owner.cost_center,
         "tags_team": owner.team,
         "tags_data_class": owner.data_class,
+        "app_environment": company.application_environment(service, company.newest),
+        "alb_port": port,
+        "db_credentials_suffix": company.secret_suffix(service, environment),
+        # The emulator has no replication groups.
+        "redis_enabled": False,
         "log_retention_days": about.retention["application"],
         "error_log_retention_days": about.retention["error"],
     }

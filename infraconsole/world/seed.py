@@ -15,7 +15,7 @@ from typing import Any
 from moto.backends import get_backend
 
 from infraconsole import naming
-from infraconsole.world import tfstate
+from infraconsole.world import application, tfstate
 from infraconsole.world.company import Build, Company
 from infraconsole.world.ecs_api import EcsWorld, SimulatedService, extras_of
 from infraconsole.world.logs import LogWriter
@@ -35,7 +35,8 @@ class Ground:
     """Ids by tier."""
     keys: dict[str, str]
     """KMS key ARNs by kind."""
-    security_group: str
+    databases: dict[str, str]
+    """Security groups of the shared databases by environment."""
 
 
 class Seed:
@@ -102,8 +103,7 @@ class Seed:
             wire.json("kms", "EnableKeyRotation", KeyId=key_id)
             self._export(f"kms/{kind}-key-arn", keys[kind])
         self._export("monitoring/alert-webhook-url", _ALERT_WEBHOOK, kind="SecureString", key=keys["ssm"])
-        group = self._security_group("shared-ecs-tasks-sg", vpc, "Tasks of all services", company.container_port)
-        return Ground(vpc, subnets, keys, group)
+        return Ground(vpc, subnets, keys, {})
 
     def _registry(self, service: str) -> None:
         name = naming.ecr_repository(service)
@@ -140,6 +140,7 @@ class Seed:
         name = f"{environment}-shared-mysql"
         tags = self._company.resource_tags("shared", environment, name, "rds")
         group = self._security_group(f"{name}-sg", ground.vpc, f"Shared RDS of {environment}", 3306)
+        ground.databases[environment] = group
         wire.query(
             "rds",
             "CreateDBSubnetGroup",
@@ -225,10 +226,20 @@ class Seed:
             settings=[{"name": "containerInsights", "value": "enabled"}],
             tags=_listed(tags, lower=True),
         )
-        balancer, group = self._load_balancer(service, environment, ground)
+        own = application.make(
+            self._wire,
+            company,
+            service,
+            environment,
+            vpc=ground.vpc,
+            data_subnets=ground.subnets["data"],
+            keys=ground.keys,
+        )
+        self._let_in(ground.databases[environment], own.tasks_group, f"MySQL from {service}-{environment} tasks")
+        balancer, group, listener = self._load_balancer(service, environment, ground, own.alb_group)
         self._log_groups(service, environment, ground)
         credentials = self._secret(
-            f"{service}-{environment}-db-credentials-{_suffix(service + environment)}",
+            f"{service}-{environment}-db-credentials-{company.secret_suffix(service, environment)}",
             {"username": f"{service}_user", "password": _password(service + environment), "database": service},
             company.resource_tags(service, environment, f"{service}-{environment}-db-credentials", "database"),
             ground,
@@ -238,7 +249,7 @@ class Seed:
         network = {
             "awsvpcConfiguration": {
                 "subnets": ground.subnets["private"],
-                "securityGroups": [ground.security_group],
+                "securityGroups": [own.tasks_group],
                 "assignPublicIp": "DISABLED",
             }
         }
@@ -250,9 +261,16 @@ class Seed:
             }
         ]
         simulated = self._simulate(service, environment, about.desired, group, network, balancers)
-        arns = {"cluster": made["cluster"]["clusterArn"], "alb": balancer, "target-group": group}
+        ids = {
+            "cluster": made["cluster"]["clusterArn"],
+            "alb": balancer,
+            "target-group": group,
+            "listener": listener,
+            "secret": credentials,
+            "rds-group": ground.databases[environment],
+        }
         self._alarms(service, environment, balancer)
-        self._states(service, environment, arns)
+        self._states(service, environment, own, ids)
         self._logs.seed(simulated, service, environment, self._now)
 
     def _simulate(
@@ -337,10 +355,8 @@ class Seed:
             "SPRING_PROFILES_ACTIVE": environment,
             "SERVER_PORT": str(company.container_port),
             "APP_VERSION": tag,
-            **build.environment,
+            **company.application_environment(service, build),
         }
-        if build.feature:
-            variables[company.services[service].feature] = "true"
         application: dict[str, Any] = {
             "name": naming.container(service),
             "image": f"{company.repository_url(service)}:{tag}",
@@ -392,8 +408,10 @@ class Seed:
         if build.inactive:
             self._wire.json("ecs", "DeregisterTaskDefinition", taskDefinition=f"{family}:{build.number}")
 
-    def _load_balancer(self, service: str, environment: str, ground: Ground) -> tuple[str, str]:
-        """ARNs of load balancer and target group; the listener's port is one that really answers on this machine."""
+    def _load_balancer(
+        self, service: str, environment: str, ground: Ground, security_group: str
+    ) -> tuple[str, str, str]:
+        """ARNs of load balancer, target group and listener; the listener's port is one that really answers on this machine."""
         wire, company = self._wire, self._company
         name, group_name = naming.load_balancer(service, environment), naming.target_group(service, environment)
         balancer = first(
@@ -402,12 +420,18 @@ class Seed:
                 "CreateLoadBalancer",
                 Name=name,
                 Subnets=ground.subnets["public"],
-                SecurityGroups=[ground.security_group],
+                SecurityGroups=[security_group],
                 Scheme="internet-facing",
                 Type="application",
                 Tags=_listed(company.resource_tags(service, environment, name, "alb")),
             ),
             "LoadBalancerArn",
+        )
+        wire.query(
+            "elasticloadbalancing",
+            "ModifyLoadBalancerAttributes",
+            LoadBalancerArn=balancer,
+            Attributes=[{"Key": key, "Value": value} for key, value in _BALANCER_ATTRIBUTES.items()],
         )
         group = first(
             wire.query(
@@ -436,18 +460,22 @@ class Seed:
                 {"Key": "deregistration_delay.timeout_seconds", "Value": company.deregistration_delay},
             ],
         )
-        wire.query(
-            "elasticloadbalancing",
-            "CreateListener",
-            LoadBalancerArn=balancer,
-            Protocol="HTTP",
-            Port=self._open_health(service, environment),
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        listener = first(
+            wire.query(
+                "elasticloadbalancing",
+                "CreateListener",
+                LoadBalancerArn=balancer,
+                Protocol="HTTP",
+                Port=self._open_health(service, environment),
+                DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+                Tags=_listed(company.resource_tags(service, environment, name, "alb")),
+            ),
+            "ListenerArn",
         )
         backend = get_backend("elbv2")[company.account][company.region]
         backend.load_balancers[balancer].dns_name = "localhost"
         backend.load_balancers[balancer].state = "active"
-        return balancer, group
+        return balancer, group, listener
 
     def _log_groups(self, service: str, environment: str, ground: Ground) -> None:
         for kind, days in self._company.environments[environment].retention.items():
@@ -505,14 +533,14 @@ class Seed:
                 Tags=_listed(company.resource_tags(service, environment, f"{prefix}{name}", "monitoring")),
             )
 
-    def _states(self, service: str, environment: str, arns: dict[str, str]) -> None:
+    def _states(self, service: str, environment: str, own: application.Made, ids: dict[str, str]) -> None:
         """A state version per apply, and the digest that Terraform keeps beside the lock."""
         company = self._company
         bucket = company.environments[environment].state_bucket
         key = naming.STATE_KEY.format(service=service)
         body = b""
         for build in company.builds:
-            body = tfstate.document(company, service, environment, build.number, arns)
+            body = tfstate.document(company, service, environment, build.number, own, ids)
             self._wire.s3("PUT", f"/{bucket}/{key}", body)
         versions = get_backend("s3")[company.account]["aws"].buckets[bucket].keys.getlist(key)
         ages = {build.number: timedelta(hours=build.hours) for build in company.builds}
@@ -585,11 +613,35 @@ class Seed:
         )
         return group
 
+    def _let_in(self, group: str, source: str, description: str) -> None:
+        permission = {"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306}
+        who = [{"GroupId": source, "Description": description}]
+        self._wire.query(
+            "ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=[{**permission, "Groups": who}]
+        )
+
     def _tag_ec2(self, resource: str, name: str, component: str, **more: str) -> None:
         tags = {**self._company.resource_tags("shared", "shared", name, component), **more}
         self._wire.query("ec2", "CreateTags", ResourceId=[resource], Tag=_listed(tags))
 
 
+_BALANCER_ATTRIBUTES = {
+    "access_logs.s3.enabled": "false",
+    "client_keep_alive.seconds": "3600",
+    "connection_logs.s3.enabled": "false",
+    "deletion_protection.enabled": "false",
+    "idle_timeout.timeout_seconds": "60",
+    "routing.http.desync_mitigation_mode": "defensive",
+    "routing.http.drop_invalid_header_fields.enabled": "false",
+    "routing.http.preserve_host_header.enabled": "false",
+    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
+    "routing.http.xff_client_port.enabled": "false",
+    "routing.http.xff_header_processing.mode": "append",
+    "routing.http2.enabled": "true",
+    "waf.fail_open.enabled": "false",
+    "zonal_shift.config.enabled": "false",
+}
+"""What AWS sets by itself, and moto does not."""
 _ALERT_WEBHOOK = "https://alerts.ryuqqq.com/hooks/4f1c0d7be2"
 _REPLACED = "Service deployment was replaced by a newer service deployment."
 

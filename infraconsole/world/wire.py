@@ -20,6 +20,7 @@ _TARGETS = {
     "logs": "Logs_20140328",
     "dynamodb": "DynamoDB_20120810",
     "ecs": "AmazonEC2ContainerServiceV20141113",
+    "sqs": "AmazonSQS",
 }
 _VERSIONS = {
     "ec2": "2016-11-15",
@@ -28,6 +29,7 @@ _VERSIONS = {
     "monitoring": "2010-08-01",
     "iam": "2010-05-08",
     "sns": "2010-03-31",
+    "elasticache": "2015-02-02",
 }
 
 
@@ -54,7 +56,7 @@ class Wire:
         """A call of a query service; answers the XML. Lists and tables are flattened as that service wants them."""
         form = {"Action": action, "Version": _VERSIONS[service]}
         for key, value in parameters.items():
-            form.update(_flat(key, value, members=service not in ("ec2", "rds")))
+            form.update(_flat(key, value, members=service not in ("ec2", "elasticache", "rds")))
         headers = {"CONTENT_TYPE": "application/x-www-form-urlencoded; charset=utf-8"}
         return self._call(service, "POST", "/", urlencode(form).encode(), headers).decode()
 

@@ -8,9 +8,10 @@ resource "aws_security_group_rule" "shared_rds_from_ecs" {
   description              = "MySQL from ${local.name_prefix} tasks"
 }
 
+# The user itself is made by whoever may use the shared database's master secret.
 resource "aws_secretsmanager_secret" "db_credentials" {
-  name_prefix             = "${local.name_prefix}-db-credentials-"
-  description             = "Database user of ${var.service_name}"
+  name                    = "${local.name_prefix}-db-credentials-${var.db_credentials_suffix}"
   kms_key_id              = local.secrets_key_arn
   recovery_window_in_days = var.environment == "prod" ? 30 : 7
+  tags                    = { Name = "${local.name_prefix}-db-credentials", Component = "database" }
 }

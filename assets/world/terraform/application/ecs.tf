@@ -1,5 +1,11 @@
 resource "aws_ecs_cluster" "main" {
   name = "${local.name_prefix}-cluster"
+  tags = { Name = "${local.name_prefix}-cluster", Component = "ecs" }
+
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
 }
 
 resource "aws_ecs_task_definition" "app" {
@@ -10,35 +16,24 @@ resource "aws_ecs_task_definition" "app" {
   memory                   = var.ecs_task_memory
   execution_role_arn       = aws_iam_role.ecs_execution.arn
   task_role_arn            = aws_iam_role.ecs_task.arn
+  container_definitions    = jsonencode([local.app_container, local.tracing_container])
 
-  container_definitions = jsonencode([
-    {
-      name         = "${var.service_name}-app"
-      image        = local.image
-      essential    = true
-      portMappings = [{ containerPort = var.ecs_container_port, protocol = "tcp" }]
-      environment = [
-        { name = "SPRING_PROFILES_ACTIVE", value = var.environment },
-        { name = "DB_HOST", value = local.shared_rds_host },
-      ]
-      logConfiguration = {
-        logDriver = "awslogs"
-        options = {
-          "awslogs-group"         = aws_cloudwatch_log_group.ecs["application"].name
-          "awslogs-region"        = var.aws_region
-          "awslogs-stream-prefix" = "ecs"
-        }
-      }
-    }
-  ])
+  # Revisions that ran once stay: a rollback needs them.
+  skip_destroy = true
+  tags         = { Name = local.name_prefix, Component = "ecs" }
 }
 
 resource "aws_ecs_service" "app" {
-  name            = "${local.name_prefix}-service"
-  cluster         = aws_ecs_cluster.main.id
-  task_definition = aws_ecs_task_definition.app.arn
-  desired_count   = var.ecs_desired_count
-  launch_type     = "FARGATE"
+  name                              = "${local.name_prefix}-service"
+  cluster                           = aws_ecs_cluster.main.id
+  task_definition                   = aws_ecs_task_definition.app.arn
+  desired_count                     = var.ecs_desired_count
+  launch_type                       = "FARGATE"
+  health_check_grace_period_seconds = 60
+  enable_ecs_managed_tags           = true
+  enable_execute_command            = var.environment != "prod"
+  propagate_tags                    = "SERVICE"
+  tags                              = { Name = "${local.name_prefix}-service", Component = "ecs" }
 
   network_configuration {
     subnets         = local.private_subnet_ids

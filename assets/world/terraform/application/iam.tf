@@ -12,11 +12,13 @@ data "aws_iam_policy_document" "ecs_tasks" {
 resource "aws_iam_role" "ecs_execution" {
   name               = "${local.name_prefix}-ecs-execution"
   assume_role_policy = data.aws_iam_policy_document.ecs_tasks.json
+  tags               = { Name = "${local.name_prefix}-ecs-execution", Component = "iam" }
 }
 
 resource "aws_iam_role" "ecs_task" {
   name               = "${local.name_prefix}-ecs-task"
   assume_role_policy = data.aws_iam_policy_document.ecs_tasks.json
+  tags               = { Name = "${local.name_prefix}-ecs-task", Component = "iam" }
 }
 
 resource "aws_iam_role_policy" "ecs_task" {

@@ -1,5 +1,6 @@
 resource "aws_s3_bucket" "storage" {
   bucket = "${local.name_prefix}-storage-${local.account_id}"
+  tags   = { Name = "${local.name_prefix}-storage-${local.account_id}", Component = "s3" }
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "storage" {

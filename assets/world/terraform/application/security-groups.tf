@@ -2,12 +2,14 @@ resource "aws_security_group" "alb" {
   name        = "${local.name_prefix}-alb-sg"
   description = "Load balancer of ${local.name_prefix}"
   vpc_id      = local.vpc_id
+  tags        = { Name = "${local.name_prefix}-alb-sg", Component = "security-group" }
 }
 
 resource "aws_security_group" "ecs_tasks" {
   name        = "${local.name_prefix}-ecs-tasks-sg"
   description = "Tasks of ${local.name_prefix}"
   vpc_id      = local.vpc_id
+  tags        = { Name = "${local.name_prefix}-ecs-tasks-sg", Component = "security-group" }
 }
 
 resource "aws_security_group_rule" "tasks_from_alb" {

@@ -3,4 +3,5 @@ resource "aws_sqs_queue" "jobs" {
   visibility_timeout_seconds = 300
   message_retention_seconds  = 1209600
   kms_master_key_id          = local.sqs_key_arn
+  tags                       = { Name = "${local.name_prefix}-jobs", Component = "sqs" }
 }

@@ -90,3 +90,26 @@ variable "error_log_retention_days" {
   type        = number
   default     = 30
 }
+
+variable "app_environment" {
+  description = "Settings of the application beyond those that all services have"
+  type        = map(string)
+  default     = {}
+}
+
+variable "alb_port" {
+  description = "Port of the load balancer's listener"
+  type        = number
+  default     = 80
+}
+
+variable "db_credentials_suffix" {
+  description = "Keeps the secret's name apart from one that waits for its deletion"
+  type        = string
+}
+
+variable "redis_enabled" {
+  description = "Whether the service has a cache of its own"
+  type        = bool
+  default     = true
+}
