@@ -13,6 +13,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -39,18 +40,25 @@ T = TypeVar("T")
 _STANDS_IN_THE_WAY = (CredentialsMissing, CredentialsExpired, NetworkUnreachable, ClockSkew, Throttled)
 """Errors that concern everything, not one cell: they go on the band."""
 
+LEAST = Size(50, 12)
+_TOO_SMALL = "Terminal too small: needs 80×24. Keys do nothing until it is larger; ctrl+q quits. Runs go on."
+"""Fits into 20×5."""
 
 _AFTER_THE_FRAME_SECONDS = 0.03
 _ALIAS_AFTER_SECONDS = 1.0
 """The alias is worth less than the cells, and making a client for it costs as much as one of theirs."""
 
 
+def is_too_small(terminal: Size) -> bool:
+    return terminal.width < LEAST.width or terminal.height < LEAST.height
+
+
 class ConsoleScreen(Screen[None]):
     """Subclasses give `body`, `about`, and what their keys do; `refresh_seconds` 0 means that nothing is read again."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (30, "-tall")]  # noqa: RUF012
-    AUTO_FOCUS = None
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (LEAST.width, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST.height, "-low"), (30, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = ""
     name_in_help: ClassVar[str] = ""
     about: ClassVar[str] = ""
     refresh_seconds: ClassVar[float] = 0
@@ -74,6 +82,7 @@ class ConsoleScreen(Screen[None]):
         super().__init__()
         self.desk = desk
         self._beats: list[Timer] = []
+        self._focus_later: Widget | None = None
 
     def body(self) -> ComposeResult:
         """The widgets between band and footer."""
@@ -87,7 +96,35 @@ class ConsoleScreen(Screen[None]):
         yield band
         yield from self.body()
         yield FilterBar()
-        yield Static("This terminal is too small: 80×24 needed. Runs go on.", id="too-small")
+        yield Static(_TOO_SMALL, id="too-small")
+
+    # Too small a terminal: what cannot be read cannot be acted on, so nothing has the focus and no action is there
+
+    @property
+    def too_small(self) -> bool:
+        """The terminal shows nothing of this screen but that it is too small."""
+        return is_too_small(self.app.size)
+
+    def set_focus(self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False) -> None:
+        """While the terminal is too small, the focus is only remembered."""
+        if self.too_small:
+            self._focus_later = widget or self._focus_later
+            widget = None
+        super().set_focus(widget, scroll_visible, from_app_focus)
+
+    def on_resize(self) -> None:
+        self.app.use_command_palette = not self.too_small
+        if self.too_small:
+            self.set_focus(self.focused)
+        else:
+            self.call_after_refresh(self._focus_again)
+        self.refresh_bindings()
+
+    def _focus_again(self) -> None:
+        """Where the focus was, or would have gone."""
+        widget, self._focus_later = self._focus_later, None
+        if widget is not None and widget.is_attached and self.focused is None:
+            self.set_focus(widget)
 
     # Loads
 
@@ -108,6 +145,7 @@ class ConsoleScreen(Screen[None]):
             timer.pause()
 
     def on_screen_resume(self) -> None:
+        self.on_resize()  # the terminal may have changed while another screen was in front
         if not self._beats:
             self.call_after_refresh(self._add_footer)
             self._beats.append(self.set_interval(1.0, self.tick))
@@ -188,6 +226,8 @@ class ConsoleScreen(Screen[None]):
         self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self.too_small:
+            return False
         return not (action in ("filter", "go_to") and isinstance(self.focused, Input))
 
     def action_go_to(self) -> None:
@@ -218,7 +258,10 @@ class ConsoleScreen(Screen[None]):
         if found is None:
             self.notify("There is nothing to copy here.", severity="warning", markup=False)
             return
-        name, content = found
+        self.put_into_clipboard(*found)
+
+    def put_into_clipboard(self, name: str, content: str) -> None:
+        """`name` is what the person is told was copied."""
         self.app.copy_to_clipboard(content)
         self.notify(f"Copied: {name}", markup=False)
 

@@ -13,6 +13,7 @@ from textual.widgets import Button, Static
 
 from infraconsole import text
 from infraconsole.engine.journal import Journal
+from infraconsole.screens.console_screen import is_too_small
 from infraconsole.screens.runs import KnownRun, known_runs
 from infraconsole.screens.words import STRONG, said
 
@@ -34,6 +35,8 @@ def farewell(runs: Sequence[KnownRun]) -> str:
 
 
 class QuitScreen(ModalScreen[bool]):
+    """Ends in whether to leave. Where the terminal is too small to ask, it leaves: that does the runs no harm."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "stay", "Stay", id="quit.stay", tooltip="Back to the console"),
         Binding("left,right,tab", "app.focus_next", "Next", show=False, id="quit.next", tooltip="The other button"),
@@ -54,6 +57,8 @@ class QuitScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         self.query_one("#stay").focus()
+        if is_too_small(self.app.size):
+            self.dismiss(True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "leave")

@@ -185,7 +185,8 @@ class GatePanel(Vertical):
         self._send(checked)
 
     def _send(self, value: str) -> None:
-        if self._open is None or self._sent:
+        """Only what stands on the screen can have been read."""
+        if self._open is None or self._sent or not self.is_on_screen:
             return
         self._sent = True
         self._say(("Sent; the run checks the answer…", DIM))

@@ -11,9 +11,12 @@ from infraconsole.config import Config
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.screens import themes
+from infraconsole.screens.board import BoardScreen
+from infraconsole.screens.containers import ContainersScreen
+from infraconsole.screens.run import RunScreen
 from tests.screens.conftest import NOW, FakeAccess
-from tests.screens.runs import FakeExecutor, revision_gate
-from tests.screens.seen import text_of, until_seen
+from tests.screens.runs import FakeExecutor, revision_gate, type_gate
+from tests.screens.seen import focused_id, text_of, until, until_seen
 
 HOSTILE = (
     "\x1b[2J\x1b]52;c;aGFjaw==\x07[bold red]x[/] [@click=app.quit]q[/] \u202egnp.exe\u202c \x00 \x9b31m ﷽ 👩‍👩‍👧 "
@@ -28,16 +31,101 @@ def assert_harmless(app: ConsoleApp) -> None:
             assert not FORBIDDEN & set(segment.text), repr(segment.text)
 
 
-@pytest.mark.parametrize("size", [(20, 5), (1, 1), (49, 30), (80, 11)])
-async def test_a_terminal_that_is_too_small_says_so(app: ConsoleApp, size: tuple[int, int]) -> None:
+TOO_SMALL = ((20, 5), (1, 1), (49, 30), (80, 11))
+
+
+@pytest.mark.parametrize("size", TOO_SMALL)
+async def test_a_terminal_that_is_too_small_says_so_and_takes_no_key(
+    app: ConsoleApp, journal: Journal, size: tuple[int, int]
+) -> None:
     async with app.run_test(size=size) as pilot:
         await pilot.pause(0.3)
-        await pilot.press("j", "enter", "escape", "question_mark", "escape", "R")
+        await pilot.press("j", "enter", "escape", "question_mark", "h", "colon", "slash", "R", "tab", "enter")
+        await pilot.pause(0.3)
+        assert isinstance(app.screen, BoardScreen)
+        assert journal.run_ids() == []
         if size != (1, 1):
-            await until_seen(pilot, "This terminal is")
+            await until_seen(pilot, "too small")
         await pilot.resize_terminal(80, 24)
-        await pilot.pause(0.2)
-        assert app.is_running
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await pilot.press("j", "j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
+
+
+async def test_the_smallest_message_fits(app: ConsoleApp) -> None:
+    async with app.run_test(size=(20, 5)) as pilot:
+        await until_seen(pilot, "too small")
+        seen = " ".join(text_of(app).split())
+        assert "Keys do nothing until it is larger; ctrl+q quits. Runs go on." in seen
+
+
+def sent(executor: FakeExecutor) -> list[tuple[str, object]]:
+    return [(request.kind, request.data.get("value")) for request in executor.requests()]
+
+
+KEYS = (
+    "tab",
+    *"fileflow-prod",
+    "enter",
+    "escape",
+    "enter",
+    "i",
+    "right",
+    "enter",
+    "R",
+    "ctrl+p",
+    *"roll",
+    "enter",
+    "escape",
+)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (49, 30), (80, 11)])
+@pytest.mark.parametrize("opened", ["before", "after"])
+@pytest.mark.parametrize("wide", [(80, 24), (120, 40)])
+async def test_no_gate_is_answered_where_it_cannot_be_read(
+    config: Config, journal: Journal, aws: FakeAccess, size: tuple[int, int], opened: str, wide: tuple[int, int]
+) -> None:
+    """Whether the terminal was too small when the gate opened, or became it afterwards."""
+    executor = FakeExecutor(journal.folder)
+    executor.begin("update", changes=True)
+    app = ConsoleApp(config, journal, lambda _: aws, "woken", start_run=executor.run)
+    async with app.run_test(size=wide if opened == "before" else size) as pilot:
+        executor.open("update", type_gate())
+        if opened == "before":
+            await until_seen(pilot, "What cannot be undone")
+            await pilot.press("tab", *"fileflow-pro")
+            await pilot.resize_terminal(*size)
+            await until_seen(pilot, "too small")
+            await pilot.press("d", "enter")
+        else:
+            await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.gate_panel.open_gate)
+        await pilot.press(*KEYS)
+        await pilot.pause(0.3)
+        assert sent(executor) == []
+        assert isinstance(app.screen, RunScreen)
+
+        await pilot.resize_terminal(*wide)
+        await until_seen(pilot, "What cannot be undone")
+        if opened == "before":
+            await until(pilot, lambda: focused_id(pilot) == "gate-input")
+        else:
+            await until(pilot, lambda: focused_id(pilot) == "gate-no")
+            await pilot.press("tab")
+        await pilot.press(*"fileflow-prod", "enter")
+        await until(pilot, lambda: sent(executor) == [("answer", "fileflow-prod")])
+    executor.leave()
+
+
+async def test_leaving_is_possible_in_the_smallest_terminal(config: Config, journal: Journal, aws: FakeAccess) -> None:
+    executor = FakeExecutor(journal.folder)
+    app = ConsoleApp(config, journal, lambda _: aws, "woken")
+    async with app.run_test(size=(20, 5)) as pilot:
+        await until_seen(pilot, "too small")
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: not app.is_running)
+    assert sent(executor) == []
+    executor.leave()
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
