@@ -3,13 +3,14 @@ used for the wrong kind of resource. Functions from a Trace to findings; what AW
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from infraconsole import naming
 from infraconsole.checks.findings import Finding, Level, by_weight
@@ -91,6 +92,7 @@ def consumed_not_exported(
     """Nothing is said where neither the infrastructure's code nor AWS was looked at; where only a part of the code could
     be read and AWS was not asked, it is a warning."""
     made = {producer.name for producer in trace.producers if producer.resolved}
+    open_names = tuple(producer for producer in trace.producers if not producer.resolved)
     blind = INFRASTRUCTURE in trace.unread
     for consumer in trace.consumers:
         if not consumer.resolved or consumer.name in made:
@@ -110,6 +112,15 @@ def consumed_not_exported(
                     "it right, and nobody will know that it is needed.",
                     f"Declare it in {_owner(consumer.name)}, and import the parameter there.",
                 )
+        elif live is None and (perhaps := _may_be(open_names, consumer.name)):
+            yield _at(
+                consumer,
+                "consumed-not-exported",
+                "warning",
+                f"{where}. Whether it is made is not known: {perhaps.address} in {perhaps.module} may make it, but its name is "
+                f"only known when Terraform runs ({perhaps.why}).",
+                "Ask AWS, or give the variables in that name a value in terraform.tfvars.",
+            )
         elif live is None and blind:
             yield _at(
                 consumer,
@@ -136,6 +147,8 @@ def exported_not_consumed(trace: Trace) -> Iterator[Finding]:
     seen: set[str] = set()
     for producer in trace.producers:
         if not producer.resolved or producer.name in read or producer.name in seen:
+            continue
+        if _may_be(tuple(consumer for consumer in trace.consumers if not consumer.resolved), producer.name):
             continue
         seen.add(producer.name)
         but = f" The code of {', '.join(unread)} is not known in full." if unread else ""
@@ -228,8 +241,8 @@ def unresolved_names(trace: Trace) -> Iterator[Finding]:
             each,
             "unresolved-name",
             "info",
-            f"{each.address} {does} a parameter whose name is only known when Terraform runs: {each.name}. It is left out of "
-            "what is compared here.",
+            f"{each.address} {does} a parameter whose name is only known when Terraform runs: {each.name} ({each.why}). It is "
+            "left out of what is compared here.",
             "Give the variables in it a value in terraform.tfvars, or write the name out.",
         )
 
@@ -249,6 +262,19 @@ def _wanted(use: Use) -> tuple[str, frozenset[str]]:
         return (table["modules"].get(folder, "") if "kms" in use.attribute else ""), frozenset()
     wanted = table["resources"].get(use.type, {}).get(use.attribute, "")
     return wanted, frozenset(table["forbidden"].get(use.type, {}).get(use.attribute, ()))
+
+
+_Open = TypeVar("_Open", Producer, Consumer)
+
+
+def _may_be(open_names: Iterable[_Open], name: str) -> _Open | None:
+    """One of those whose names are not resolved that may turn out to be `name`: begins and ends as it does."""
+    for each in open_names:
+        begins, ends = re.split(r"[$%]\{", each.name)[0], each.name.rpartition("}")[2]
+        is_template = begins != each.name
+        if not is_template or (name.startswith(begins) and name.endswith(ends)):
+            return each
+    return None
 
 
 def _in(consumer: Consumer) -> str:

@@ -26,7 +26,8 @@ REMOTE_STATE = "terraform_remote_state"
 class Producer:
     """A resource that makes an export. `name` is the expression's text where it is not `resolved`; `environment` is ""
     where the name does not depend on it. `module` is the folder below the infrastructure root; `type` and `value` are
-    the expressions' texts. `certain` is False where only Terraform knows whether there is such a resource at all."""
+    the expressions' texts. `certain` is False where only Terraform knows whether there is such a resource at all; `why`
+    says why a name is not resolved."""
 
     name: str
     resolved: bool
@@ -38,6 +39,7 @@ class Producer:
     file: str
     line: int
     certain: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Consumer:
     line: int
     locals: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,10 @@ class _Found:
         return str(self.name)
 
     @property
+    def why(self) -> str:
+        return self.name.why if isinstance(self.name, Unknown) else "" if self.resolved else "it is no text"
+
+    @property
     def line(self) -> int:
         return self.located.block.line
 
@@ -199,6 +206,7 @@ class _Project:
                 file=found.located.file,
                 line=found.line,
                 certain=found.certain,
+                why=found.why,
             )
 
     def consumers(self) -> Iterator[Consumer]:
@@ -223,6 +231,7 @@ class _Project:
                 line=found.line,
                 locals=tuple(name for name, origins in found.flow.local_origins().items() if any(map(is_it, origins))),
                 uses=_uses(sink for sink in self.sinks if any(map(is_it, sink.origins))),
+                why=found.why,
             )
 
     def remote_states(self) -> Iterator[RemoteState]:

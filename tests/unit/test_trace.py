@@ -535,6 +535,20 @@ def test_nothing_is_claimed_of_code_that_is_not_known(traced: Write, tmp_path: P
     assert of_rule("consumed-not-exported", nothing, live=set())[0].level == "error"
 
 
+def test_a_name_that_is_not_resolved_may_be_the_one(traced: Write) -> None:
+    found = traced({"infra/network/outputs.tf": VPC.replace("/shared", "${var.root}"), "fileflow/data.tf": READS_VPC})
+    (finding,) = of_rule("consumed-not-exported", found)
+    assert (finding.level, "may make it" in finding.message) == ("warning", True)
+    assert "var.root has no value" in finding.message
+    assert of_rule("consumed-not-exported", found, live=set())[0].level == "error"
+    found = traced({"infra/network/outputs.tf": VPC.replace("/shared", "${var.root}").replace("vpc-id", "other")})
+    assert of_rule("consumed-not-exported", found)[0].level == "error"
+    found = traced(
+        {"infra/network/outputs.tf": VPC, "fileflow/data.tf": READS_VPC.replace('"/shared/network/vpc-id"', "var.name")}
+    )
+    assert of_rule("exported-not-consumed", found) == []
+
+
 def test_only_the_environments_of_the_account_that_was_asked_are_judged(traced: Write) -> None:
     found = traced(
         {
