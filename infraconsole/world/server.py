@@ -55,6 +55,7 @@ class WorldServer:
         self.behaviours = Behaviours(self.company.account)
         self.ecs = EcsWorld(self.clock, self.behaviours.of, self._delay_of)
         self.health = HealthPorts()
+        self._ports: dict[tuple[str, str], int] = {}
         self.rules = FaultRules()
         self.calls = CallLog()
         self.credentials = Credentials(self.clock, _lifetime(scenario))
@@ -85,7 +86,7 @@ class WorldServer:
         threading.Thread(target=self._server.serve_forever, name="world", daemon=True).start()
         self._write_credentials(self.credentials.current)
         folder.write_settings(self.root, self.company)
-        folder.write_repositories(self.root, self.company)
+        folder.write_repositories(self.root, self.company, self._ports)
         (self.root / folder.STATE).mkdir(mode=0o700, exist_ok=True)
 
     def announce(self, *, linger: bool) -> None:
@@ -134,7 +135,9 @@ class WorldServer:
         return float(group.attributes.get("deregistration_delay.timeout_seconds", 300)) if group else 300.0
 
     def _open_health(self, service: str, environment: str) -> int:
-        return self.health.open(lambda: self._health(service, environment))
+        port = self.health.open(lambda: self._health(service, environment))
+        self._ports[(service, environment)] = port
+        return port
 
     def _health(self, service: str, environment: str) -> Answer:
         """What the load balancer's listener answers: that of one of the serving tasks, in turn."""
