@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infraconsole.terraform.hcl import TEXT_LIMIT, Block, Node, text_of
+from infraconsole.terraform.hcl import TEXT_LIMIT, Block
+from infraconsole.terraform.nodes import Node, text_of
 
 MOST_CHARACTERS = 10_000
 MOST_ITEMS = 2_000

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from infraconsole.terraform.hcl import Attribute, Block, Node, name_of, names_in, substituted
+from infraconsole.terraform.hcl import Attribute, Block
 from infraconsole.terraform.modules import Located, Module, source_of
+from infraconsole.terraform.nodes import Node, name_of, names_in, substituted
 
 _VALUES = {"aws_ssm_parameter": ("value", "insecure_value", "*"), "terraform_remote_state": ()}
 """The data sources that are followed, and the attributes that are their value; of a state everything is."""

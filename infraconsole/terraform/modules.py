@@ -10,7 +10,8 @@ from pathlib import Path
 
 from infraconsole import naming
 from infraconsole.terraform.evaluate import Scope, Unknown, Value
-from infraconsole.terraform.hcl import Attribute, Block, Node
+from infraconsole.terraform.hcl import Attribute, Block
+from infraconsole.terraform.nodes import Node
 from infraconsole.terraform.reader import Problem, TerraformFile, Tree, read_tree
 
 MODULES = "modules"

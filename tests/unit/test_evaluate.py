@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from infraconsole.terraform.evaluate import Instance, Scope, Unknown, instances
-from infraconsole.terraform.hcl import Node, digest
+from infraconsole.terraform.hcl import digest
+from infraconsole.terraform.nodes import Node
 
 
 def node(expression: str) -> Node:

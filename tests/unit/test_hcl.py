@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from infraconsole.terraform.hcl import TEXT_LIMIT, Attribute, Block, Digest, HclUnreadable, digest, text_of
+from infraconsole.terraform.hcl import TEXT_LIMIT, Attribute, Block, Digest, HclUnreadable, digest
+from infraconsole.terraform.nodes import text_of
 
 
 def only(text: str) -> Block:
