@@ -38,6 +38,7 @@ from infraconsole.errors import (
     EXIT_FAILED,
     EXIT_GATE_REFUSED,
     EXIT_INTERRUPTED,
+    EXIT_PREREQUISITE,
     EXIT_USAGE,
     AwsError,
     CredentialsExpired,
@@ -55,6 +56,8 @@ ANSWER_VALID = timedelta(minutes=15)
 """How long an accepted answer opens the same gate again after a crash, if the gate shows the same."""
 GATE_PATIENCE_SECONDS = 12 * 3600.0
 """How long a person is waited for before the run is parked, resumable."""
+STOP = "stop"
+"""The answer to the gate after a failure that ends the run; `no` means it too."""
 _ATTEMPTS = 3
 _CREDENTIALS_POLL_SECONDS = 3.0
 
@@ -87,8 +90,7 @@ class Executor(StepContext):
         self._changes = changes
         self._step: Step | None = None
         self._may_change = False
-        self._changed = any(step.unanswered or step.result.get("changed") for step in recorder.record.steps)
-        self._failure_answers = list(recorder.record.given.get(FAILURE_GATE, ()))
+        self._resumed = recorder.record.current != ""
         reads.waiter = self
         self.reads = self._patient = reads
         self.config = settings
@@ -107,10 +109,10 @@ class Executor(StepContext):
         try:
             self._check_account()
             index = 0
-            while index < len(self._runbook.steps) and not self._is_dry():
+            while index < len(self._runbook.steps):
                 step = self._runbook.steps[index]
                 try:
-                    if self.record.step(step.id).state not in (StepState.DONE, StepState.SKIPPED):
+                    if not self._is_settled(step):
                         self._carry_out_step(step)
                     index += 1
                 except _Rewind as rewind:
@@ -124,12 +126,22 @@ class Executor(StepContext):
         except JournalError:
             raise
         except InfraconsoleError as error:
-            # Until something was changed, the error's own kind is the better answer: wrong input, or AWS out of reach.
-            return self.finish(Outcome.FAILED, EXIT_FAILED if self._changed else error.exit_code, error)
+            return self.fail(error)
         return self.finish(Outcome.DONE, EXIT_DONE)
 
     def start(self) -> None:
-        self._recorder.write(Kind.RUN_STARTED, pid=os.getpid(), version=__version__, resumed=self.record.current != "")
+        self._recorder.write(Kind.RUN_STARTED, pid=os.getpid(), version=__version__, resumed=self._resumed)
+
+    def fail(self, error: InfraconsoleError) -> int:
+        if self._can_go_on(error):
+            mend = " ".join(part for part in (error.mend, f"Then go on: infraconsole resume {self.record.run}") if part)
+            return self.finish(Outcome.INTERRUPTED, EXIT_PREREQUISITE, error, mend)
+        # Until something was sent, the error's own kind is the better answer: wrong input, or AWS out of reach.
+        return self.finish(Outcome.FAILED, EXIT_FAILED if self.record.sent else error.exit_code, error)
+
+    def _can_go_on(self, error: InfraconsoleError) -> bool:
+        """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network or to credentials."""
+        return isinstance(error, PrerequisiteMissing) and (self._resumed or self.record.changed)
 
     def finish(self, outcome: Outcome, code: int, error: InfraconsoleError | None = None, mend: str = "") -> int:
         self._recorder.write(
@@ -143,18 +155,24 @@ class Executor(StepContext):
         )
         return code
 
-    def _is_dry(self) -> bool:
-        """Whether this dry run has come to a change: what would follow looks at what was changed, so it ends here."""
-        return self.record.dry_run and any(step.state is StepState.SKIPPED for step in self.record.steps)
+    def _is_settled(self, step: Step) -> bool:
+        """Done or left out. Behind the first change of a dry run only changes are shown: all else looks at what was changed."""
+        if self.record.step(step.id).state in (StepState.DONE, StepState.SKIPPED):
+            return True
+        left_out = any(known.state is StepState.SKIPPED for known in self.record.steps)
+        return self.record.dry_run and left_out and not step.changes
 
     def _check_account(self) -> None:
         account = identity(self.reads).account
         if account != self.target.account:
-            raise PrerequisiteMissing(
-                f"The credentials belong to account {account}.",
-                cause=f"This run is for {self.target}.",
-                mend="Use the credentials of that account.",
-            )
+            raise self._other_account(account)
+
+    def _other_account(self, account: str) -> PrerequisiteMissing:
+        return PrerequisiteMissing(
+            f"The credentials belong to account {account}.",
+            cause=f"This run is for {self.target}.",
+            mend="Use the credentials of that account.",
+        )
 
     # Steps
 
@@ -175,7 +193,7 @@ class Executor(StepContext):
                 if result is not None:
                     self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(time.monotonic() - began, 3))
                 return
-            except (InterruptRequested, GateRefused, JournalError):
+            except (InterruptRequested, GateRefused, JournalError, _Rewind):
                 raise
             except Exception as unexpected:  # noqa: BLE001  the edge of the process: whatever a step raises is recorded
                 error = _as_ours(unexpected)
@@ -205,35 +223,47 @@ class Executor(StepContext):
             return None
         for gate in gates:
             self._pass(gate)
-        for _ in range(_ATTEMPTS):
+        attempts, pauses = 0, iter(BACK_OFF_SECONDS)
+        while True:
+            # A gate may have stood open for hours, and credentials may have been waited for: what is sent is what was shown.
+            probe = self._probe(step)
+            if probe.state is ProbeState.DONE:
+                return probe.result
             self._may_change = True
             try:
                 return step.act(self)
-            except AwsError:
+            except AwsError as error:
                 self._may_change = False
-                if self.unanswered() is None:
+                if self.unanswered() is not None:
+                    attempts += 1
+                    self._after_no_answer(step, attempts)
+                elif isinstance(error, CredentialsExpired):
+                    self.await_credentials(error, self._patient.account_now)
+                elif isinstance(error, Throttled) and (pause := next(pauses, None)) is not None:
+                    self.back_off(error, pause)
+                else:
                     raise
-                self.note(
-                    "No answer came to the changing call; what was done is looked up first.",
-                    warning=True,
-                )
-                probe = self._probe(step)
-                if probe.state is ProbeState.DONE:
-                    return probe.result
-        raise StepFailed(
-            f"{step.title}: no answer in {_ATTEMPTS} attempts.", cause="Every attempt was probed: nothing was done."
-        )
+
+    def _after_no_answer(self, step: Step, attempts: int) -> None:
+        self.note("No answer came to the changing call; what was done is looked up first.", warning=True)
+        if attempts == _ATTEMPTS and self._probe(step).state is not ProbeState.DONE:
+            raise StepFailed(
+                f"{step.title}: no answer in {_ATTEMPTS} attempts.", cause="Every attempt was probed: nothing was done."
+            )
 
     def _probe(self, step: Step) -> Probe:
         """What is known of the step. Where a call was left unanswered, `not done` is believed only after the settling time."""
         probe = step.probe(self)
         intent = self.unanswered()
-        if intent and probe.state is ProbeState.NOT_DONE:
+        if intent:
+            open_still = (ProbeState.NOT_DONE, ProbeState.OVERTAKEN)
             settled = intent.at + timedelta(seconds=self.config.engine.settle_seconds)
-            while probe.state is ProbeState.NOT_DONE and self.now() < settled:
+            while probe.state in open_still and self.now() < settled:
                 self.wait(min(1.0, max(0.05, (settled - self.now()).total_seconds())))
                 probe = step.probe(self)
         self._write(Kind.PROBED, state=probe.state.value, detail=probe.detail)
+        if probe.state is ProbeState.OVERTAKEN:
+            self._overtaken(step, probe)
         if probe.state is ProbeState.UNKNOWN:
             raise StepFailed(
                 f"{step.title}: it cannot be told whether this was done.",
@@ -242,24 +272,36 @@ class Executor(StepContext):
             )
         return probe
 
+    def _overtaken(self, step: Step, probe: Probe) -> None:
+        """What the gates showed is not so any more: nothing is sent for it. A person is shown what is so now."""
+        if self.interactive and probe.back_to and not self.record.dry_run:
+            self.note(f"{probe.detail} Nothing was sent: what is so now is looked at again.", warning=True)
+            self._write(Kind.REWOUND, to=probe.back_to, reason=probe.detail)
+            raise _Rewind(probe.back_to)
+        raise StepFailed(
+            f"{step.title}: somebody else changed {self.target.name} meanwhile.",
+            cause=probe.detail,
+            mend="Nothing was sent. Look at it, and start a new run if it is still to be done.",
+        )
+
     def _again(self, step: Step, error: InfraconsoleError) -> bool:
         """What follows a failure: True to try the step again, False to go on without it. Raises to stop or to rewind."""
         offers = {offer.id: offer for offer in step.offers()}
+        how = "the run can be resumed" if self._can_go_on(error) else "the run is recorded as failed"
         gate = Gate(
             FAILURE_GATE,
             GateKind.CHOOSE,
             f"{step.title} failed: {error.title}",
             changes=tuple(part for part in (error.cause, error.mend) if part),
             choices=(
-                Choice("stop", "Stop here; the run is recorded as failed", recommended=True),
+                Choice(STOP, f"Stop here; {how}", recommended=True),
                 Choice("retry", "Try this step again; what was done already is looked up first"),
                 *(Choice(offer.id, offer.title) for offer in offers.values()),
             ),
         )
-        if not self.interactive and not self._failure_answers:
+        if not self.interactive and not self.given(FAILURE_GATE):
             raise error
-        answer = self._pass(gate, given=tuple(self._failure_answers[:1]))
-        del self._failure_answers[:1]
+        answer = self._pass(gate)
         if answer == "retry":
             return True
         if answer in offers:
@@ -269,7 +311,7 @@ class Executor(StepContext):
 
     # Gates
 
-    def _pass(self, gate: Gate, given: tuple[str, ...] | None = None) -> str:
+    def _pass(self, gate: Gate) -> str:
         """The (last) accepted answer. Raises GateRefused."""
         shown = _shown(gate)
         needed = len(gate.approvers) if gate.kind is GateKind.APPROVE else 1
@@ -277,7 +319,7 @@ class Executor(StepContext):
         if len(answers) >= needed:
             return answers[-1]
         opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=gate.as_json()).seq
-        prepared = list(self.record.given.get(gate.id, ()) if given is None else given)
+        prepared = list(self.record.given.get(gate.id, ()))
         while len(answers) < needed:
             by, value, prompted = self.operator, "", False
             if prepared:
@@ -291,7 +333,9 @@ class Executor(StepContext):
                         f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
                     )
                 by, value, prompted = request.by, str(request.data.get("value", "")), True
-            if value == DECLINED:
+            if value == DECLINED and gate.id == FAILURE_GATE:
+                value = STOP
+            elif value == DECLINED:
                 raise self._refused(gate, opening, f"{by} declined.", "")
             try:
                 value = gate.check(value, operator=self.operator, approved=tuple(answers))
@@ -328,6 +372,9 @@ class Executor(StepContext):
     def result(self, step: str) -> Mapping[str, Any]:
         return self.record.step(step).result
 
+    def former(self, step: str) -> Sequence[Mapping[str, Any]]:
+        return self.record.former.get(step, ())
+
     def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
         return self._recorder.earlier_results(step)
 
@@ -357,24 +404,15 @@ class Executor(StepContext):
                 if self.config.read_only
                 else "No open gate of this step allows this call.",
             )
-        pauses = iter(BACK_OFF_SECONDS)
-        while True:
-            call = f"{self.record.run}/{self.record.seq + 1}"
-            self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters))
-            self._changed = True
-            try:
-                answer = self._changes.change(service, operation, **parameters)
-            except AwsError as error:
-                self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=error.maybe_done)
-                if isinstance(error, CredentialsExpired):
-                    self.await_credentials(error, self._changes_renewed)
-                elif isinstance(error, Throttled) and (pause := next(pauses, None)) is not None:
-                    self.back_off(error, pause)
-                else:
-                    raise
-            else:
-                self._write(Kind.CALL_DONE, call=call, operation=name)
-                return answer
+        call = f"{self.record.run}/{self.record.seq + 1}"
+        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters))
+        try:
+            answer = self._changes.change(service, operation, **parameters)
+        except AwsError as error:
+            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=error.maybe_done)
+            raise
+        self._write(Kind.CALL_DONE, call=call, operation=name)
+        return answer
 
     def note(self, text: str, *, warning: bool = False) -> None:
         self._write(Kind.NOTE, level="warning" if warning else "info", text=text)
@@ -409,22 +447,26 @@ class Executor(StepContext):
         self.note(f"{error.title} Trying again in {seconds:.0f} s.")
         self.wait(seconds)
 
-    def await_credentials(self, error: CredentialsExpired, renewed: Callable[[], bool]) -> None:
+    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
         minutes = self.config.engine.credentials_minutes
+        waits_for: InfraconsoleError = error
         self._write(Kind.WAITING, reason=error.title, mend=error.mend)
         deadline = time.monotonic() + minutes * 60
         while time.monotonic() < deadline:
             self.wait(_CREDENTIALS_POLL_SECONDS)
-            if renewed():
+            found = account()
+            if found == self.target.account:
                 self._changes.renew()
                 self._write(Kind.WAITING_OVER, reason="the credentials are valid again")
                 return
+            if found:
+                other = self._other_account(found)
+                if other.title != waits_for.title:
+                    waits_for = other
+                    self._write(Kind.WAITING, reason=f"{other.title} {other.cause}", mend=other.mend)
         raise InterruptRequested(
-            f"{error.title} They were not renewed in {minutes:g} min.", cause=error.cause, mend=error.mend
+            f"{waits_for.title} They were not renewed in {minutes:g} min.", cause=waits_for.cause, mend=waits_for.mend
         )
-
-    def _changes_renewed(self) -> bool:
-        return self._patient.identity_answers()
 
     def _current(self) -> StepRecord:
         return self.record.step(self._step.id if self._step else self.record.current)
@@ -474,15 +516,20 @@ def main(arguments: Sequence[str]) -> int:
     """`python -m infraconsole.engine.executor FOLDER RUN`; started by launch.py in a session of its own."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder, run = Path(arguments[0]), arguments[1]
-    held = locks.take(locks.run_lock(folder, run), run=run, owner="executor")
-    if held is None:
-        sys.stderr.write(f"Another executor is at run {run}.\n")
-        return EXIT_USAGE
-    with Journal(folder, create=False) as journal:
-        return _run(journal, folder, run)
+    try:
+        with Journal(folder, create=False) as journal:
+            seen = Inbox.newest(journal, run)
+            held = locks.take(locks.run_lock(folder, run), run=run, owner="executor")
+            if held is None:
+                sys.stderr.write(f"Another executor is at run {run}.\n")
+                return EXIT_USAGE
+            return _run(journal, folder, run, seen)
+    except InfraconsoleError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
 
 
-def _run(journal: Journal, folder: Path, run: str) -> int:
+def _run(journal: Journal, folder: Path, run: str, seen: int) -> int:
     redactor = Redactor()
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
@@ -496,7 +543,7 @@ def _run(journal: Journal, folder: Path, run: str) -> int:
     def heard(level: int, by: str) -> None:
         recorder.write_unless_finished(Kind.INTERRUPT_REQUESTED, level=level, by=by)
 
-    inbox = Inbox(journal, run, recorder.flush, heard)
+    inbox = Inbox(journal, run, recorder.tick, heard, seen=seen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: inbox.interrupt(signal.Signals(received).name))
     executor = Executor(
@@ -515,7 +562,7 @@ def _run(journal: Journal, folder: Path, run: str) -> int:
         if target is None:
             holder = locks.holder_of(path)
             executor.start()
-            return executor.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, busy(record, holder))
+            return executor.fail(busy(record, holder))
     inbox.start()
     try:
         return executor.carry_out()

@@ -23,6 +23,8 @@ class StepState(StrEnum):
     DONE = "done"
     SKIPPED = "skipped"
     FAILED = "failed"
+    STOPPED = "stopped"
+    """The run ended in it; where the run can be resumed, it begins again."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as its events tell it. `outcome` is "" while it is not finished."""
+    """A run as its events tell it. `outcome` is "" while it is not finished; `given` are the answers of the command line that
+    still hold."""
 
     run: str
     runbook: str = ""
@@ -104,6 +107,12 @@ class RunRecord:
     outcome: str = ""
     exit_code: int | None = None
     ending: str = ""
+    former: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    """By step: the results it left before the run went back to it or beyond, the newest first."""
+    sent: bool = False
+    """Whether a changing call was sent, whatever came of it."""
+    calls: tuple[str, ...] = ()
+    """The changing calls that AWS carried out, or may have."""
     seq: int = 0
 
     @property
@@ -114,6 +123,11 @@ class RunRecord:
     def resumable(self) -> bool:
         """A run that ended by interruption or has no end yet; whether an executor is at it only its lock tells."""
         return self.outcome in ("", "interrupted") and bool(self.runbook)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the run changed something, or may have."""
+        return bool(self.calls) or any(step.result.get("changed") for step in self.steps)
 
     def step(self, step: str) -> StepRecord:
         return next(record for record in self.steps if record.id == step)
@@ -160,15 +174,19 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             still_open = record.gate if data.get("more") else None
             if still_open:
                 still_open = replace(still_open, answered=(*still_open.answered, data["value"]), rejected="")
-            return replace(record, gate=still_open, accepted=(*record.accepted, accepted))
+            record = replace(record, gate=still_open, accepted=(*record.accepted, accepted))
+            return _without_given(record, FAILURE_GATE) if accepted.gate == FAILURE_GATE else record
         case Kind.GATE_REFUSED:
             return replace(record, gate=None)
         case Kind.CALL_INTENDED:
             intent = Intent(data["call"], data["operation"], data["parameters"], event.at)
+            record = replace(record, sent=True, calls=(*record.calls, intent.call))
             return _with_step(record, event.step, unanswered=(*record.step(event.step).unanswered, intent))
         case Kind.CALL_DONE | Kind.CALL_FAILED:
             if data.get("maybe_done"):
                 return record
+            if event.kind == Kind.CALL_FAILED:
+                record = replace(record, calls=tuple(call for call in record.calls if call != data["call"]))
             left = tuple(intent for intent in record.step(event.step).unanswered if intent.call != data["call"])
             return _with_step(record, event.step, unanswered=left)
         case Kind.PROGRESS:
@@ -221,6 +239,7 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
                 ending=ending,
                 gate=None,
                 waiting="",
+                steps=tuple(_ended(known, event.at) for known in record.steps),
             )
     return record
 
@@ -250,9 +269,28 @@ def _with_step(record: RunRecord, step: str, **changes: Any) -> RunRecord:
     )
 
 
+def _ended(step: StepRecord, at: datetime) -> StepRecord:
+    return replace(step, state=StepState.STOPPED, ended_at=at) if step.state is StepState.RUNNING else step
+
+
 def _rewound(record: RunRecord, to: str) -> RunRecord:
+    """That step and those after it are open again. What was answered at their gates was answered to another situation: neither
+    those answers nor the ones given on the command line for the same gates hold any longer."""
     ids = [known.id for known in record.steps]
     again = set(ids[ids.index(to) :])
+    former = dict(record.former)
+    for known in record.steps:
+        if known.id in again and known.result:
+            former[known.id] = (known.result, *former.get(known.id, ()))
+    for answered in {known.gate for known in record.accepted if known.step in again} - {FAILURE_GATE}:
+        record = _without_given(record, answered, every=True)
     steps = tuple(StepRecord(known.id, known.title) if known.id in again else known for known in record.steps)
     accepted = tuple(known for known in record.accepted if known.step not in again)
-    return replace(record, steps=steps, accepted=accepted, current=to, gate=None)
+    return replace(record, steps=steps, accepted=accepted, former=former, current=to, gate=None)
+
+
+def _without_given(record: RunRecord, gate: str, *, every: bool = False) -> RunRecord:
+    """`record` without the first of the answers given for that gate, or without `every` one."""
+    left = () if every else record.given.get(gate, ())[1:]
+    given = {known: values for known, values in record.given.items() if known != gate}
+    return replace(record, given={**given, gate: left} if left else given)

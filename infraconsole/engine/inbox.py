@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -12,6 +13,8 @@ from infraconsole.engine.journal import Journal, Request
 from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError, JournalError
 
 _POLL_SECONDS = 0.1
+_RECORD_SECONDS = 1.0
+"""How long an interrupt is held back until it is written down; then it is acted on all the same."""
 INSIST = 2
 """The level of an interrupt that does not wait for the call under way; what it did is probed when the run is resumed."""
 
@@ -22,22 +25,34 @@ class InterruptRequested(InfraconsoleError):
 
 class Inbox:
     """Polls for requests in a thread of its own; `tick` is called with every poll, `heard` with an interrupt's level and who
-    asked for it."""
+    asked for it. Requests up to the number `seen` are of earlier executors of this run: see `newest`."""
 
     def __init__(
-        self, journal: Journal, run: str, tick: Callable[[], None], heard: Callable[[int, str], None] = lambda *_: None
+        self,
+        journal: Journal,
+        run: str,
+        tick: Callable[[], None],
+        heard: Callable[[int, str], None] = lambda *_: None,
+        *,
+        seen: int = 0,
     ) -> None:
         self._journal = journal
         self._run = run
         self._tick = tick
         self._heard = heard
-        self._seen = max((request.id for request in journal.requests(run)), default=0)
+        self._seen = seen
         self._answers: list[Request] = []
         self._changed = threading.Condition()
         self._closed = False
         self.interrupts: list[str] = []
         """Who asked for an interrupt, one entry for each time."""
         self._thread = threading.Thread(target=self._poll, name="inbox", daemon=True)
+
+    @staticmethod
+    def newest(journal: Journal, run: str) -> int:
+        """The number of the run's newest request. To be asked before the run's lock is taken: whoever sees the lock held may ask
+        for something, and is heard."""
+        return max((request.id for request in journal.requests(run)), default=0)
 
     def start(self) -> None:
         self._thread.start()
@@ -83,20 +98,20 @@ class Inbox:
             with self._changed:
                 if self._closed:
                     return
-            try:
-                self._tick()
+            # The executor's own writes report what is wrong with the journal.
+            with contextlib.suppress(JournalError):
                 if (now := self._journal.data_version()) != version:
-                    version = now
                     self._take_in()
-            except JournalError:  # the executor's own writes report it
-                pass
+                    version = now
+            with contextlib.suppress(JournalError):
+                self._tick()
             time.sleep(_POLL_SECONDS)
 
     def _take_in(self) -> None:
         for request in self._journal.requests(self._run, after=self._seen):
             self._seen = request.id
             if request.kind == "interrupt":
-                self._heard(int(request.data.get("level", 1)), request.by)
+                self._record(int(request.data.get("level", 1)), request.by)
                 if request.data.get("level") == INSIST and self.interrupts:
                     sys.stderr.write(f"Ended at once on the word of {request.by}.\n")
                     os._exit(EXIT_INTERRUPTED)
@@ -105,3 +120,14 @@ class Inbox:
                 with self._changed:
                     self._answers.append(request)
                     self._changed.notify_all()
+
+    def _record(self, level: int, by: str) -> None:
+        """An interrupt that cannot be written down, or not soon, is an interrupt all the same."""
+
+        def write() -> None:
+            with contextlib.suppress(JournalError):
+                self._heard(level, by)
+
+        writing = threading.Thread(target=write, name="interrupt", daemon=True)
+        writing.start()
+        writing.join(_RECORD_SECONDS)

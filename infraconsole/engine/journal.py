@@ -144,7 +144,8 @@ class Journal:
                 last = self._last()
                 damage = self._damage(last)
                 for found in damage:
-                    last = self._insert(last, DAMAGE, Kind.JOURNAL_DAMAGED, "", _encoded(found))
+                    noted = self._insert(last, DAMAGE, Kind.JOURNAL_DAMAGED, "", _encoded(found))
+                    last = (noted.id, noted.hash)
                 event = self._insert(last, run, kind, step, encoded)
             self._looked = True
             self._advance_head(event.id, event.hash, whatever_it_says=bool(damage))
@@ -154,8 +155,8 @@ class Journal:
         found = self._db.execute("SELECT id, hash FROM events ORDER BY id DESC LIMIT 1").fetchone()
         return (found[0], found[1]) if found else (0, _GENESIS)
 
-    def _insert(self, last: tuple[int, str] | Event, run: str, kind: Kind, step: str, encoded: str) -> Event:
-        number, previous = (last.id, last.hash) if isinstance(last, Event) else last
+    def _insert(self, last: tuple[int, str], run: str, kind: Kind, step: str, encoded: str) -> Event:
+        number, previous = last
         at = text.utc(datetime.now(UTC))
         seq = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?", (run,)).fetchone()[0]
         digest = _digest(number + 1, run, seq, at, kind, step, encoded, previous)

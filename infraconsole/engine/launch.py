@@ -52,7 +52,13 @@ def begin(
     """
     settings = config.environment(environment)
     target = config.target(service, environment)
-    checked = runbook.checked_inputs({"service": service, "environment": environment, **inputs})
+    named = {"service": service, "environment": environment}
+    for name, value in named.items():
+        if inputs.get(name, value) != value:
+            raise UsageError(
+                f"The {name} is {value}; an input says {inputs[name]!r}.", mend=f"Leave out --set {name}=…"
+            )
+    checked = runbook.checked_inputs({**inputs, **named})
     given = runbook.checked_answers(answers)
     if config.read_only and not dry_run:
         raise GateRefused(
@@ -101,8 +107,9 @@ def begin(
 
 
 def resume(journal: Journal, run: str, config: Config) -> None:
-    """Start an executor on a run that has none. Raises UsageError where the run is over or under way, PrerequisiteMissing
-    where its runbook has changed or a later run has changed the same target, TargetBusy, JournalError."""
+    """Start an executor on a run that has none. Raises UsageError where the run is over or under way, or the configuration does
+    not know its target, PrerequisiteMissing where its runbook has changed or a later run has changed the same target,
+    TargetBusy, JournalError."""
     record = record_of(run, journal.events(run))
     if not record.resumable:
         raise UsageError(f"Run {run} is over: {record.outcome}.", mend="Start a new run.")
@@ -111,8 +118,9 @@ def resume(journal: Journal, run: str, config: Config) -> None:
         raise UsageError(
             f"Run {run} is under way (process {holder.pid}).", mend=f"Follow it: infraconsole attach {run}"
         )
+    config.target(record.target.service, record.target.environment)
     check_unchanged(record, find_runbook(record.runbook))
-    later = _later_run(journal, record)
+    later = later_run(journal, record)
     if later and not record.dry_run:
         raise PrerequisiteMissing(
             f"Run {run} cannot be resumed: run {later} came after it on {record.target.name}.",
@@ -130,11 +138,12 @@ def executor_of(folder: Path, run: str) -> Holder | None:
     return locks.holder_of(locks.run_lock(folder, run))
 
 
-def _later_run(journal: Journal, record: RunRecord) -> str:
+def later_run(journal: Journal, record: RunRecord) -> str:
+    """The run that changed the same target, or may have, after this one began; "" where none did."""
     runs = journal.run_ids()
     for run in runs[: runs.index(record.run)]:
         other = record_of(run, journal.events(run, brief=True))
-        if other.target == record.target and not other.dry_run and any(step.changes for step in other.steps):
+        if other.target == record.target and other.changed:
             return run
     return ""
 
@@ -164,7 +173,7 @@ def _start_executor(journal: Journal, run: str, config_file: Path | None) -> Non
             stderr=stderr,
             start_new_session=True,
             env=environ,
-            cwd=journal.folder,
+            # In the view's own folder: AWS settings may name files relative to it, as AWS_SHARED_CREDENTIALS_FILE does.
         )
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infraconsole import text
+
+_PATIENCE_SECONDS = 1.0
+"""Whoever asks who holds a lock holds it, shared, for a moment: that must not look like another run."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,16 @@ def take(path: Path, *, run: str, owner: str) -> Lock | None:
     """The lock, or None where another process holds it. Raises OSError where the file cannot be made."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(handle)
+                return None
+            time.sleep(0.01)
     about = {"run": run, "owner": owner, "pid": os.getpid(), "since": text.utc(datetime.now(UTC))}
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps(about).encode(), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from infraconsole.aws.access import AwsAccess
@@ -19,36 +19,26 @@ class Waiter(Protocol):
 
     def back_off(self, error: AwsError, seconds: float) -> None: ...
 
-    def await_credentials(self, error: CredentialsExpired, renewed: Callable[[], bool]) -> None:
-        """Returns when `renewed` says so. Raises `error` where waiting is of no use."""
+    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
+        """Returns when `account`, whose credentials AWS takes now, is the one that it has to be. Raises where waiting is of no
+        use."""
 
 
 class PatientAccess(AwsAccess):
-    """An AwsAccess for the executor's steps."""
+    """An AwsAccess for the executor's steps. Every page of a listing is a call of its own, and waited for by itself."""
 
     waiter: Waiter
 
     def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         return self._patiently(lambda: super(PatientAccess, self).call(service, operation, **parameters))
 
-    def whole_pages(self, service: str, operation: str, /, **parameters: Any) -> Iterator[dict[str, Any]]:
-        def opened() -> tuple[dict[str, Any] | None, Iterator[dict[str, Any]]]:
-            pages = super(PatientAccess, self).whole_pages(service, operation, **parameters)
-            return next(pages, None), pages
-
-        first, rest = self._patiently(opened)
-        if first is not None:
-            yield first
-            yield from rest
-
-    def identity_answers(self) -> bool:
-        """Whether AWS takes the credentials now, read anew."""
+    def account_now(self) -> str:
+        """The account whose credentials AWS takes now, read anew; "" where it takes none."""
         self.renew()
         try:
-            super().call("sts", "GetCallerIdentity")
-        except (CredentialsExpired, Throttled, AwsFault, NetworkUnreachable):
-            return False
-        return True
+            return str(super().call("sts", "GetCallerIdentity").get("Account") or "")
+        except AwsError:
+            return ""
 
     def _patiently(self, attempt: Callable[[], _T]) -> _T:
         pauses = iter(BACK_OFF_SECONDS)
@@ -56,7 +46,7 @@ class PatientAccess(AwsAccess):
             try:
                 return attempt()
             except CredentialsExpired as error:
-                self.waiter.await_credentials(error, self.identity_answers)
+                self.waiter.await_credentials(error, self.account_now)
             except (Throttled, AwsFault, NetworkUnreachable) as error:
                 pause = next(pauses, None)
                 if pause is None:

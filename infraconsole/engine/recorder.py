@@ -69,14 +69,26 @@ class Recorder:
 
     def flush(self) -> None:
         with self._lock:
-            while self._lines:
-                batch = self._lines[:_LINES_A_BATCH]
-                self._append(Kind.OUTPUT, self._lines_step, {"lines": batch})
-                del self._lines[: len(batch)]
+            self._flush(self._patience_seconds)
 
-    def _append(self, kind: Kind, step: str, data: Mapping[str, Any]) -> Event:
+    def tick(self) -> None:
+        """Flush now and then; waits for nothing, neither for the disk nor for another thread. Raises JournalError."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._flush(0.0)
+            finally:
+                self._lock.release()
+
+    def _flush(self, patience_seconds: float) -> None:
+        while self._lines:
+            batch = self._lines[:_LINES_A_BATCH]
+            self._append(Kind.OUTPUT, self._lines_step, {"lines": batch}, patience_seconds)
+            del self._lines[: len(batch)]
+
+    def _append(self, kind: Kind, step: str, data: Mapping[str, Any], patience_seconds: float | None = None) -> Event:
         scrubbed = self._redactor.data(data)
-        deadline = time.monotonic() + (0.0 if kind is Kind.CALL_INTENDED else self._patience_seconds)
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        deadline = time.monotonic() + (0.0 if kind is Kind.CALL_INTENDED else patience)
         while True:
             try:
                 event = self._journal.append(self._run, kind, step, scrubbed)

@@ -19,6 +19,8 @@ from typing import Any
 
 from infraconsole.aws.access import AwsAccess
 from infraconsole.config import Config
+from infraconsole.engine import gate as gates
+from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.errors import UnknownName, UsageError
@@ -61,16 +63,20 @@ class Input:
 class ProbeState(StrEnum):
     DONE = "done"
     NOT_DONE = "not-done"
+    OVERTAKEN = "overtaken"
+    """Not done, and what the gate shows is no longer so: somebody else changed it."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a look at AWS says about a step; `result` is the step's result where it is done."""
+    """What a look at AWS says about a step; `result` is the step's result where it is done, `back_to` the step that looks
+    again where it was overtaken."""
 
     state: ProbeState
     detail: str
     result: Mapping[str, Any] = field(default_factory=dict)
+    back_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,16 @@ class StepContext(ABC):
         """What an earlier step left; empty where it was skipped."""
 
     @abstractmethod
+    def former(self, step: str) -> Sequence[Mapping[str, Any]]:
+        """What this step left in this run before the run went back to it or beyond, newest first; empty where it did not."""
+
+    @abstractmethod
     def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
         """The results of this step in earlier runs of the same runbook on the same target that were done, newest first."""
 
     @abstractmethod
     def given(self, gate: str) -> bool:
-        """Whether an answer for this gate was given when the run began."""
+        """Whether an answer for this gate was given when the run began, and still holds."""
 
     @abstractmethod
     def answer(self, gate: str) -> str:
@@ -176,7 +186,8 @@ class Step(ABC):
         return ()
 
     def probe(self, context: StepContext) -> Probe:
-        """Asked before a changing step acts, and again when it is not known whether it did. Reads only."""
+        """Asked before a changing step's gates open, after they were answered, and when it is not known whether it acted. Reads
+        only. It compares what is with what the gates show."""
         return Probe(ProbeState.NOT_DONE, "")
 
     @abstractmethod
@@ -187,8 +198,11 @@ class Step(ABC):
         return ()
 
     def fingerprint(self) -> str:
-        """Changes with the step's code: a run is not resumed on another step than it began with."""
-        return hashlib.sha256(inspect.getsource(type(self)).encode()).hexdigest()[:16]
+        """Changes with the code of the step's module, of its helpers there, and of the gates: a run is not resumed on another step
+        than it began with."""
+        modules = (inspect.getmodule(type(self)), policy, gates)
+        source = "\n".join(inspect.getsource(module) for module in modules if module is not None)
+        return hashlib.sha256(f"{type(self).__qualname__}\n{source}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

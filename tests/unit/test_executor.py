@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import importlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,9 +17,11 @@ import pytest
 from infraconsole import config
 from infraconsole.aws.access import ChangingAccess
 from infraconsole.engine import executor as executor_module
-from infraconsole.engine import policy
+from infraconsole.engine import launch, locks, patience, policy
+from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
 from infraconsole.engine.executor import Executor, check_unchanged
+from infraconsole.engine.export import as_markdown
 from infraconsole.engine.gate import Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE, RunRecord, StepState, record_of
 from infraconsole.engine.inbox import Inbox
@@ -25,7 +30,15 @@ from infraconsole.engine.patience import PatientAccess
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
-from infraconsole.errors import AwsError, AwsFault, CredentialsExpired, JournalError, Throttled
+from infraconsole.errors import (
+    AwsError,
+    AwsFault,
+    CredentialsExpired,
+    JournalError,
+    NetworkUnreachable,
+    Throttled,
+    UsageError,
+)
 from infraconsole.redaction import Redactor
 
 ACCOUNT = "123456789012"
@@ -40,6 +53,9 @@ class Cloud:
         self.answers: list[Callable[[], None]] = []
         self.account = ACCOUNT
         self.expired = False
+        self.unreachable = False
+        self.revision = 8
+        """What a colleague may change."""
         self.before_send: Callable[[], None] = lambda: None
 
     def change(self, parameters: Mapping[str, Any]) -> None:
@@ -64,14 +80,18 @@ class Reads(PatientAccess):
         return self._patiently(self._identity)
 
     def _identity(self) -> dict[str, Any]:
+        if self.cloud.unreachable:
+            raise NetworkUnreachable(
+                "AWS cannot be reached.", operation="sts:GetCallerIdentity", mend="Mend the network."
+            )
         if self.cloud.expired:
             raise CredentialsExpired(
                 "The credentials expired.", operation="sts:GetCallerIdentity", mend="aws sso login"
             )
         return {"Account": self.cloud.account, "Arn": "arn:aws:sts::1:assumed-role/oncall/kim", "UserId": "x"}
 
-    def identity_answers(self) -> bool:
-        return not self.cloud.expired
+    def account_now(self) -> str:
+        return "" if self.cloud.expired else self.cloud.account
 
 
 class Changes(ChangingAccess):
@@ -98,7 +118,7 @@ class Look(Step):
         context.learn_secret("hunter2-secret")
         context.note("The password is hunter2-secret.")
         context.output("line 1", "line 2")
-        return {"seen": context.inputs.get("reason", "")}
+        return {"seen": context.inputs.get("reason", ""), "revision": cloud_of(context).revision}
 
 
 class Change(Step):
@@ -114,17 +134,21 @@ class Change(Step):
             policy.policy_for(Purpose.RECOVERY, settings),
             context.target,
             title="Change it",
-            changes=["x"],
+            changes=[f"from {context.result('look')['revision']}"],
             reason=context.inputs.get("reason", ""),
             now=context.now(),
         )
 
     def probe(self, context: StepContext) -> Probe:
         cloud = cloud_of(context)
+        if cloud.unreachable:
+            context.reads.call("ecs", "DescribeServices")
         if cloud.carried_out < 0:
             return Probe(ProbeState.UNKNOWN, "somebody came after")
         if cloud.carried_out:
             return Probe(ProbeState.DONE, "it is there", {"changed": True})
+        if cloud.revision != context.result("look")["revision"]:
+            return Probe(ProbeState.OVERTAKEN, f"It is on {cloud.revision} now.", back_to="look")
         return Probe(ProbeState.NOT_DONE, "it is not there")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -213,7 +237,7 @@ class Bench:
     def _carry_out(self, journal: Journal) -> int:
         redactor = Redactor()
         recorder = Recorder(journal, self.run, redactor, patience_seconds=0.5)
-        inbox = Inbox(journal, self.run, tick=recorder.flush)
+        inbox = Inbox(journal, self.run, tick=recorder.tick, seen=Inbox.newest(journal, self.run))
         inbox.start()
         try:
             return Executor(
@@ -256,6 +280,7 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(executor_module, "_CREDENTIALS_POLL_SECONDS", 0.05)
     monkeypatch.setattr(executor_module, "BACK_OFF_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(patience, "BACK_OFF_SECONDS", (0.01, 0.01))
     made = Bench(tmp_path)
     yield made
     assert made.journal.verify().problems == ()
@@ -485,6 +510,8 @@ def test_a_failed_step_offers_a_way_on(bench: Bench) -> None:
     while bench.kinds().count("step-failed") < 2:
         time.sleep(0.02)
     bench.answer_when_open(FAILURE_GATE, "look-again")
+    bench.answer_when_open("reason", "it was right to look again")  # what was given was given for what was seen before
+    bench.answer_when_open("type-target", "fileflow-prod")
     assert join() == 0
     started = [event.step for event in bench.journal.events(bench.run) if event.kind == "step-started"]
     assert started == ["look", "change", "change", "look", "change", "wait"]
@@ -514,6 +541,282 @@ def test_credentials_of_another_account_change_nothing(bench: Bench) -> None:
     bench.begin(REASON, TYPED)
     assert bench.carry_out() == 5
     assert bench.cloud.sent == []
+
+
+def begun(bench: Bench, fault: Callable[[], None]) -> int:
+    """A run whose call was lost on the way, or its answer, and which then meets `fault`."""
+
+    def cut() -> None:
+        fault()
+        lost()
+
+    bench.cloud.answers = [cut]
+    bench.begin(REASON, TYPED)
+    return bench.carry_out()
+
+
+def test_a_run_whose_answer_is_lost_with_the_network_can_be_resumed_and_is_probed(bench: Bench) -> None:
+    assert begun(bench, lambda: setattr(bench.cloud, "unreachable", True)) == 5
+    assert (bench.record.outcome, bench.record.exit_code, bench.record.resumable) == ("interrupted", 5, True)
+    assert f"infraconsole resume {bench.run}" in bench.record.ending
+    assert "Mend the network." in bench.record.ending
+    bench.cloud.unreachable = False
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+
+
+@pytest.mark.parametrize(("name", "value", "mended"), [("unreachable", True, False), ("account", "9" * 12, ACCOUNT)])
+def test_resuming_on_a_bad_network_or_with_other_credentials_loses_nothing(
+    bench: Bench, name: str, value: object, mended: object
+) -> None:
+    bench.cloud.answers = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
+    bench.begin(REASON, TYPED)
+    with pytest.raises(KeyboardInterrupt):
+        bench.carry_out()
+    setattr(bench.cloud, name, value)
+    for _ in range(2):
+        assert bench.carry_out() == 5
+        assert (bench.record.outcome, bench.record.resumable) == ("interrupted", True)
+    setattr(bench.cloud, name, mended)
+    assert bench.carry_out() == 0
+
+
+def test_what_changed_while_the_gate_was_open_is_not_overwritten(bench: Bench) -> None:
+    bench.begin(interactive=True)
+    join = bench.in_background()
+    bench.answer_when_open("reason", "prod answers 503")
+    while not (bench.record.gate and bench.record.gate.gate.id == "type-target"):
+        time.sleep(0.02)
+    bench.cloud.revision = 7
+    bench.answer_when_open("type-target", "fileflow-prod")
+    bench.answer_when_open("reason", "prod answers 503")
+    assert bench.cloud.sent == []
+    shown = bench.record.gate
+    assert shown
+    bench.answer_when_open("type-target", "fileflow-prod")
+    assert join() == 0
+    assert len(bench.cloud.sent) == 1
+    opened = [event.data["gate"]["changes"] for event in bench.journal.events(bench.run) if event.kind == "gate-opened"]
+    assert opened == [["from 8"], ["from 8"], ["from 7"], ["from 7"]]
+    assert any("It is on 7 now." in warning for warning in bench.record.warnings)
+
+
+def test_answers_given_beforehand_do_not_open_the_gate_of_another_situation(bench: Bench) -> None:
+    bench.begin(REASON, TYPED, interactive=True)
+    probe, seen = Change.probe, []
+
+    def overtaken(self: Change, context: StepContext) -> Probe:
+        seen.append(1)
+        if len(seen) == 2:  # behind the gates
+            bench.cloud.revision = 7
+        return probe(self, context)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Change, "probe", overtaken)
+        join = bench.in_background()
+        bench.answer_when_open("reason", "it is on 7 now, and bad")
+        assert bench.cloud.sent == []
+        bench.answer_when_open("type-target", "no")
+        assert join() == 3
+    assert bench.cloud.sent == []
+
+
+def test_a_script_whose_target_was_changed_meanwhile_fails_and_sends_nothing(bench: Bench) -> None:
+    bench.begin(REASON, TYPED)
+    probe, seen = Change.probe, []
+
+    def overtaken(self: Change, context: StepContext) -> Probe:
+        seen.append(1)
+        bench.cloud.revision = 8 if len(seen) == 1 else 7
+        return probe(self, context)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Change, "probe", overtaken)
+        assert bench.carry_out() == 1
+    assert bench.cloud.sent == []
+    assert (bench.record.outcome, bench.record.changed) == ("failed", False)
+    assert "It is on 7 now." in bench.record.ending
+
+
+def test_what_was_changed_while_credentials_were_waited_for_is_not_overwritten(bench: Bench) -> None:
+    def expired() -> None:
+        bench.cloud.expired = True
+        raise CredentialsExpired("The credentials expired.", operation="ecs:UpdateService")
+
+    bench.cloud.answers = [expired]
+    bench.begin(REASON, TYPED)
+    join = bench.in_background()
+    while not bench.record.waiting:
+        time.sleep(0.02)
+    bench.cloud.revision, bench.cloud.expired = 7, False
+    assert join() == 1
+    assert (len(bench.cloud.sent), bench.cloud.carried_out) == (1, 0)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_declining_to_go_on_after_a_failure_is_to_stop(bench: Bench, given: bool) -> None:
+    refused = AwsError("AWS refuses.", operation="ecs:UpdateService", code="ClientException", words="no")
+    bench.cloud.answers = [lambda: (_ for _ in ()).throw(refused)]
+    bench.begin(REASON, TYPED, *([(FAILURE_GATE, "no")] if given else []), interactive=not given)
+    join = bench.in_background()
+    if not given:
+        bench.answer_when_open(FAILURE_GATE, "no")
+    assert join() == 1
+    assert bench.record.outcome == "failed"
+    assert "gate-refused" not in bench.kinds()
+
+
+def test_renewed_credentials_of_another_account_are_not_used(bench: Bench) -> None:
+    def expired() -> None:
+        bench.cloud.expired = True
+        raise CredentialsExpired("The credentials expired.", operation="ecs:UpdateService", mend="aws sso login")
+
+    bench.cloud.answers = [expired]
+    bench.begin(REASON, TYPED)
+    join = bench.in_background()
+    while not bench.record.waiting:
+        time.sleep(0.02)
+    bench.cloud.account, bench.cloud.expired = "999999999999", False
+    while "999999999999" not in bench.record.waiting:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert (len(bench.cloud.sent), bench.kinds().count("waiting-over")) == (1, 0)
+    bench.cloud.account = ACCOUNT
+    assert join() == 0
+    assert (len(bench.cloud.sent), bench.cloud.carried_out) == (2, 1)
+
+
+def test_a_refused_run_has_no_step_that_runs_for_ever(bench: Bench) -> None:
+    bench.begin(REASON)
+    assert bench.carry_out() == 3
+    step = bench.record.step("change")
+    assert (step.state, step.ended_at) == (StepState.STOPPED, bench.record.ended_at)
+    written = as_markdown(bench.record, bench.journal.events(bench.run))
+    assert "| Change | stopped |" in written
+    assert "running" not in written
+
+
+def test_a_dry_run_shows_every_change(bench: Bench) -> None:
+    class Second(Change):
+        id = "second"
+
+    steps = (Look(), Change(), Wait(), Second(), Wait())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "RUNBOOK", replace(RUNBOOK, steps=steps[:4]))
+        bench.begin(REASON, TYPED, dry_run=True, seconds="30")
+        assert bench.carry_out() == 0
+    assert [step.state.value for step in bench.record.steps] == ["done", "skipped", "pending", "skipped"]
+    assert bench.cloud.sent == []
+
+
+def test_an_interrupt_asked_for_as_soon_as_the_lock_is_held_is_heard(bench: Bench) -> None:
+    bench.begin()
+    bench.journal.ask(bench.run, "interrupt", "kim", {"level": 1})
+    seen = Inbox.newest(bench.journal, bench.run)
+    bench.journal.ask(bench.run, "interrupt", "lee", {"level": 1})
+    inbox = Inbox(bench.journal, bench.run, tick=lambda: None, seen=seen)
+    inbox.start()
+    deadline = time.monotonic() + 5
+    while not inbox.interrupts and time.monotonic() < deadline:
+        time.sleep(0.02)
+    inbox.close()
+    assert inbox.interrupts == ["lee"], "kim's was asked of an earlier executor"
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_an_interrupt_that_cannot_be_written_down_is_one_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("infraconsole.engine.inbox._RECORD_SECONDS", 0.1)
+    monkeypatch.setattr("infraconsole.engine.inbox.os._exit", ended.append)
+    release = threading.Event()
+
+    def heard(level: int, by: str) -> None:
+        if slow:
+            release.wait(10)
+        raise JournalError("The journal cannot be written.", cause="database or disk is full")
+
+    def full() -> None:
+        raise JournalError("The journal cannot be written.", cause="database or disk is full")
+
+    inbox = Inbox(bench.journal, bench.run, full, heard)
+    inbox.start()
+    with Journal(bench.folder) as view:
+        view.ask(bench.run, "interrupt", "kim", {"level": 1})
+        view.ask(bench.run, "interrupt", "kim", {"level": 2})
+    deadline = time.monotonic() + 5
+    while not ended and time.monotonic() < deadline:
+        time.sleep(0.02)
+    release.set()
+    inbox.close()
+    assert inbox.interrupts[0] == "kim"
+    assert ended == [4]
+
+
+def test_asking_who_holds_a_lock_does_not_keep_others_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    path.touch()
+    handle = os.open(path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    threading.Timer(0.3, os.close, (handle,)).start()
+    taken = locks.take(path, run="r", owner="kim")
+    assert taken
+    assert locks.take(path, run="s", owner="lee") is None
+    taken.release()
+
+
+@pytest.mark.parametrize("reason", [" ", "x", "short"])
+def test_a_reason_that_is_none_is_no_input(reason: str) -> None:
+    with pytest.raises(UsageError, match="is no reason"):
+        find_runbook("ecs-rollback").checked_inputs({"service": "s", "environment": "e", "reason": reason})
+
+
+def test_the_target_is_not_contradicted_by_an_input(bench: Bench) -> None:
+    for name in ("service", "environment"):
+        with pytest.raises(UsageError, match="an input says 'crawler'"):
+            launch.begin(
+                bench.journal,
+                RUNBOOK,
+                bench.settings,
+                service="fileflow",
+                environment="prod",
+                inputs={name: "crawler"},
+                interactive=False,
+                operator="kim",
+            )
+    assert bench.journal.run_ids() == []
+
+
+def test_a_run_is_not_resumed_where_the_configuration_does_not_know_its_target(bench: Bench) -> None:
+    bench.begin(environment="prod")
+    other = config.parse({"services": {"fileflow": {}}, "environments": {"dev": {}}}, None)
+    with pytest.raises(UsageError, match="no environment 'prod'"):
+        launch.resume(bench.journal, bench.run, other)
+
+
+def test_a_later_run_that_changed_nothing_is_in_nobodys_way(bench: Bench) -> None:
+    bench.begin()
+    earlier = bench.record
+    bench.run = "run235"
+    bench.begin(REASON)
+    assert bench.carry_out() == 3
+    assert launch.later_run(bench.journal, earlier) == ""
+    bench.run = "run236"
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert launch.later_run(bench.journal, earlier) == "run236"
+
+
+def test_the_code_that_a_step_leans_on_is_in_its_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from tests.unit.test_executor import Look\n\nclass Step(Look):\n    pass\n\ndef helper():\n    return 1\n"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    prints = []
+    for number, written in enumerate((source, source, source.replace("return 1", "return 2"))):
+        (tmp_path / f"leaning{number}.py").write_text(written)
+        module = importlib.import_module(f"leaning{number}")
+        prints.append(module.Step().fingerprint())
+    assert prints[0] == prints[1] != prints[2]
 
 
 def test_secrets_never_reach_the_journal(bench: Bench) -> None:
