@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from infraconsole.config import Config
 
 BOARD, CONTAINERS, LOGS, RUN, JOURNAL = "board", "containers", "logs", "run", "journal"
-SCREENS = (BOARD, CONTAINERS, LOGS, JOURNAL, RUN)
+EXPORTS, EXPORT = "exports", "export"
+SCREENS = (BOARD, CONTAINERS, LOGS, EXPORTS, JOURNAL, RUN)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A screen and what it is about. `detail` is the task of a log, "" for all of the service."""
+    """A screen and what it is about. `detail` is the task of a log, "" for all of the service, or an export's full name."""
 
     screen: str
     service: str = ""
@@ -72,8 +73,27 @@ def parse(words: str, config: Config, runs: Iterable[str] = ()) -> Place:
         return Place(head)
     if head == RUN:
         return Place(RUN, run=_run(rest, runs))
+    if head == EXPORTS or head.startswith(f"{config.export_root}/"):
+        return _of_exports(rest if head == EXPORTS else parts, config)
     screen = head if head in (CONTAINERS, LOGS) else CONTAINERS
     return _of_service(screen, rest if head == screen else parts, config)
+
+
+def _of_exports(words: list[str], config: Config) -> Place:
+    """`exports`, `exports prod`, `exports prod /shared/network/vpc-id`; without an environment it is prod's account."""
+    names = [word for word in words if word.startswith("/")]
+    others = [word for word in words if not word.startswith("/")]
+    if len(names) > 1 or len(others) > 1:
+        raise UsageError("exports takes an environment and a name.", cause=f"Found {' '.join(words)!r}.")
+    environment = config.environment(others[0]).name if others else _usual_environment(config)
+    if names:
+        return Place(EXPORT, environment=environment, detail=names[0])
+    return Place(EXPORTS, environment=environment)
+
+
+def _usual_environment(config: Config) -> str:
+    environments = list(config.environments)
+    return next((name for name in environments if config.environment(name).is_prod), environments[0])
 
 
 def _run(rest: list[str], runs: Iterable[str]) -> str:
@@ -93,10 +113,8 @@ def _of_service(screen: str, words: list[str], config: Config) -> Place:
     if words[0] not in config.services and words[0] not in SCREENS:
         raise UnknownName("screen or service", words[0], [*SCREENS, *config.services])
     service = config.service(words[0]).name
-    environments = list(config.environments)
     if len(words) == 1:
-        default = next((name for name in environments if config.environment(name).is_prod), environments[0])
-        return Place(screen, service, default)
+        return Place(screen, service, _usual_environment(config))
     return Place(screen, service, config.environment(words[1]).name)
 
 
@@ -119,8 +137,10 @@ def known_places(config: Config, runs: Iterable[str] = ()) -> tuple[str, ...]:
     return (
         BOARD,
         JOURNAL,
+        EXPORTS,
         *targets,
         *(f"{CONTAINERS} {target}" for target in targets),
         *(f"{LOGS} {target}" for target in targets),
+        *(f"{EXPORTS} {environment}" for environment in config.environments),
         *(f"{RUN} {run}" for run in runs),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.screen import Screen
 
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import CONTAINERS, JOURNAL, LOGS, RUN, Place, ResumeRun, StartRun
+from infraconsole.screens.places import SCREENS, Place, ResumeRun, StartRun
 
 
 def screen_for(desk: Desk, place: Place) -> Screen[None]:
@@ -23,11 +23,19 @@ def screen_for(desk: Desk, place: Place) -> Screen[None]:
             from infraconsole.screens.run import RunScreen
 
             return RunScreen(desk, place.run)
+        case "exports":
+            from infraconsole.screens.exports import ExportsScreen
+
+            return ExportsScreen(desk, place.environment)
+        case "export":
+            from infraconsole.screens.exports import ExportScreen
+
+            return ExportScreen(desk, place.environment, place.detail)
         case "journal":
             from infraconsole.screens.journal import JournalScreen
 
             return JournalScreen(desk)
-    raise ValueError(f"no screen {place.screen}; there are {CONTAINERS}, {LOGS}, {RUN}, {JOURNAL}")
+    raise ValueError(f"no screen {place.screen}; there are {', '.join(SCREENS)}")
 
 
 def begin(desk: Desk, wish: StartRun) -> str:

@@ -55,6 +55,22 @@ def build() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(command=_doctor)
 
+    exports = commands.add_parser("exports", help="all exports, their check, their consumers")
+    _complete(exports.add_argument("--service", metavar="S", help="only what this service needs"), _services)
+    _complete(exports.add_argument("--env", metavar="E", help="only what this environment needs"), _environments)
+    exports.add_argument("--no-checks", action="store_true", help="only list them")
+    exports.add_argument(
+        "--reveal",
+        action="append",
+        nargs="?",
+        const="",
+        default=[],
+        metavar="NAME",
+        help="show the value of this SecureString, or without a name of all; recorded in the journal",
+    )
+    exports.add_argument("--json", action="store_true")
+    exports.set_defaults(command=_exports)
+
     runbooks = commands.add_parser("runbooks", help="the catalogue, with inputs and gates")
     runbooks.add_argument("--json", action="store_true")
     runbooks.set_defaults(command=_runbooks)
@@ -107,6 +123,18 @@ def _doctor(options: argparse.Namespace) -> int:
     from infraconsole.cli.doctor import doctor
 
     return doctor(as_json=options.json)
+
+
+def _exports(options: argparse.Namespace) -> int:
+    from infraconsole.cli.exports import exports
+
+    return exports(
+        service=options.service,
+        environment=options.env,
+        checks=not options.no_checks,
+        reveal=options.reveal,
+        as_json=options.json,
+    )
 
 
 def _runbooks(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,7 +28,7 @@ class Update:
     gone: tuple[str, ...] = ()
 
 
-def read(ssm: Ssm, pace: Pace, path: str, known: Sequence[str] = ()) -> Iterator[Update]:
+def read(ssm: Ssm, pace: Pace, path: str, known: Sequence[str] = ()) -> Generator[Update]:
     """Everything below `path`, in pieces; after the last one the picture is complete. Raises AwsError.
 
     `known` are names from an earlier visit: their values come first. Close the iterator to stop early.

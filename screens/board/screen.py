@@ -16,7 +16,7 @@ from infraconsole.overview import BoardRow, Fact, troubles, worst
 from infraconsole.screens.board.cells import board_row, columns, name_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import CONTAINERS, JOURNAL, LOGS, RUN, GoTo, Place, StartRun
+from infraconsole.screens.places import CONTAINERS, EXPORTS, JOURNAL, LOGS, RUN, GoTo, Place, StartRun
 from infraconsole.screens.runs import KnownRun, known_runs, last_run, open_follow_ups, sentence, unfinished
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -43,6 +43,7 @@ class BoardScreen(ConsoleScreen):
                 tooltip="Roll this service back: asks before anything changes"),
         Binding("d", "describe", "Describe", id="board.describe", tooltip="Everything known of this row, errors whole"),
         Binding("l", "logs", "Logs", id="board.logs", tooltip="Logs of this service"),
+        Binding("x", "exports", "Exports", id="board.exports", tooltip="What the infrastructure repository shares"),
         Binding("h", "journal", "Journal", id="board.journal", tooltip="All runs, and their events"),
     ]  # fmt: skip
 
@@ -200,7 +201,7 @@ class BoardScreen(ConsoleScreen):
         self.post_message(GoTo(Place(RUN, run=event.key)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("open", "roll_back", "describe", "logs", "environment") and self.row is None:
+        if action in ("open", "roll_back", "describe", "logs", "exports", "environment") and self.row is None:
             return None
         if action == "roll_back" and (self.desk.config.read_only or (self.row and self.row.service.absent)):
             return None
@@ -225,6 +226,10 @@ class BoardScreen(ConsoleScreen):
     def action_logs(self) -> None:
         if self.row is not None:
             self.post_message(GoTo(Place(LOGS, self.row.service_name, self.row.environment)))
+
+    def action_exports(self) -> None:
+        if self.row is not None:
+            self.post_message(GoTo(Place(EXPORTS, environment=self.row.environment)))
 
     def action_journal(self) -> None:
         self.post_message(GoTo(Place(JOURNAL)))

@@ -115,7 +115,7 @@ def test_a_reading_that_is_left_ends_its_threads() -> None:
     store = Store(200)
     reading = listing.read(Ssm(store), pace(), "/shared")
     next(reading)
-    reading.close()  # type: ignore[attr-defined]
+    reading.close()
     for thread in threading.enumerate():
         if thread.name.startswith("exports "):
             thread.join(5)

@@ -1,0 +1,322 @@
+"""One export: what it says, who writes it and who reads it in the code, what a change would do, and how it came to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widget import Widget
+
+from infraconsole import text
+from infraconsole.aws.ssm import SECURE, Parameter, ParameterVersion
+from infraconsole.checks.findings import Finding
+from infraconsole.checks.trace import impact
+from infraconsole.exports.survey import Expected, Survey
+from infraconsole.overview import Fact
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.exports import cells, code
+from infraconsole.screens.exports.cells import Entry
+from infraconsole.screens.exports.reveal import Reveals
+from infraconsole.screens.places import EXPORT, GoTo, Place, StartRun
+from infraconsole.screens.threads import in_thread
+from infraconsole.screens.widgets.rows import Rows
+from infraconsole.screens.widgets.says import Says
+from infraconsole.screens.words import DIM, STRONG, lines, said, whole_error
+from infraconsole.terraform.exports import Trace
+
+_PANES = ("about", "code", "history")
+
+
+class ExportScreen(ConsoleScreen):
+    name_in_help: ClassVar[str] = "Export"
+    about: ClassVar[str] = (
+        "One export. `code` lists who writes it and who reads it, with file and line, and the resources that would see a "
+        "change; the ones that Terraform would replace come first. In `history`, `d` compares the version under the cursor "
+        "with the newest one, `space` marks another version to compare with. `W` writes the export by hand: only for a "
+        "night on which its module cannot be applied, typed and recorded. In 80 columns one pane is shown at a time."
+    )
+    AUTO_FOCUS = "#about"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "pane(1)", "Pane", id="export.next-pane", tooltip="About, code, history"),
+        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="export.pane-before", tooltip="The pane before"),
+        Binding("d", "describe", "Diff", id="export.describe", tooltip="History: what differs; else the whole line"),
+        Binding("space", "mark", "Mark", id="export.mark", tooltip="History: compare other versions with this one"),
+        Binding("W", "write", "Write by hand", key_display="W", id="export.write",
+                tooltip="Write this export by hand: asks before anything changes"),
+        Binding("u", "reveal", "Unmask", id="export.reveal", show=False,
+                tooltip="Show a SecureString for half a minute; recorded in the journal"),
+        Binding("c", "copy_name", "Copy name", id="export.copy-name", show=False, tooltip="Copy the export's full name"),
+        Binding("a", "copy_arn", "Copy ARN", id="export.copy-arn", show=False, tooltip="Copy the export's ARN"),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk, environment: str, name: str) -> None:
+        super().__init__(desk)
+        self.environment = environment
+        self.export_name = name
+        self._pane = "about"
+        self._entry: Fact[Entry] = Fact()
+        self._history: Fact[tuple[ParameterVersion, ...]] = Fact()
+        self._trace: Trace | None = None
+        self._marked = 0
+        self._survey: Survey | None = None
+        self._loading = False
+        self._reveals = Reveals(self, self._draw)
+
+    def body(self) -> ComposeResult:
+        yield Says(id="headline")
+        yield Says(id="tabs")
+        with Horizontal(id="panes"):
+            with Vertical(classes="column", id="left"):
+                with VerticalScroll(id="about", classes="pane"):
+                    yield Says(id="about-text")
+                yield Rows(code.HISTORY_COLUMNS, empty="Reading…", id="history", classes="pane")
+            with Vertical(classes="column", id="right"):
+                yield Rows(code.CODE_COLUMNS, empty="Reading the code…", id="code", classes="pane")
+
+    def on_mount(self) -> None:
+        self.look_at(self.export_name, self.environment)
+        self._arrange()
+        self.query_one("#about").focus()
+        self._draw()
+        self.load()
+
+    # Reading
+
+    def load(self) -> None:
+        if not self._loading:
+            self._loading = True
+            self._read_all()
+
+    @work(group="export", exit_on_error=False)
+    async def _read_all(self) -> None:
+        try:
+            if self._survey is None:
+                self._survey = await in_thread(self._new_survey, "survey")
+            await asyncio.gather(self._read_history(self._survey), self._read_entry(self._survey))
+        finally:
+            self._loading = False
+
+    def _new_survey(self) -> Survey:
+        return Survey(self.desk.config, self.environment, self.desk.overview.access(self.environment))
+
+    async def _read_history(self, survey: Survey) -> None:
+        try:
+            history = await self.read(lambda: survey.history(self.export_name))
+            self._history = self._history.got(history, self.desk.now())
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a load: shown where the thing would stand
+            self._history = self._history.failed(error)
+        self._draw()
+
+    async def _read_entry(self, survey: Survey) -> None:
+        try:
+            trace = asyncio.ensure_future(in_thread(survey.trace, "trace"))
+            # The neighbours are read too: a value that two of them share is a finding.
+            parameters = await self.read(survey.whole)
+            known = {parameter.name: parameter for parameter in parameters}
+            self._show(known, {}, {})
+            self._trace = await trace
+            checked = await self.read(lambda: survey.check(parameters, self._trace))
+            self._show(known, checked.by_subject, checked.expected)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._entry = self._entry.failed(error)
+        self._draw()
+
+    def _show(
+        self,
+        known: Mapping[str, Parameter],
+        findings: Mapping[str, tuple[Finding, ...]],
+        expected: Mapping[str, Expected],
+    ) -> None:
+        name = self.export_name
+        entry = cells.entry(name, known.get(name), findings.get(name, ()), self._trace, expected.get(name))
+        self._entry = self._entry.got(entry, self.desk.now())
+        self._draw()
+
+    # Drawing
+
+    def tick(self) -> None:
+        self._draw_headline()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        now = self.desk.now()
+        revealed = self._reveals.values.get(self.export_name)
+        entry = self._entry.value
+        seen = impact(self._trace, self.export_name) if self._trace else ()
+        if entry is not None:
+            about = cells.story(entry, now, revealed, seen)
+        elif self._entry.error is not None:
+            about = lines(whole_error(self._entry.error))
+        else:
+            about = said(("Reading…", DIM))
+        self.query_one("#about-text", Says).say(about)
+        if self._trace is not None:
+            table = self.query_one("#code", Rows)
+            table.empty_says = "No Terraform code of the configured repositories names it."
+            table.set_rows(code.code_rows(entry, seen))
+        history = self.query_one("#history", Rows)
+        if self._history.error is not None:
+            history.empty_says = str(getattr(self._history.error, "title", self._history.error))
+        history.set_rows(code.history_rows(self._history.value or (), self._marked, now))
+        self._draw_headline()
+        self._draw_titles()
+        self.refresh_bindings()
+
+    def _draw_headline(self) -> None:
+        entry = self._entry.value
+        age = f"  read {text.ago(self._entry.read_at, self.desk.now())} ago" if self._entry.read_at else ""
+        if entry is None:
+            headline = said((self.export_name, STRONG), (age, DIM))
+        else:
+            headline = said((f"{code.verdict(entry)} {self.export_name}", entry.tone), (age, DIM))
+        self.query_one("#headline", Says).say(headline)
+
+    def _draw_titles(self) -> None:
+        counts = {"history": len(self._history.value or ()), "code": len(self.query_one("#code", Rows).shown)}
+        parts: list[tuple[str, str]] = []
+        for pane in _PANES:
+            title = f"{pane} {counts[pane]}" if pane in counts else pane
+            self.query_one(f"#{pane}").border_title = title
+            here = pane == self._pane
+            parts.append((f"[{title}]" if here else f" {title} ", STRONG if here else DIM))
+        self.query_one("#tabs", Says).say(said(*parts))
+
+    def _arrange(self) -> None:
+        if not self.is_mounted:
+            return
+        wide = self.size.width >= 120
+        for pane in _PANES:
+            self.query_one(f"#{pane}").display = wide or pane == self._pane
+        self.query_one("#left").display = wide or self._pane in ("about", "history")
+        self.query_one("#right").display = wide or self._pane == "code"
+        self._draw_titles()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    # Keys
+
+    def action_pane(self, direction: int) -> None:
+        self._pane = _PANES[(_PANES.index(self._pane) + direction) % len(_PANES)]
+        self._arrange()
+        self.query_one(f"#{self._pane}").focus()
+        self.refresh_bindings()
+
+    def on_descendant_focus(self) -> None:
+        focused = self.focused
+        if focused is not None and focused.id in _PANES and focused.id != self._pane:
+            self._pane = focused.id
+            self._arrange()
+            self.refresh_bindings()
+
+    def list_widget(self) -> Widget:
+        return self.query_one(f"#{self._pane}")
+
+    def narrow(self, words: str) -> None:
+        pane = self._pane if self._pane != "about" else "code"
+        self.query_one(f"#{pane}", Rows).set_filter(words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        entry = self._entry.value
+        if action == "mark" and self._pane != "history":
+            return None
+        secret = bool(entry and entry.parameter and entry.parameter.type == SECURE)
+        if action == "reveal" and not secret:
+            return None
+        if action == "write" and (self.desk.config.read_only or entry is None or secret):
+            return None
+        if action == "copy_arn" and not (entry and entry.parameter):
+            return None
+        return super().check_action(action, parameters)
+
+    @property
+    def _version(self) -> ParameterVersion | None:
+        key = self.query_one("#history", Rows).current_key
+        return next((version for version in self._history.value or () if str(version.version) == key), None)
+
+    def copied(self) -> tuple[str, str] | None:
+        if self._pane == "code":
+            key = self.query_one("#code", Rows).current_key
+            return ("the place in the code", code.place_of(key)) if key else None
+        if self._pane == "history":
+            version = self._version
+            if version is None or version.value is None:
+                return None
+            return f"the value of version {version.version}", version.value
+        parameter = self._entry.value.parameter if self._entry.value else None
+        value = self._reveals.values.get(self.export_name) or (parameter.value if parameter else None)
+        return (f"the value of {self.export_name}", value) if value is not None else None
+
+    def action_copy_name(self) -> None:
+        self.put_into_clipboard("name", self.export_name)
+
+    def action_copy_arn(self) -> None:
+        entry = self._entry.value
+        if entry is not None and entry.parameter is not None:
+            self.put_into_clipboard("ARN", entry.parameter.arn)
+
+    @on(Rows.Chosen)
+    def _chosen(self) -> None:
+        self.action_describe()
+
+    def action_mark(self) -> None:
+        version = self._version
+        if version is not None:
+            self._marked = 0 if self._marked == version.version else version.version
+            self._draw()
+
+    def action_describe(self) -> None:
+        if self._pane == "history":
+            self._describe_version()
+        elif self._pane == "code":
+            row = self.query_one("#code", Rows).current
+            if row is not None:
+                self.show_detail(code.place_of(row.key), code.line_story(row))
+        elif self._entry.value is not None:
+            revealed = self._reveals.values.get(self.export_name)
+            self.show_detail(self.export_name, cells.story(self._entry.value, self.desk.now(), revealed))
+
+    def _describe_version(self) -> None:
+        history, version = self._history.value or (), self._version
+        if version is None:
+            return
+        newest = history[0]
+        other = next((known for known in history if known.version == self._marked), newest)
+        if other.version == version.version:
+            self.show_detail(f"Version {version.version}", code.version_story(version))
+            return
+        older, newer = sorted((version, other), key=lambda known: known.version)
+        self.show_detail(f"From version {older.version} to {newer.version}", code.version_diff(older, newer))
+
+    def action_reveal(self) -> None:
+        self._reveals.ask(self.export_name, self.environment)
+
+    def action_write(self) -> None:
+        from infraconsole.screens.exports.write import WriteScreen
+
+        entry = self._entry.value
+        if entry is None:
+            return
+
+        def written(wish: dict[str, str] | None) -> None:
+            if wish is not None:
+                service = next(iter(self.desk.config.services), "")
+                self.post_message(StartRun("export-put", service, self.environment, wish))
+
+        self.app.push_screen(WriteScreen(entry), written)
+
+    def action_environment(self) -> None:
+        names = list(self.desk.config.environments)
+        following = names[(names.index(self.environment) + 1) % len(names)]
+        self.post_message(GoTo(Place(EXPORT, environment=following, detail=self.export_name), replace=True))
