@@ -8,6 +8,7 @@ InfraconsoleError                1
 ├── Interrupted                  4   stopped on request; can be resumed
 ├── StepFailed                   1   a step did not reach its end
 ├── JournalError                 1   the journal cannot be written, or is damaged
+├── TerraformError               1   a terraform command failed: the command, its return code, the end of its output
 └── PrerequisiteMissing          5
     ├── ToolMissing              5
     ├── TargetBusy               5   another run holds the target
@@ -92,6 +93,22 @@ class StepFailed(InfraconsoleError):
 
 class JournalError(InfraconsoleError):
     pass
+
+
+class TerraformError(InfraconsoleError):
+    """A terraform command that did not do what it was asked for.
+
+    `command` is its arguments, `code` the return code (None where nobody saw it end), `words` the end of what it said.
+    """
+
+    def __init__(
+        self, title: str, *, command: Iterable[str] = (), code: int | None = None, words: str = "", mend: str = ""
+    ) -> None:
+        self.command = tuple(command)
+        self.code = code
+        self.words = words
+        ended = f"{' '.join(self.command)} ended with code {code}." if code is not None and self.command else ""
+        super().__init__(title, cause="\n".join(part for part in (ended, words) if part), mend=mend)
 
 
 class PrerequisiteMissing(InfraconsoleError):

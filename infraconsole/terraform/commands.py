@@ -101,7 +101,10 @@ def output() -> Arguments:
 
 
 def state_pull() -> Arguments:
-    """The stored state on standard output, which is secret. Takes no lock."""
+    """The stored state on standard output, which is secret; empty where there is none. Takes no lock.
+
+    Encoded anew by this Terraform, and one line feed longer: equal in content to what is stored, not in bytes.
+    """
     return ("state", "pull", "-no-color")
 
 

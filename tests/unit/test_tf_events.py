@@ -177,7 +177,9 @@ def test_what_is_no_event_stays_text(line: str) -> None:
 @pytest.mark.parametrize("kind", sorted(events._READERS))
 @pytest.mark.parametrize("value", [None, 1, "x", [], [{}], {"resource": 3, "range": [], "start": "x"}, True])
 def test_members_of_another_shape_are_empty(kind: str, value: object) -> None:
-    members = dict.fromkeys(("change", "changes", "hook", "diagnostic", "outputs", "terraform", "ui"), value)
+    members: dict[str, Any] = dict.fromkeys(
+        ("change", "changes", "hook", "diagnostic", "outputs", "terraform", "ui"), value
+    )
     assert isinstance(event(kind, **members), events.Event)
 
 
