@@ -23,8 +23,8 @@ from infraconsole.aws.errors import SKEW_TOLERATED, clock_skew
 from infraconsole.aws.sts import account_alias
 from infraconsole.checks import permissions, tools
 from infraconsole.checks.findings import Finding, Level, by_weight
-from infraconsole.config import FILE_NAME, Config, EnvironmentSettings
-from infraconsole.errors import AwsError, InfraconsoleError
+from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, find
+from infraconsole.errors import AwsError, ConfigError, InfraconsoleError
 
 PYTHON_REQUIRED = (3, 11)
 SKEW_WORTH_SAYING = timedelta(seconds=30)
@@ -32,6 +32,7 @@ COLUMNS, ROWS = 100, 30
 REGISTRY = ("registry.terraform.io", 443)
 CONNECT_TIMEOUT_SECONDS = 3.0
 READ_TIMEOUT_SECONDS = 8.0
+_TOML_LINE = re.compile(r"\(at line (\d+), column \d+\)$")  # the words of tomllib's errors
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Account:
 
 
 def run(
-    config: Config,
+    config: Config | ConfigError,
     environ: Mapping[str, str] | None = None,
     *,
     journal: Callable[[], Sequence[str]] | None = None,
@@ -72,12 +73,13 @@ def run(
 ) -> tuple[Finding, ...]:
     """Everything that is found, errors first. Takes some seconds; asks AWS only for reading, and raises nothing of AWS's.
 
-    `environ` stands in for the process's environment, `journal` gives what is wrong with the journal in words.
+    `config` may be what is wrong with it: then AWS is not asked, since whom to ask as stands in it. `environ` stands in for
+    the process's environment, `journal` gives what is wrong with the journal in words.
     """
     variables = os.environ if environ is None else environ
     with ThreadPoolExecutor(4) as pool:
         asked_tools = pool.submit(tools.ask_all, variables)
-        asked_aws = pool.submit(accounts, config, environ)
+        asked_aws = None if isinstance(config, ConfigError) else pool.submit(accounts, config, environ)
         asked_registry = pool.submit(registry_findings, variables, reachable or _reachable)
         findings = [
             *python_findings(sys.version_info[:3]),
@@ -85,7 +87,7 @@ def run(
             *journal_findings(journal),
             *terminal_findings(terminal or this_terminal(variables)),
         ]
-        for account in asked_aws.result():
+        for account in asked_aws.result() if asked_aws else ():
             findings.extend(account_findings(account))
         findings.extend(tools.findings(asked_tools.result()))
         findings.extend(asked_registry.result())
@@ -103,8 +105,11 @@ def python_findings(version: tuple[int, ...]) -> Iterator[Finding]:
         yield Finding("python", "info", "python", f"{written} at {sys.executable}.")
 
 
-def configuration_findings(config: Config) -> Iterator[Finding]:
+def configuration_findings(config: Config | ConfigError) -> Iterator[Finding]:
     """The file, and whether what it names is there."""
+    if isinstance(config, ConfigError):
+        yield from _broken_configuration(config)
+        return
     file = str(config.file) if config.file else None
     if file is None:
         message = "No configuration file; the guide's names and environments are assumed, and no service is known."
@@ -125,6 +130,22 @@ def configuration_findings(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "path-missing", "error", f"{key}.path", message, "Clone the repository there, or mend the path.", file
             )
+
+
+def _broken_configuration(error: ConfigError) -> Iterator[Finding]:
+    file = find()
+    place = _TOML_LINE.search(error.cause)
+    yield Finding(
+        "configuration-wrong",
+        "error",
+        "configuration",
+        f"{error.title} {error.cause}".strip(),
+        error.mend,
+        file=str(file) if file else None,
+        line=int(place[1]) if place else None,
+    )
+    message = "Not tried: which profiles and regions they are for stands in the configuration."
+    yield Finding("credentials-not-tried", "info", "credentials", message)
 
 
 def journal_findings(journal: Callable[[], Sequence[str]] | None) -> Iterator[Finding]:

@@ -7,14 +7,14 @@ import json
 from infraconsole import config, text
 from infraconsole.checks import doctor as checks
 from infraconsole.engine.journal import Journal
-from infraconsole.errors import EXIT_DONE, EXIT_FAILED, InfraconsoleError
+from infraconsole.errors import EXIT_DONE, EXIT_FAILED, ConfigError, InfraconsoleError
 
 _SIGNS = {"error": "✗ error  ", "warning": "! warning", "info": "✓ ok     "}
 
 
 def doctor(*, as_json: bool) -> int:
-    """1 where an error-level finding stands."""
-    findings = checks.run(config.load(), journal=_journal_problems)
+    """1 where an error-level finding stands; a configuration that cannot be read is one."""
+    findings = checks.run(_configuration(), journal=_journal_problems)
     if as_json:
         print(json.dumps({"findings": [finding.as_json() for finding in findings]}, indent=2))
     else:
@@ -23,6 +23,13 @@ def doctor(*, as_json: bool) -> int:
             if finding.mend and finding.level != "info":
                 print(f"             {text.line(finding.mend)}")
     return EXIT_FAILED if any(finding.level == "error" for finding in findings) else EXIT_DONE
+
+
+def _configuration() -> config.Config | ConfigError:
+    try:
+        return config.load()
+    except ConfigError as error:
+        return error
 
 
 def _journal_problems() -> list[str]:

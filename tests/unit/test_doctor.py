@@ -22,7 +22,7 @@ from infraconsole.checks.doctor import Account, Terminal
 from infraconsole.checks.findings import Finding, by_weight, has_errors
 from infraconsole.checks.permissions import Answer, Need, policy_source
 from infraconsole.checks.tools import Found, Tool
-from infraconsole.errors import AccessDenied, CredentialsExpired, JournalError, NetworkUnreachable
+from infraconsole.errors import AccessDenied, ConfigError, CredentialsExpired, JournalError, NetworkUnreachable
 
 GOOD = Terminal(columns=120, rows=40, is_terminal=True, kind="xterm-256color", encoding="utf-8")
 
@@ -189,6 +189,31 @@ def test_configuration(tmp_path: Path) -> None:
         "configuration": "info",
         "no-services": "warning",
     }
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "line"),
+    [
+        ("dr_regoin = 'x'", "dr_regoin", None),
+        ("[engine]\nwatch_minutes = 'long'", "engine.watch_minutes", None),
+        ("region = 'x'\n\n[services\nx = 1", "is not TOML", 3),
+    ],
+)
+def test_a_broken_configuration_is_a_finding_and_the_other_checks_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, words: str, line: int | None
+) -> None:
+    file = tmp_path / "infraconsole.toml"
+    file.write_text(content)
+    monkeypatch.setenv(config.CONFIG_VARIABLE, str(file))
+    with pytest.raises(ConfigError) as raised:
+        config.load()
+    found = doctor.run(raised.value, {"PATH": "/usr/bin:/bin"}, journal=list, terminal=GOOD, reachable=lambda *_: True)
+    broken = found[0]
+    assert (broken.id, broken.level, broken.file, broken.line) == ("configuration-wrong", "error", str(file), line)
+    assert words in broken.message
+    assert str(file) in broken.message
+    assert broken.mend
+    assert {"python", "journal", "git", "credentials-not-tried"} <= set(levels(found))
 
 
 # Credentials, clock, permissions
