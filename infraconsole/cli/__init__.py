@@ -29,20 +29,33 @@ def _console() -> int:
     return console()
 
 
+EXIT_UNREAD = 141
+"""The reader of the output has gone: what a shell says of a program that SIGPIPE ended (128 + 13)."""
+
+
 def exit_code_of(command: Callable[[], int]) -> int:
-    """The one place where errors become words and exit codes."""
+    """The one place where errors become words and exit codes. An output that nobody reads turns no failure into success."""
     from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError
 
+    code = 0
     try:
-        return command()
-    except InfraconsoleError as error:
-        from infraconsole import text
+        try:
+            code = command()
+        except InfraconsoleError as error:
+            from infraconsole import text
 
-        print(text.block(str(error)), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return EXIT_INTERRUPTED
+            code = error.exit_code
+            print(text.block(str(error)), file=sys.stderr)
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+            print("Interrupted.", file=sys.stderr)
+        sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        print_no_more()
+        return code or EXIT_UNREAD
+    return code
+
+
+def print_no_more() -> None:
+    """Let what else is printed go nowhere, and the interpreter end in peace."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

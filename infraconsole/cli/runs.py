@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import sys
+import termios
 import time
 from collections.abc import Sequence
 
 from infraconsole import config, text
+from infraconsole.cli import EXIT_UNREAD, print_no_more
 from infraconsole.cli.lines import event_lines
 from infraconsole.engine import catalogue, launch
-from infraconsole.engine.event import Event
-from infraconsole.engine.history import OpenGate, RunRecord, advanced
+from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.gate import DECLINED
+from infraconsole.engine.history import OpenGate, RunRecord, advanced, record_of
 from infraconsole.engine.inbox import INSIST
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, UsageError
 
 _POLL_SECONDS = 0.05
 _GONE_SECONDS = 1.0
+_GATE_KINDS = (Kind.GATE_OPENED, Kind.GATE_ANSWERED, Kind.GATE_REJECTED, Kind.GATE_REFUSED)
 
 
 def runbooks(*, as_json: bool) -> int:
@@ -124,11 +130,12 @@ class _Follower:
         self._as_json = as_json
         self._owns = owns
         self._record = RunRecord(run)
-        self._asked = (0, 0)
-        self._last_seen = time.monotonic()
+        self._turn = 0
+        self._prompt = _Prompt()
+        self._missed_since: float | None = None
 
     def follow(self, *, prompt: bool) -> int:
-        """The run's exit code; 4 where its executor is gone or was left."""
+        """The run's exit code; 4 where its executor is gone or was left, EXIT_UNREAD where nobody reads what is printed."""
         version = -1
         while True:
             try:
@@ -136,26 +143,47 @@ class _Follower:
                     version = now
                     self._take_in()
                 if self._record.finished:
-                    if self._as_json and self._record.ending:
-                        print(text.block(self._record.ending), file=sys.stderr)
-                    return self._record.exit_code if self._record.exit_code is not None else EXIT_FAILED
-                if prompt and self._record.gate:
-                    self._ask(self._record.gate)
+                    return self._ended()
                 if self._is_gone():
+                    self._take_in()  # it may have ended since the last look
+                    if self._record.finished:
+                        return self._ended()
                     print(f"The executor is gone. Go on: infraconsole resume {self._run}", file=sys.stderr)
                     return EXIT_INTERRUPTED
-                time.sleep(_POLL_SECONDS)
+                if prompt and self._record.gate:
+                    self._ask(self._record.gate)
+                else:
+                    time.sleep(_POLL_SECONDS)
             except KeyboardInterrupt:
+                self._prompt.give_way()
                 if not self._owns:
-                    print(f"\nRun {self._run} goes on. Follow it: infraconsole attach {self._run}", file=sys.stderr)
+                    print(f"Run {self._run} goes on. Follow it: infraconsole attach {self._run}", file=sys.stderr)
                     return EXIT_INTERRUPTED
-                print("\nAsking the run to stop where nothing is half done…", file=sys.stderr)
+                print("Asking the run to stop where nothing is half done…", file=sys.stderr)
                 self._journal.ask(self._run, "interrupt", self._operator, {"level": 1})
+            except BrokenPipeError:
+                return self._unread()
+
+    def _ended(self) -> int:
+        if self._as_json and self._record.ending:
+            print(text.block(self._record.ending), file=sys.stderr)
+        return self._record.exit_code if self._record.exit_code is not None else EXIT_FAILED
+
+    def _unread(self) -> int:
+        """The reader of what is printed has gone. The run has not: its own code where it is over, else say that it goes on."""
+        print_no_more()
+        self._record = record_of(self._run, self._journal.events(self._run, brief=True))
+        if self._record.finished:
+            return self._ended()
+        print(f"Nobody reads this. Run {self._run} goes on: infraconsole attach {self._run}", file=sys.stderr)
+        return EXIT_UNREAD
 
     def _take_in(self) -> None:
         while events := self._journal.events(self._run, after=self._record.seq, limit=1000):
+            self._prompt.give_way()
             for event in events:
                 self._record = advanced(self._record, event)
+                self._turn += event.kind in _GATE_KINDS
                 self._print(event)
             sys.stdout.flush()
 
@@ -168,26 +196,77 @@ class _Follower:
 
     def _ask(self, gate: OpenGate) -> None:
         """Once for every opening, every accepted answer and every rejected one."""
-        if gate.rejected and self._asked != (gate.opening, self._record.seq):
-            self._asked = (0, 0)
-        if self._asked[0] == gate.opening and self._asked[1] == len(gate.answered):
-            return
-        answer = ""
-        while not answer:
-            try:
-                answer = input(f"   {gate.gate.how}, or no: ").strip()
-            except EOFError:
-                answer = "no"
-        self._journal.ask(
-            self._run, "answer", self._operator, {"opening": gate.opening, "gate": gate.gate.id, "value": answer}
-        )
-        self._asked = (gate.opening, len(gate.answered))
+        answer = self._prompt.answer(self._turn, f"   {gate.gate.how}, or no: ", _POLL_SECONDS)
+        if answer:
+            request = {"opening": gate.opening, "gate": gate.gate.id, "value": answer}
+            self._journal.ask(self._run, "answer", self._operator, request)
 
     def _is_gone(self) -> bool:
         """No executor holds the run, and has not for a moment in which its last event would have come."""
         if launch.executor_of(self._journal.folder, self._run) is not None:
-            self._last_seen = time.monotonic()
-        return time.monotonic() - self._last_seen > _GONE_SECONDS
+            self._missed_since = None
+            return False
+        if self._missed_since is None:
+            self._missed_since = time.monotonic()
+        return time.monotonic() - self._missed_since > _GONE_SECONDS
+
+
+class _Prompt:
+    """A question on the terminal that never stands in the way: what is typed is waited for only for a moment at a time."""
+
+    def __init__(self) -> None:
+        self._asked = self._answered = 0
+        self._typed = ""
+        self._stands = False
+
+    def answer(self, turn: int, question: str, seconds: float) -> str:
+        """What was typed, "" for nothing yet. One answer a turn; what was typed before it was asked for is dropped. Raises
+        BrokenPipeError where the terminal is gone."""
+        if turn == self._answered:
+            time.sleep(seconds)
+            return ""
+        terminal = sys.stdin.fileno()
+        if turn != self._asked:
+            self._asked, self._typed = turn, ""
+            _drop_typed(terminal)
+        if not self._stands:
+            sys.stdout.write(question)
+            sys.stdout.flush()
+            self._stands = True
+        if not select.select([terminal], [], [], seconds)[0]:
+            return ""
+        self._typed += _read(terminal) or f"{DECLINED}\n"  # Ctrl-D
+        if not self._typed.endswith("\n"):
+            return ""
+        self._stands = False
+        answer, self._typed = self._typed.strip(), ""
+        if answer:
+            self._answered = turn
+        return answer
+
+    def give_way(self) -> None:
+        """Let something else be printed; the question is asked again if it is still open."""
+        if self._stands:
+            print()
+            self._stands = False
+
+
+def _drop_typed(terminal: int) -> None:
+    try:
+        termios.tcflush(terminal, termios.TCIFLUSH)
+    except termios.error as error:
+        raise BrokenPipeError from error
+
+
+def _read(terminal: int) -> str:
+    """A line as the terminal hands it over, "" for Ctrl-D on an empty one. Raises BrokenPipeError where the terminal is gone."""
+    try:
+        typed = os.read(terminal, 4096)
+    except OSError as error:
+        raise BrokenPipeError from error
+    if not typed and not os.isatty(terminal):
+        raise BrokenPipeError
+    return typed.decode(errors="replace")
 
 
 def _pair(given: str, option: str) -> tuple[str, str]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infraconsole.engine.history import record_of
+from infraconsole.engine.journal import Journal
 from infraconsole.world.process import World
 from tests.world.conftest import WorldFactory, worlds
 
@@ -123,9 +129,20 @@ def test_a_configuration_that_is_not_toml(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_an_unknown_key(shell: Shell, tmp_path: Path) -> None:
-    done = shell("doctor", **settings(shell, tmp_path, "dr_region", "dr_regoin"))
+    done = shell(*ROLLBACK, **settings(shell, tmp_path, "dr_region", "dr_regoin"))
     assert done.returncode == 2
     assert "Did you mean dr_region" in done.stderr
+
+
+def test_the_doctor_names_what_is_wrong_with_the_configuration(shell: Shell, tmp_path: Path) -> None:
+    environ = settings(shell, tmp_path, "dr_region", "dr_regoin")
+    done = shell("doctor", "--json", **environ)
+    assert done.returncode == 1
+    first, *others = json.loads(done.stdout)["findings"]
+    assert (first["level"], first["file"]) == ("error", environ["INFRACONSOLE_CONFIG"])
+    assert "Did you mean dr_region" in first["message"]
+    assert {"python", "journal"} <= {finding["id"] for finding in others}
+    assert "dr_regoin" in shell("doctor", **environ).stdout
 
 
 def test_a_cluster_that_does_not_exist(shell: Shell, tmp_path: Path) -> None:
@@ -194,6 +211,94 @@ def test_a_rollback_by_script_and_its_journal(world_factory: WorldFactory) -> No
     assert shell.updates() == 1, "a service that is there already is not updated again"
 
 
+class Typed:
+    """The command line on a terminal of its own: what it writes, and what is typed."""
+
+    def __init__(self, shell: Shell, *arguments: str) -> None:
+        self.shell = shell
+        self.master, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "infraconsole", *arguments],
+            env=shell.environ,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.written = ""
+
+    def see(self, words: str, times: int = 1, seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while self.written.count(words) < times:
+            assert time.monotonic() < deadline, f"waited for {words!r}; written was\n{self.written}"
+            self._read(0.1)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self.master], [], [], seconds)[0]:
+            return True
+        try:
+            self.written += os.read(self.master, 65536).decode()
+        except OSError:
+            return False
+        return True
+
+    def type(self, line: str) -> None:
+        os.write(self.master, line.encode())
+
+    def code(self) -> int:
+        while self._read(1.0) and self.process.poll() is None:
+            pass
+        return self.process.wait(60)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def typed(world_factory: WorldFactory) -> Iterator[Typed]:
+    shell = Shell(world_factory("healthy", 120.0))
+    opened = Typed(shell, "run", "ecs-rollback", "--service", "crawler", "--env", "dev", "--set", "revision=5")
+    yield opened
+    opened.close()
+
+
+PROMPT = "type yes, or no: "
+
+
+def test_a_gate_on_a_plain_terminal_asks_once_and_again_once_when_it_was_not_taken(typed: Typed) -> None:
+    shell = typed.shell
+    typed.see(PROMPT)
+    typed.type("\nye\nyes\n")
+    typed.see("is not `yes`")
+    typed.see(PROMPT, 3)
+    before = shell.updates()
+    time.sleep(0.5)
+    assert shell.updates() == before == 0, "what was typed before the gate asked again is no answer to it"
+    typed.type("yes\n")
+    assert typed.code() == 0, typed.written
+    assert typed.written.count(PROMPT) == 3
+    assert "The executor is gone" not in typed.written
+    assert shell.updates() == 1
+
+
+def test_a_prompt_does_not_stand_in_the_way_of_what_happens(typed: Typed) -> None:
+    """Somebody else answers the gate; this terminal shows it, and how the run ends."""
+    typed.see(PROMPT)
+    typed.type("ye")
+    with Journal(Path(typed.shell.environ["INFRACONSOLE_STATE"])) as journal:
+        run = journal.run_ids()[0]
+        gate = record_of(run, journal.events(run)).gate
+        assert gate is not None
+        journal.ask(run, "answer", "kim", {"opening": gate.opening, "gate": gate.gate.id, "value": "yes"})
+    assert typed.code() == 0, typed.written
+    assert "kim answered yes" in typed.written
+    assert typed.written.rstrip().splitlines()[-1].strip() != PROMPT.strip()
+    assert typed.written.count(PROMPT) == 1
+
+
 def test_the_default_is_the_last_known_good_and_never_simply_minus_one(shell: Shell) -> None:
     done = shell(*ROLLBACK, "--json", "--dry-run")
     chosen = next(event for event in events_of(done) if event["kind"] == "step-finished" and event["step"] == "choose")
@@ -218,6 +323,57 @@ def test_the_doctor_finds_the_world_fit(shell: Shell) -> None:
     assert all({"id", "level", "subject", "message", "mend"} <= set(finding) for finding in findings)
     assert {finding["level"] for finding in findings} <= {"error", "warning", "info"}
     assert any("123456789012" in finding["message"] for finding in findings)
+
+
+# An output that nobody reads
+
+
+def unread(shell: Shell, *arguments: str, lines: int = 0) -> tuple[int, list[str], str]:
+    """Exit code, the lines read before the reader went away, and what came on the other channel."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infraconsole", *arguments],
+        env=shell.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        read = [process.stdout.readline() for _ in range(lines)]
+        process.stdout.close()
+        return process.wait(60), read, process.stderr.read()
+
+
+def test_a_refusal_that_nobody_reads_is_a_refusal(shell: Shell) -> None:
+    done = shell(*ROLLBACK, "--json")
+    assert done.returncode == 3
+    run = events_of(done)[0]["run"]
+    code, _, told = unread(shell, "attach", run, "--json")
+    assert code == 3
+    assert "reason" in told
+    code, _, told = unread(shell, *ROLLBACK, "--json", lines=1)
+    assert code in (3, 141)
+    assert "Traceback" not in told
+
+
+def test_a_run_whose_output_nobody_reads_goes_on_and_says_so(world_factory: WorldFactory) -> None:
+    shell = Shell(world_factory("bad-image", 60.0))
+    answers = ("--set", "reason=prod answers 503", "--answer", "type-target=fileflow-prod")
+    code, read, told = unread(shell, *ROLLBACK, "--json", *answers, lines=1)
+    run = json.loads(read[0])["run"]
+    assert code == 141
+    assert f"Run {run} goes on: infraconsole attach {run}" in told
+    assert shell("attach", run, "--json").returncode == 0
+    assert shell.updates() == 1
+
+
+@pytest.mark.parametrize("arguments", [("journal",), ("runbooks", "--json"), ("completion", "bash")])
+def test_other_commands_end_as_one_that_a_broken_pipe_ended(shell: Shell, arguments: tuple[str, ...]) -> None:
+    code, _, told = unread(shell, *arguments)
+    assert code == 141
+    assert told == ""
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
