@@ -1,15 +1,15 @@
 """Roll an ECS service back to an earlier revision of its task definition.
 
-Reads top to bottom like the procedure: look, choose, check, stop what is in flight (if asked to), update, watch, verify,
-follow up. What AWS means by its states is from the Amazon ECS API reference (Deployment, ServiceDeployment, Task).
+Reads top to bottom like the procedure: look, choose, check, stop what is in flight (if asked to) and wait until it is, update,
+watch, verify, follow up. What AWS means by its states is from the Amazon ECS API reference (Deployment, ServiceDeployment, Task).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,16 +43,21 @@ from infraconsole.engine.runbook import (
     aws_command,
     command_line,
 )
-from infraconsole.errors import AwsError, PrerequisiteMissing, StepFailed, UnknownName, UsageError
+from infraconsole.errors import AwsError, AwsNotFound, PrerequisiteMissing, StepFailed, UnknownName, UsageError
 from infraconsole.terraform import tfvars
 
 SUPERSEDE = "supersede"
 STOP_FIRST = "stop-first"
 
 _CANDIDATES = 12
-"""How many revisions before the current one are looked at."""
+"""How many revisions before the current one are looked at, and how many good ones after it."""
 _COMPLETED = "SUCCESSFUL"
+_GOING = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
+"""The states of a service deployment that has not ended; only the first two can be stopped."""
+_UNREACHABLE = 3
+"""How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
 _ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
+_LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
 
 
 class Look(Step):
@@ -85,14 +90,13 @@ class Look(Step):
             "current": current.arn,
             "current_name": current.name,
             "current_image": _main_image(current),
+            "primary": service.primary.id if service.primary else "",
             "in_flight": in_flight.id if in_flight else "",
             "in_flight_of": _short(in_flight.task_definition) if in_flight else "",
             "in_flight_arn": next((known.arn for known in deployments if known.status == "IN_PROGRESS"), ""),
             "deployments": [known.arn for known in deployments],
             "candidates": candidates,
-            "last_known_good": next(
-                (known["arn"] for known in candidates if known["good"] and not known["why_not"]), ""
-            ),
+            "last_known_good": _last_known_good(context, current, candidates),
         }
 
 
@@ -102,7 +106,7 @@ class Choose(Step):
     why = "The newest earlier revision with a completed deployment, unless you say another. Never simply minus one."
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
-        if context.inputs.get("revision") or not (context.interactive or context.given("revision")):
+        if _set_revision(context) or not (context.interactive or context.given("revision")):
             return ()
         looked = context.result("look")
         choices = tuple(_choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
@@ -121,7 +125,7 @@ class Choose(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         looked = context.result("look")
-        wanted = context.answer("revision") or context.inputs.get("revision") or looked["last_known_good"]
+        wanted = context.answer("revision") or _set_revision(context) or looked["last_known_good"]
         if not wanted:
             raise StepFailed(
                 f"No revision before {looked['current_name']} is known to have worked.",
@@ -154,9 +158,9 @@ class Check(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        if not looked["in_flight"] or not context.interactive or context.inputs["in-flight"] == STOP_FIRST:
+        if not looked["in_flight"] or not looked["in_flight_arn"] or context.inputs["in-flight"] == STOP_FIRST:
             return ()
-        if not looked["in_flight_arn"]:
+        if not (context.interactive or context.given("in-flight")):
             return ()
         return (
             Gate(
@@ -201,7 +205,7 @@ class Check(Step):
 class StopInFlight(Step):
     id = "stop-in-flight"
     title = "Stop the deployment in flight"
-    why = "Only where it was asked for: ECS returns the service to its last completed deployment first."
+    why = "Only where it was asked for: ECS then returns the service to its last completed deployment."
     changes = True
     calls = ("ecs:StopServiceDeployment",)
 
@@ -222,10 +226,11 @@ class StopInFlight(Step):
     def probe(self, context: StepContext) -> Probe:
         if not self._wanted(context):
             return Probe(ProbeState.DONE, "Nothing is to be stopped.", {"stopped": False})
-        known = self._deployment(context)
+        known = _deployment_in_flight(context)
         if known is None or known.status not in ("PENDING", "IN_PROGRESS"):
             state = known.status if known else "gone"
-            return Probe(ProbeState.DONE, f"The deployment is {state}.", {"stopped": True, "status": state})
+            result = {"stopped": state != _COMPLETED, "status": state, "changed": context.unanswered() is not None}
+            return Probe(ProbeState.DONE, f"The deployment is {state}.", result)
         return Probe(ProbeState.NOT_DONE, f"The deployment is {known.status}.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -233,12 +238,51 @@ class StopInFlight(Step):
         context.change("ecs", "StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK")
         return {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
 
+    def offers(self) -> Sequence[Offer]:
+        return (_LOOK_AGAIN,)
+
     def _wanted(self, context: StepContext) -> bool:
         return context.result("check").get("in_flight") == STOP_FIRST and bool(context.result("look")["in_flight_arn"])
 
-    def _deployment(self, context: StepContext) -> ServiceDeployment | None:
-        deployments = Ecs(context.reads).service_deployments(*_names(context))
-        return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
+
+class Settle(Step):
+    id = "settle"
+    title = "Wait until it is stopped"
+    why = "ECS stops a deployment in its own time; only then it is known what the update takes the place of."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        if not context.result("stop-in-flight").get("stopped"):
+            return ()
+        cluster, service = _names(context)
+        return (_aws(context, "list-service-deployments", cluster=cluster, service=service),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        if not context.result("stop-in-flight").get("stopped"):
+            return {}
+        deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+        while (known := _deployment_in_flight(context)) is not None and known.status in _GOING:
+            if context.now() >= deadline:
+                raise StepFailed(
+                    f"The deployment is {known.status} after {context.config.engine.watch_minutes:g} min.",
+                    cause=known.reason,
+                    mend="Retry to wait on, look again, or stop.",
+                )
+            context.progress(f"the deployment is {known.status}")
+            context.wait(context.config.engine.poll_seconds)
+        ecs = Ecs(context.reads)
+        service = ecs.service(*_names(context))
+        current = ecs.task_definition(service.task_definition)
+        context.note(f"The deployment is {known.status if known else 'gone'}; {service.name} is on {current.name}.")
+        return {
+            "current": current.arn,
+            "current_name": current.name,
+            "primary": service.primary.id if service.primary else "",
+            "deployments": [known.arn for known in ecs.service_deployments(*_names(context))],
+            "diff": list(diff_lines(current, ecs.task_definition(context.result("choose")["arn"]))),
+        }
+
+    def offers(self) -> Sequence[Offer]:
+        return (_LOOK_AGAIN,)
 
 
 class Update(Step):
@@ -261,13 +305,13 @@ class Update(Step):
         )
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
-        looked, chosen = context.result("look"), context.result("choose")
+        seen, chosen = _seen(context), context.result("choose")
         return _confirmations(
             context,
-            title=f"Roll {context.target} back from {looked['current_name']} to {chosen['name']}",
+            title=f"Roll {context.target} back from {seen['current_name']} to {chosen['name']}",
             changes=(
                 f"{context.target.name} gets a new deployment of {chosen['name']} ({chosen['tag']}).",
-                *chosen["diff"],
+                *seen.get("diff", chosen["diff"]),
                 f"Old code meets today's schema: think of migrations since {chosen['name']} was registered.",
             ),
             irreversible=("Connections of the tasks that are replaced are drained, then cut.",),
@@ -275,35 +319,45 @@ class Update(Step):
         )
 
     def probe(self, context: StepContext) -> Probe:
-        chosen = context.result("choose")
+        seen, chosen = _seen(context), context.result("choose")
         ecs = Ecs(context.reads)
         service = ecs.service(*_names(context))
+        deployment = service.primary.id if service.primary else ""
         if service.task_definition == chosen["arn"]:
-            deployment = service.primary
+            changed = context.unanswered() is not None
             return Probe(
                 ProbeState.DONE,
                 f"{service.name} is on {chosen['name']}.",
-                {"deployment": deployment.id if deployment else "", "changed": context.unanswered() is not None},
+                {"deployment": deployment, "revision": chosen["arn"], "changed": changed},
             )
         # Compared by name, not by time: AWS's clock and ours need not agree.
-        before = context.result("look")["deployments"]
         if context.unanswered() and any(
-            known.task_definition == chosen["arn"] and known.arn not in before
+            known.task_definition == chosen["arn"] and known.arn not in seen["deployments"]
             for known in ecs.service_deployments(*_names(context))
         ):
             return Probe(
                 ProbeState.UNKNOWN,
                 f"A deployment of {chosen['name']} was made, but the service is on {_short(service.task_definition)} now.",
             )
+        if (service.task_definition, deployment) != (seen["current"], seen["primary"]):
+            since = text.ago(service.primary.created_at, context.now()) if service.primary else "-"
+            return Probe(
+                ProbeState.OVERTAKEN,
+                f"{service.name} is on {_short(service.task_definition)} since {since} (deployment {deployment}); "
+                f"{seen['current_name']} (deployment {seen['primary']}) was looked at.",
+                back_to="look",
+            )
         return Probe(ProbeState.NOT_DONE, f"{service.name} is on {_short(service.task_definition)}.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         cluster, name = _names(context)
-        context.change(
-            "ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=context.result("choose")["arn"]
-        )
+        revision = context.result("choose")["arn"]
+        context.change("ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=revision)
         primary = Ecs(context.reads).service(cluster, name).primary
-        return {"deployment": primary.id if primary else "", "changed": True}
+        return {"deployment": primary.id if primary else "", "revision": revision, "changed": True}
+
+    def offers(self) -> Sequence[Offer]:
+        return (_LOOK_AGAIN,)
 
 
 class Watch(Step):
@@ -432,7 +486,7 @@ RUNBOOK = Runbook(
         *policy.GATES,
         GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
     ),
-    steps=(Look(), Choose(), Check(), StopInFlight(), Update(), Watch(), Verify(), FollowUp()),
+    steps=(Look(), Choose(), Check(), StopInFlight(), Settle(), Update(), Watch(), Verify(), FollowUp()),
 )
 
 
@@ -535,6 +589,22 @@ def _names(context: StepContext) -> tuple[str, str]:
     return naming.cluster(target.service, target.environment), naming.ecs_service(target.service, target.environment)
 
 
+def _set_revision(context: StepContext) -> str:
+    """The revision that was set for the run. Once the run went back, it is chosen anew: the set one is what did not work."""
+    return "" if context.former("choose") else context.inputs.get("revision", "")
+
+
+def _seen(context: StepContext) -> Mapping[str, Any]:
+    """The service as it was last looked at before the update."""
+    return {**context.result("look"), **context.result("settle")}
+
+
+def _deployment_in_flight(context: StepContext) -> ServiceDeployment | None:
+    """The deployment that was in flight when the service was looked at, as it is now."""
+    deployments = Ecs(context.reads).service_deployments(*_names(context))
+    return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
+
+
 def _family(context: StepContext) -> str:
     return naming.task_family(context.target.service, context.target.environment)
 
@@ -596,7 +666,8 @@ def _deployments(context: StepContext, ecs: Ecs, service: Service) -> tuple[Serv
 def _candidates(
     context: StepContext, ecs: Ecs, current: TaskDefinition, deployments: Sequence[ServiceDeployment]
 ) -> list[dict[str, Any]]:
-    """The revisions before the current one, newest first, each with what speaks for and against it."""
+    """The revisions before the current one, and those after it that are known to have worked, newest first, each with what speaks
+    for and against it."""
     good = {
         known.task_definition: f"deployment completed {text.ago(known.finished_at or known.created_at, context.now())} ago"
         for known in reversed(deployments)
@@ -604,16 +675,13 @@ def _candidates(
     }
     for earlier in context.earlier("verify"):
         good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
-    arns = list(islice(_before(current, ecs.revisions(current.family)), _CANDIDATES))
+    tried = {str(former["revision"]) for former in context.former("update") if former.get("revision")}
+    after, before = _around(current, ecs.revisions(current.family), good)
     # INACTIVE ones cannot be chosen, but a person who looks for one is told why.
-    arns += [
-        arn
-        for arn in islice(_before(current, ecs.revisions(current.family, status="INACTIVE")), _CANDIDATES)
-        if arn not in arns
-    ]
-    arns.sort(key=lambda arn: family_and_revision(arn)[1], reverse=True)
+    after_too, before_too = _around(current, ecs.revisions(current.family, status="INACTIVE"), good)
+    arns = [*_newest({*after, *after_too}), *_newest({*before, *before_too})]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        definitions = list(pool.map(ecs.task_definition, arns[:_CANDIDATES]))
+        definitions = list(pool.map(ecs.task_definition, arns))
         images = list(pool.map(lambda definition: _missing_image(context, definition), definitions))
     found = []
     for definition, missing in zip(definitions, images, strict=True):
@@ -625,7 +693,8 @@ def _candidates(
                 "name": definition.name,
                 "tag": definition.image_tag,
                 "registered_at": text.utc(definition.registered_at) if definition.registered_at else "",
-                "good": good.get(definition.arn, ""),
+                "good": good.get(definition.arn, "") if definition.arn not in tried else "",
+                "tried": definition.arn in tried,
                 "why_not": why_not,
                 "diff": list(diff_lines(current, definition)),
             }
@@ -633,8 +702,37 @@ def _candidates(
     return found
 
 
-def _before(current: TaskDefinition, arns: Iterator[str]) -> Iterator[str]:
-    return (arn for arn in arns if family_and_revision(arn)[1] < current.revision)
+def _around(current: TaskDefinition, arns: Iterator[str], good: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Of ARNs, newest first: those after the current one that are good, and the first ones before it."""
+    after: list[str] = []
+    before: list[str] = []
+    for arn in arns:
+        revision = family_and_revision(arn)[1]
+        if revision > current.revision and arn in good:
+            after.append(arn)
+        elif revision < current.revision:
+            before.append(arn)
+        if len(before) == _CANDIDATES:
+            break
+    return after, before
+
+
+def _newest(arns: Iterable[str]) -> list[str]:
+    return sorted(arns, key=lambda arn: family_and_revision(arn)[1], reverse=True)[:_CANDIDATES]
+
+
+def _last_known_good(context: StepContext, current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
+    """The newest one known to have worked before the revision that the run began at; "" where there is none."""
+    former = context.former("look")
+    began = family_and_revision(former[-1]["current"])[1] if former else current.revision
+    return next(
+        (
+            str(known["arn"])
+            for known in candidates
+            if known["good"] and not known["why_not"] and int(known["id"]) < began
+        ),
+        "",
+    )
 
 
 def _missing_image(context: StepContext, definition: TaskDefinition) -> str:
@@ -649,7 +747,8 @@ def _missing_image(context: StepContext, definition: TaskDefinition) -> str:
 
 
 def _choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
-    good = candidate["good"] or "no completed deployment is known"
+    unknown = "this run went there already" if candidate["tried"] else "no completed deployment is known"
+    good = candidate["good"] or unknown
     detail = (f"image {candidate['tag']}", f"registered {candidate['registered_at']}", good, *candidate["diff"])
     return Choice(
         candidate["id"],
@@ -661,11 +760,19 @@ def _choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
 
 
 def _reference(context: StepContext, wanted: str, looked: Mapping[str, Any]) -> str:
-    """`wanted` as `family:revision`. Raises UsageError for another family, UnknownName for a revision that is not there."""
-    family = _family(context)
-    of_family, revision = family_and_revision(f"{family}:{wanted}" if wanted.isdecimal() else wanted)
-    if not revision:
+    """`wanted` as `family:revision`. Raises UsageError for another family, account or region, UnknownName for a revision that is
+    not there, and an AwsError where that cannot be told."""
+    family, target = _family(context), context.target
+    named = _REVISION.fullmatch(wanted)
+    if named is None or not int(named["revision"]):
         raise UsageError(f"{wanted!r} is no revision.", mend="Give a number (42), family:42 or a task definition ARN.")
+    if named["arn"] and (named["region"], named["account"]) != (target.region, target.account):
+        raise UsageError(
+            f"{wanted} is of another account or region.",
+            cause=f"{target.name} is in {target.region}, account {target.account}.",
+            mend=f"Give a revision of {family} there.",
+        )
+    of_family, revision = named["family"] or family, int(named["revision"])
     if of_family != family:
         raise UsageError(
             f"{wanted} is a revision of {of_family}, not of {family}.", mend=f"Give a revision of {family}."
@@ -676,9 +783,15 @@ def _reference(context: StepContext, wanted: str, looked: Mapping[str, Any]) -> 
         return f"{family}:{number}"
     try:
         Ecs(context.reads).task_definition(f"{family}:{number}")
-    except AwsError as error:
+    except AwsNotFound as error:
         raise UnknownName("revision", number, known, where=f"of {family}") from error
     return f"{family}:{number}"
+
+
+_REVISION = re.compile(
+    r"(?:(?P<arn>arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]+):task-definition/)?"
+    r"(?P<family>[A-Za-z0-9_-]+):)?(?P<revision>[0-9]{1,9})"
+)
 
 
 def _check_image(context: StepContext, image: str, *, essential: bool) -> None:
@@ -741,7 +854,8 @@ def _await_targets(context: StepContext, service: Service) -> None:
 
 
 def _await_health(context: StepContext, service: Service) -> str:
-    """What the health path said: several healthy answers in a row. A path that cannot be found is a warning."""
+    """What the health path said: several healthy answers in a row. An address that cannot be found, or from which nothing ever
+    came back, is a warning: an internal load balancer answers only within its network."""
     path = context.config.environment(context.target.environment).health_path
     elbv2 = Elbv2(context.reads)
     address = next(
@@ -753,10 +867,14 @@ def _await_health(context: StepContext, service: Service) -> str:
     url = urlsplit(address)._replace(path=path, query="").geturl()
     wanted = context.config.engine.health_checks
     deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
-    in_a_row, said = 0, ""
+    in_a_row, said, asked, answered = 0, "", 0, False
     while in_a_row < wanted:
         answer = http_health.ask(url)
         in_a_row = in_a_row + 1 if answer.healthy else 0
+        asked, answered = asked + 1, answered or answer.status is not None
+        if asked >= _UNREACHABLE and not answered:
+            context.note(f"{answer}; its health path was not asked. Its targets are healthy.", warning=True)
+            return "not reachable"
         if str(answer) != said:
             said = str(answer)
             context.output(said)

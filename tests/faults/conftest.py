@@ -18,11 +18,11 @@ from infraconsole import config
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
 from infraconsole.engine import catalogue, launch
-from infraconsole.engine.history import RunRecord, record_of
+from infraconsole.engine.history import OpenGate, RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.world.process import World
+from tests.world.conftest import client, worlds
 from tests.world.conftest import world_factory as world_factory
-from tests.world.conftest import worlds
 
 KILLED_EXECUTOR = Path(__file__).with_name("killed_executor.py")
 PATIENCE_SECONDS = 60.0
@@ -103,14 +103,24 @@ class Stage:
         return ("run", "ecs-rollback", "--service", service, "--env", environment, "--json", *answers, *more)
 
     def begin(
-        self, monkeypatch: pytest.MonkeyPatch, service: str, environment: str, *, kill: str = "", **inputs: str
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        service: str,
+        environment: str,
+        *,
+        kill: str = "",
+        timeout_seconds: float = 0.0,
+        by_hand: bool = False,
+        **inputs: str,
     ) -> str:
-        """Begin a rollback; `kill` is where its executor kills itself."""
+        """Begin a rollback; `kill` is where its executor kills itself or stands still. `by_hand`: a person answers its gates."""
         for name, value in self.environ.items():
             monkeypatch.setenv(name, value)
-        if kill:
-            monkeypatch.setenv("INFRACONSOLE_TEST_KILL", kill)
+        if kill or timeout_seconds:
+            monkeypatch.setenv("INFRACONSOLE_TEST_KILL", kill or "::")
+            monkeypatch.setenv("INFRACONSOLE_TEST_TIMEOUT", str(timeout_seconds))
             monkeypatch.setattr(launch, "_EXECUTOR", (str(KILLED_EXECUTOR),))
+        inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
         answers = [("confirm", "yes"), ("type-target", f"{service}-{environment}"), ("reason", "prod answers 503")]
         try:
             return launch.begin(
@@ -120,12 +130,34 @@ class Stage:
                 service=service,
                 environment=environment,
                 inputs=inputs,
-                answers=answers,
-                interactive=False,
+                answers=[] if by_hand else answers,
+                interactive=by_hand,
                 operator="kim",
             )
         finally:
             monkeypatch.setattr(launch, "_EXECUTOR", ("-P", "-m", "infraconsole.engine.executor"))
+
+    def until_gate(self, run: str, gate: str) -> OpenGate:
+        self.until(lambda: (opened := self.record(run).gate) and opened.gate.id == gate, f"gate {gate} of run {run}")
+        opened = self.record(run).gate
+        assert opened
+        return opened
+
+    def answer(self, run: str, gate: str, value: str) -> OpenGate:
+        """Wait until that gate is open, answer it, and give what it showed."""
+        opened = self.until_gate(run, gate)
+        self.journal.ask(run, "answer", "kim", {"opening": opened.opening, "gate": gate, "value": value})
+        self.until(
+            lambda: (now := self.record(run).gate) is None or now.opening != opened.opening, f"an answer to gate {gate}"
+        )
+        return opened
+
+    def somebody_else_updates(self, service: str, environment: str, revision: int) -> None:
+        client(self.world, "ecs").update_service(
+            cluster=f"{service}-{environment}-cluster",
+            service=f"{service}-{environment}-service",
+            taskDefinition=f"{service}-{environment}:{revision}",
+        )
 
     def resume(self, run: str) -> None:
         launch.resume(self.journal, run, self.config)

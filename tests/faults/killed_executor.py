@@ -1,21 +1,28 @@
 """The executor, with a bullet in it: it kills itself with SIGKILL at the event that INFRACONSOLE_TEST_KILL names.
 
 `before|after:KIND:STEP` is the first event of that kind and step; before: it is not written, after: it is on the disk.
+`hold:KIND:STEP`: it is on the disk, and the executor stands still until the file `go` is there, beside the journal.
+With INFRACONSOLE_TEST_TIMEOUT it waits that many seconds for an answer of AWS, and no longer.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from infraconsole.aws.access import ChangingAccess
 from infraconsole.engine import executor
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.journal import Journal
+from infraconsole.engine.patience import PatientAccess
 
-WHEN, KIND, STEP = os.environ["INFRACONSOLE_TEST_KILL"].split(":")
+WHEN, KIND, STEP = os.environ.get("INFRACONSOLE_TEST_KILL", "::").split(":")
+TIMEOUT = float(os.environ.get("INFRACONSOLE_TEST_TIMEOUT", "0"))
 append = Journal.append
 
 
@@ -24,11 +31,18 @@ def killing(self: Journal, run: str, kind: Kind, step: str = "", data: Mapping[s
     if hit and WHEN == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     event = append(self, run, kind, step, data)
-    if hit:
+    if hit and WHEN == "after":
         os.kill(os.getpid(), signal.SIGKILL)
+    while hit and WHEN == "hold" and not (self.folder / "go").exists():
+        time.sleep(0.05)
     return event
 
 
 if __name__ == "__main__":
     Journal.append = killing  # type: ignore[method-assign]
+    if TIMEOUT:
+        executor.PatientAccess = functools.partial(PatientAccess, read_timeout_seconds=TIMEOUT)  # type: ignore
+        executor.ChangingAccess = functools.partial(  # type: ignore
+            ChangingAccess, read_timeout_seconds=TIMEOUT, change_timeout_seconds=TIMEOUT
+        )
     sys.exit(executor.main(sys.argv[1:]))
