@@ -200,7 +200,7 @@ def compare(
             equal += instance.resource.get("mode") == "managed"
         else:
             found.append(InstanceDifference(Difference.CHANGED, instance.address, "", twin, instance))
-    found.sort(key=lambda each: _sort_key(each.address))
+    found.sort(key=lambda each: (_sort_key(each.address), each.deposed))
     return StateComparison(
         before=_summary(old_document, before, old),
         after=_summary(new_document, after, new),
