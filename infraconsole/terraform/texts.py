@@ -1,7 +1,7 @@
 """The one place where Terraform's prose is matched: it says in words only what went wrong. Matched on text without
 colours, boxes and line breaks, since Terraform wraps differently by version and view.
 
-The sources named are of hashicorp/terraform, read at 1.11 to 1.16, and each text marked ✓ was seen on 1.11 or 1.15.
+The sources named are of hashicorp/terraform, read in August 2026; each text marked ✓ was seen on 1.6, 1.8, 1.11 or 1.15.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Trouble:
 
 # A group that is named becomes a member of `detail`. All are searched in normalised text.
 _FORMS: tuple[tuple[Kind, str], ...] = (
-    # backend/local/backend_apply.go, stateWriteBackedUpError and stateWriteConsoleFallbackError
+    # backend/local/backend_apply.go, stateWriteBackedUpError ✓ and stateWriteConsoleFallbackError
     (
         Kind.STATE_LOST,
         r"prevented Terraform from writing the updated state to the configured backend and from creating",
@@ -82,7 +82,7 @@ _FORMS: tuple[tuple[Kind, str], ...] = (
             r" Calculated checksum: (?P<calculated>[0-9a-f]*) Stored checksum: (?P<stored>[0-9a-f]*))?"
         ),
     ),
-    # AWS's own codes, in whatever Terraform wraps around them
+    # AWS's own codes ✓, in whatever Terraform wraps around them
     (Kind.CREDENTIALS_EXPIRED, r"\bExpiredToken(?:Exception)?\b|\bRequestExpired\b|the SSO session has expired"),
     # hashicorp/aws-sdk-go-base, NoValidCredentialSourcesError ✓
     (Kind.NO_CREDENTIALS, r"No valid credential sources found"),
