@@ -25,6 +25,7 @@ from infraconsole.aws.sts import identity
 from infraconsole.config import Config
 from infraconsole.engine import locks
 from infraconsole.engine.catalogue import runbook as find_runbook
+from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
 from infraconsole.engine.gate import DECLINED, Choice, Gate, GateKind
 from infraconsole.engine.history import FAILURE_GATE, RunRecord, StepRecord, StepState
@@ -51,6 +52,7 @@ from infraconsole.errors import (
     Throttled,
 )
 from infraconsole.redaction import Redactor
+from infraconsole.terraform.runner import Ended, Terraform
 
 ANSWER_VALID = timedelta(minutes=15)
 """How long an accepted answer opens the same gate again after a crash, if the gate shows the same."""
@@ -91,6 +93,8 @@ class Executor(StepContext):
         self._step: Step | None = None
         self._may_change = False
         self._resumed = recorder.record.current != ""
+        self._commands = Commands(inbox, self._write, self.note)
+        self.folder = recorder.folder
         reads.waiter = self
         self.reads = self._patient = reads
         self.config = settings
@@ -389,8 +393,20 @@ class Executor(StepContext):
         return intents[-1] if intents else None
 
     def change(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
-        step = self._step
         name = f"{service}:{operation}"
+        call = self._permitted(name)
+        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters))
+        try:
+            answer = self._changes.change(service, operation, **parameters)
+        except AwsError as error:
+            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=error.maybe_done)
+            raise
+        self._write(Kind.CALL_DONE, call=call, operation=name)
+        return answer
+
+    def _permitted(self, name: str) -> str:
+        """The number of a changing call that may be made now. Raises GateRefused."""
+        step = self._step
         if (
             step is None
             or not self._may_change
@@ -404,15 +420,27 @@ class Executor(StepContext):
                 if self.config.read_only
                 else "No open gate of this step allows this call.",
             )
-        call = f"{self.record.run}/{self.record.seq + 1}"
-        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters))
-        try:
-            answer = self._changes.change(service, operation, **parameters)
-        except AwsError as error:
-            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=error.maybe_done)
-            raise
-        self._write(Kind.CALL_DONE, call=call, operation=name)
-        return answer
+        return f"{self.record.run}/{self.record.seq + 1}"
+
+    def terraform(
+        self, terraform: Terraform, arguments: Sequence[str], name: str, each: Callable[[str], None] | None = None
+    ) -> Ended:
+        return self._commands.read(terraform, arguments, self._command_record(name), each)
+
+    def terraform_change(
+        self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
+    ) -> Ended:
+        call = self._permitted(name)
+        record = self._command_record(name.partition(":")[2])
+        return self._commands.change(name, call, terraform, arguments, record, each)
+
+    def terraform_ended(self, each: Callable[[str], None] | None = None) -> Ended | None:
+        intent = self.unanswered()
+        return self._commands.rejoin(intent, each) if intent else None
+
+    def _command_record(self, name: str) -> Path:
+        """A folder of its own for each command."""
+        return self.folder / f"{self.record.seq:05}-{name}"
 
     def note(self, text: str, *, warning: bool = False) -> None:
         self._write(Kind.NOTE, level="warning" if warning else "info", text=text)

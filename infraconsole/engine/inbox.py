@@ -46,6 +46,9 @@ class Inbox:
         self._closed = False
         self.interrupts: list[str] = []
         """Who asked for an interrupt, one entry for each time."""
+        self.awaits_command = False
+        """Whether a Terraform command is under way: its own end is awaited even where somebody insists."""
+        self.insisted = False
         self._thread = threading.Thread(target=self._poll, name="inbox", daemon=True)
 
     @staticmethod
@@ -112,7 +115,9 @@ class Inbox:
             self._seen = request.id
             if request.kind == "interrupt":
                 self._record(int(request.data.get("level", 1)), request.by)
-                if request.data.get("level") == INSIST and self.interrupts:
+                if request.data.get("level") == INSIST and self.interrupts and self.awaits_command:
+                    self.insisted = True
+                elif request.data.get("level") == INSIST and self.interrupts:
                     sys.stderr.write(f"Ended at once on the word of {request.by}.\n")
                     os._exit(EXIT_INTERRUPTED)
                 self.interrupt(request.by)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from infraconsole.engine.event import Event, Kind, Outcome
@@ -34,6 +35,11 @@ class Recorder:
         self._lines: list[str] = []
         self._lines_step = ""
         self.record: RunRecord = record_of(run, journal.events(run))
+
+    @property
+    def folder(self) -> Path:
+        """Of files that belong to the run; made by whoever puts the first one there."""
+        return self._journal.folder / "runs" / self._run
 
     def write(self, kind: Kind, step: str = "", **data: Any) -> Event:
         """On return the event is on the disk. Raises JournalError."""

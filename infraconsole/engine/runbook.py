@@ -11,10 +11,11 @@ import inspect
 import json
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from infraconsole.aws.access import AwsAccess
@@ -25,6 +26,7 @@ from infraconsole.engine.gate import Choice, Gate, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.target import Target
+from infraconsole.terraform.runner import Ended, Terraform
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class StepContext(ABC):
     operator: str
     interactive: bool
     """Whether a person can be asked; gates that only choose stay closed otherwise, unless an answer was given."""
+    folder: Path
+    """The run's own folder, for files that steps leave: readable by their owner alone."""
     reads: AwsAccess
     """Reading calls only. Waits for renewed credentials and backs off from throttling by itself."""
 
@@ -137,6 +141,27 @@ class StepContext(ABC):
     @abstractmethod
     def change(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
         """Send one changing call, once: recorded before it is sent and after it is answered. Only in a step's `act`."""
+
+    @abstractmethod
+    def terraform(
+        self, terraform: Terraform, arguments: Sequence[str], name: str, each: Callable[[str], None] | None = None
+    ) -> Ended:
+        """Run a Terraform command that changes nothing outside this machine to its end; `name` is that of its record.
+
+        Raises TerraformError where it cannot be started; how it ended is for the step to judge.
+        """
+
+    @abstractmethod
+    def terraform_change(
+        self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
+    ) -> Ended:
+        """Run a Terraform command that changes something, once: `name` is a call that the step declares (`terraform:apply`),
+        recorded before it starts and after it has ended. Only in a step's `act`."""
+
+    @abstractmethod
+    def terraform_ended(self, each: Callable[[str], None] | None = None) -> Ended | None:
+        """Wait for the end of a changing command that was started before a crash, for a step's `probe`; None where there was
+        none, or where it never ran. Raises Lost where nobody saw its end."""
 
     @abstractmethod
     def note(self, text: str, *, warning: bool = False) -> None:
@@ -176,7 +201,7 @@ class Step(ABC):
     why: str
     changes: bool = False
     calls: tuple[str, ...] = ()
-    """The changing calls that `act` may send, as `service:Operation`; the executor sends no other."""
+    """The changing calls that `act` may send, as `service:Operation` or `terraform:command`; the executor sends no other."""
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         """The equivalent command lines, as argument lists, so that a person can carry on by hand."""

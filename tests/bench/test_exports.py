@@ -79,7 +79,7 @@ def in_turns(
 @needs_cli
 def test_five_thousand_exports_headless(figures: Figures, large: World) -> None:
     environ = large.applied()
-    ours, theirs, told, said = in_turns((CONSOLE, "exports", "--env", "prod", "--json"), (CLI, *LIST), environ, 3)
+    ours, theirs, told, said = in_turns((CONSOLE, "exports", "--json"), (CLI, *LIST), environ, 3)
     values = {one["name"]: one["value"] for one in json.loads(told)["exports"] if one["type"] != "SecureString"}
     wanted = {one["Name"]: one["Value"] for one in json.loads(said)["Parameters"] if one["Type"] != "SecureString"}
     assert values == wanted, "complete and true"
@@ -156,7 +156,7 @@ def test_the_first_rows_on_the_screen(figures: Figures, large: World) -> None:
         terminal.settle(1.0)
         pressed = terminal.press("x")
         live = terminal.wait_for("value-00") - pressed
-        terminal.wait_for("n goes to the next", seconds=180)
+        terminal.wait_for("all in order", seconds=180)
     ratio = live / theirs
     figures.add(
         f"first live rows of {MANY:,} exports on the screen, against the AWS CLI's list",
@@ -200,7 +200,7 @@ def listed(large: World) -> Iterator[Terminal]:
         terminal.wait_for("crawler prod")
         terminal.settle(1.0)
         terminal.press("x")
-        terminal.wait_for("n goes to the next", seconds=300)
+        terminal.wait_for("all in order", seconds=300)
         terminal.settle(2.0)
         yield terminal
 

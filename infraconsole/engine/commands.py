@@ -1,0 +1,98 @@
+"""Terraform commands within a run: watched, interrupted with the run, and found again after a crash.
+
+A command that changes something is a changing call like any other: its intent is on the disk before it starts, and it is
+started only behind the open gates of a step that declares it. The command itself outlives its executor
+(`terraform/runner.py`), so a later one does not ask what was done: it waits for the command's own end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from infraconsole.engine.event import Kind
+from infraconsole.engine.inbox import Inbox
+from infraconsole.engine.runbook import Intent
+from infraconsole.errors import TerraformError
+from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running, Terraform
+
+Each = Callable[[str], None]
+Write = Callable[..., Any]
+
+_LOOK_SECONDS = 0.2
+
+
+class Commands:
+    """Runs and rejoins commands for one executor. `write` writes an event, `say` a sentence."""
+
+    def __init__(self, inbox: Inbox, write: Write, say: Callable[[str], None]) -> None:
+        self._inbox = inbox
+        self._write = write
+        self._say = say
+
+    def read(self, terraform: Terraform, arguments: Sequence[str], record: Path, each: Each | None) -> Ended:
+        """Run a command that changes nothing outside this machine. Raises TerraformError, InterruptRequested."""
+        ended = self._watch(terraform.start(arguments, record), each)
+        self._inbox.raise_if_interrupted()
+        return ended
+
+    def change(
+        self, name: str, call: str, terraform: Terraform, arguments: Sequence[str], record: Path, each: Each | None
+    ) -> Ended:
+        """Run a command that changes something, once, and record how it ended. Raises TerraformError."""
+        parameters = {"record": str(record), "command": ["terraform", *arguments], "folder": str(terraform.folder)}
+        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=parameters)
+        try:
+            running = terraform.start(arguments, record)
+        except TerraformError as error:
+            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=False)
+            raise
+        return self._to_its_end(name, call, running, each)
+
+    def rejoin(self, intent: Intent, each: Each | None) -> Ended | None:
+        """Wait for the end of a command that an earlier executor started; None where it never ran.
+
+        Raises Lost where it has ended and nobody saw how: only the state can tell then.
+        """
+        record = Path(str(intent.parameters["record"]))
+        try:
+            running = Running.attach(record)
+        except NotStarted as error:
+            self._write(
+                Kind.CALL_FAILED, call=intent.call, operation=intent.operation, error=str(error), maybe_done=False
+            )
+            return None
+        self._say("A Terraform command of this run was under way: its end is waited for, nothing is started again.")
+        return self._to_its_end(intent.operation, intent.call, running, each)
+
+    def _to_its_end(self, name: str, call: str, running: Running, each: Each | None) -> Ended:
+        try:
+            ended = self._watch(running, each)
+        except Lost as error:
+            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=False)
+            raise
+        self._write(Kind.CALL_DONE, call=call, operation=name, answer={"exit_code": ended.code})
+        return ended
+
+    def _watch(self, running: Running, each: Each | None) -> Ended:
+        """Terraform's own end is awaited always: one interrupt lets it store the state and release the lock, a second,
+        explicit one lets it give up."""
+        self._inbox.awaits_command = True
+        try:
+            return self._awaited(running, each)
+        finally:
+            self._inbox.awaits_command = False
+
+    def _awaited(self, running: Running, each: Each | None) -> Ended:
+        asked = cancelled = False
+        while running.wait(each, seconds=_LOOK_SECONDS) is None:
+            if self._inbox.interrupts and not asked:
+                asked = True
+                if running.interrupt():
+                    self._say("Terraform was asked to stop: it finishes what it has begun and stores the state.")
+            if self._inbox.insisted and not cancelled:
+                cancelled = True
+                running.kill()
+                self._say("Terraform was told to give up: what it was doing may be missing from the state.")
+        return running.ended()
