@@ -28,6 +28,9 @@ _TELLING = (
     Kind.GATE_OPENED,
     Kind.GATE_ANSWERED,
     Kind.GATE_REFUSED,
+    Kind.CALL_INTENDED,
+    Kind.CALL_DONE,
+    Kind.CALL_FAILED,
     Kind.WAITING,
     Kind.WAITING_OVER,
     Kind.FOLLOW_UP_OPENED,
@@ -94,14 +97,16 @@ def _advanced(record: RunRecord, event: Event) -> RunRecord:
 
 
 def unfinished(runs: Sequence[KnownRun]) -> tuple[KnownRun, ...]:
-    """The runs that somebody has to know of: those under way, and those that stopped and nothing followed on their target."""
-    newest: set[str] = set()
+    """The runs that somebody has to know of: those under way, and those that stopped, unless a later run changed their target:
+    then they cannot be resumed. A dry run that stopped leaves nothing behind."""
+    overtaken: set[str] = set()
     found = []
     for run in runs:
-        first = run.record.target.key not in newest
-        newest.add(run.record.target.key)
-        if run.under_way or (run.resumable and first):
+        stopped = run.resumable and not run.record.dry_run
+        if run.under_way or (stopped and run.record.target.key not in overtaken):
             found.append(run)
+        if run.record.changed:
+            overtaken.add(run.record.target.key)
     return tuple(found)
 
 
@@ -116,7 +121,9 @@ def open_follow_ups(runs: Sequence[KnownRun], target_name: str) -> tuple[FollowU
 
 
 def last_run(runs: Sequence[KnownRun], target_name: str) -> KnownRun | None:
-    return next((run for run in runs if run.record.target.name == target_name), None)
+    """The newest one that could change something; a dry run or a look at a secret says nothing of how the target stands."""
+    real = (run for run in runs if run.record.steps and not run.record.dry_run)
+    return next((run for run in real if run.record.target.name == target_name), None)
 
 
 def sentence(run: KnownRun, now: datetime) -> str:

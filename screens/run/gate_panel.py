@@ -18,7 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from infraconsole.engine.gate import DECLINED, Gate, GateKind
-from infraconsole.engine.history import OpenGate
+from infraconsole.engine.history import FAILURE_GATE, OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.words import BAD, DIM, GOOD, PLAIN, STRONG, WARN, Part, lines, said
@@ -74,6 +74,8 @@ class GatePanel(Vertical):
         shown = gate.gate
         self.border_title = f"gate {shown.id}"
         self.query_one("#gate-title", Static).update(said((shown.title, STRONG)))
+        stops = shown.id == FAILURE_GATE
+        self.query_one("#gate-no", Button).label = "Stop here" if stops else "No: change nothing"
         choices = self.query_one("#gate-choices", Rows)
         choices.display = self._choosing
         field = self.query_one("#gate-input", Input)

@@ -27,6 +27,7 @@ _STEP_MARKS = {
     StepState.DONE: ("✓", GOOD),
     StepState.SKIPPED: ("–", DIM),
     StepState.FAILED: ("✗", BAD),
+    StepState.STOPPED: ("■", WARN),
 }
 _OUTCOMES = {"done": GOOD, "failed": BAD, "refused": WARN, "interrupted": WARN}
 
@@ -194,8 +195,13 @@ def ending(record: RunRecord) -> Content:
     changed = [step for step in record.steps if step.changes and step.state is StepState.DONE]
     if record.dry_run:
         rows.append("Dry run: nothing was changed.")
-    elif changed:
+    elif changed or record.changed:
         rows += [_done(step) for step in changed]
+        rows += [
+            (f"▲ {step.title}: no answer is known of {call.operation}.", WARN)
+            for step in record.steps
+            for call in step.unanswered
+        ]
     else:
         rows.append("Nothing was changed.")
     answers = [f"{accepted.gate}: {accepted.value}" for accepted in record.accepted]
@@ -239,6 +245,10 @@ def _next(record: RunRecord) -> Content:
             return said((following, STRONG))
         case "interrupted":
             return said(("Next: R takes the run up again where it stopped.", STRONG))
-        case "refused":
+        case "refused" if not record.changed:
             return said(("Next: nothing has to be undone; start again when it is right.", STRONG))
+        case "refused":
+            return said(
+                ("Next: look at the service, what was changed before stands; start again when it is right.", STRONG)
+            )
     return said(("Next: look at the step that failed, mend the cause, and start again.", STRONG))

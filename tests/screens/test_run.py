@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
 from infraconsole.engine.event import Kind
 from infraconsole.engine.gate import Choice, Gate, GateKind
-from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.history import FAILURE_GATE, record_of
 from infraconsole.engine.journal import Journal
-from infraconsole.screens.run import RunScreen
+from infraconsole.screens.run import RunScreen, story
+from infraconsole.screens.runs import known_runs, last_run, unfinished
 from infraconsole.screens.widgets.output import Output
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.conftest import FakeAccess
@@ -138,6 +140,48 @@ async def test_after_a_failure_the_safe_choice_has_the_cursor(attached: ConsoleA
         await until(pilot, lambda: answers(executor) == ["stop"])
 
 
+async def test_after_a_failure_the_button_stops_and_promises_nothing_else(
+    attached: ConsoleApp, executor: FakeExecutor
+) -> None:
+    choices = (Choice("stop", "Stop here", recommended=True), Choice("retry", "Try again"))
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        opening = executor.open("update", Gate(FAILURE_GATE, GateKind.CHOOSE, "It failed", choices=choices))
+        await until_seen(pilot, "It failed")
+        button = attached.screen.query_one("#gate-no", Button)
+        assert str(button.label) == "Stop here"
+        executor.answered("update", FAILURE_GATE, "retry", opening)
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        assert str(button.label) == "No: change nothing"
+
+
+@pytest.mark.parametrize("changed", [True, False])
+async def test_what_was_changed_before_a_refusal_is_not_denied(
+    attached: ConsoleApp, executor: FakeExecutor, changed: bool
+) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        if changed:
+            executor.write(Kind.CALL_INTENDED, "update", call="1", operation="ecs:UpdateService", parameters={})
+            executor.write(Kind.CALL_DONE, "update", call="1", operation="ecs:UpdateService")
+            executor.write(Kind.STEP_FINISHED, "update", result={"changed": True}, seconds=2.0)
+        executor.begin("watch")
+        executor.finish("refused", 3)
+        await until_seen(pilot, "look at the service" if changed else "Nothing was changed.")
+        assert ("nothing has to be undone" in text_of(attached)) is not changed
+
+
+def test_a_step_that_the_run_ended_in_does_not_go_on(executor: FakeExecutor) -> None:
+    executor.begin("update", changes=True)
+    executor.finish("refused", 3)
+    record = record_of(executor.run, executor.journal.events(executor.run))
+    assert record.ended_at
+    rows = {row.key: row.cells for row in story.step_rows(record, record.ended_at + timedelta(hours=3))}
+    assert rows["update"]["time"].text == "0 s"
+    assert rows["update"]["mark"].text == "■"
+
+
 async def test_letters_typed_into_a_gate_are_not_keys(attached: ConsoleApp, executor: FakeExecutor) -> None:
     async with attached.run_test(size=(80, 24)) as pilot:
         executor.begin("update", changes=True)
@@ -240,3 +284,43 @@ async def test_resizing_keeps_the_gate(attached: ConsoleApp, executor: FakeExecu
             await pilot.resize_terminal(*size)
             await pilot.pause(0.1)
         await until_seen(pilot, "What cannot be undone")
+
+
+def created(journal: Journal, run: str, *, dry_run: bool = False, steps: tuple[str, ...] = ("update",)) -> None:
+    target = {"service": "fileflow", "environment": "prod", "region": "ap-northeast-2", "account": "1", "name": ""}
+    data = {"runbook": "ecs-rollback", "title": run, "target": target, "inputs": {}, "given": {}, "operator": "kim",
+            "dry_run": dry_run, "interactive": True,
+            "steps": [{"id": step, "title": step, "fingerprint": ""} for step in steps]}  # fmt: skip
+    journal.append(run, Kind.RUN_CREATED, data=data)
+
+
+def sent(journal: Journal, run: str) -> None:
+    journal.append(run, Kind.STEP_STARTED, "update", {"title": "", "why": "", "commands": [], "changes": True})
+    journal.append(run, Kind.CALL_INTENDED, "update", {"call": "1", "operation": "ecs:UpdateService", "parameters": {}})
+
+
+def ended(journal: Journal, run: str, outcome: str) -> None:
+    ending = {"outcome": outcome, "exit_code": 0, "title": "", "cause": "", "mend": "", "warnings": []}
+    journal.append(run, Kind.RUN_FINISHED, data=ending)
+
+
+def test_what_changed_nothing_hides_no_stopped_run_and_is_not_the_last(journal: Journal) -> None:
+    created(journal, "real")
+    sent(journal, "real")
+    created(journal, "dry", dry_run=True)
+    ended(journal, "dry", "done")
+    created(journal, "dry-and-stopped", dry_run=True)
+    created(journal, "reveal", steps=())
+    ended(journal, "reveal", "done")
+    runs = known_runs(journal)
+    assert [run.record.run for run in unfinished(runs)] == ["real"]
+    last = last_run(runs, "fileflow-prod")
+    assert last
+    assert (last.record.run, last.state) == ("real", "stopped")
+    created(journal, "refused")
+    ended(journal, "refused", "refused")
+    assert [run.record.run for run in unfinished(known_runs(journal))] == ["real"]
+    created(journal, "later")
+    sent(journal, "later")
+    ended(journal, "later", "done")
+    assert unfinished(known_runs(journal)) == ()
