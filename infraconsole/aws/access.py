@@ -148,11 +148,9 @@ class AwsAccess:
 
     def _whole_pages(self, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with self.translating(service, operation):
-            client = self.client(service)
-            method = _python_name(operation)
             pages = iter(
-                client.get_paginator(method).paginate(**parameters)
-                if client.can_paginate(method)
+                self._paginated(service, operation, parameters)
+                if self.client(service).can_paginate(_python_name(operation))
                 else self._pages_by_token(service, operation, parameters)
             )
         while True:
@@ -161,6 +159,14 @@ class AwsAccess:
             if page is None:
                 return
             yield page
+
+    def _paginated(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
+        """botocore's own pages, each asked for by `call`: what that does about a failure, it does about each of them."""
+        from botocore.paginate import Paginator
+
+        settings = self._opened().get_paginator_model(_ALIASES.get(service, service)).get_paginator(operation)
+        model = self.client(service).meta.service_model.operation_model(operation)
+        return Paginator(lambda **asked: self.call(service, operation, **asked), settings, model).paginate(**parameters)
 
     def _pages_by_token(self, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """For the operations that page although botocore has no paginator for them (ecs:ListServiceDeployments)."""
