@@ -24,6 +24,7 @@ from infraconsole.terraform.attributes import (
     marked_texts,
     path_name,
 )
+from infraconsole.terraform.uncollected import uncollected
 
 FORMAT_MAJOR = "1"
 
@@ -446,6 +447,11 @@ class Plan:
 
 def read(data: bytes | str | Mapping[str, Any], name: str = "The plan") -> Plan:
     """The plan in the document of `terraform show -json`, `name` being how errors call it. Raises PlanUnreadable."""
+    with uncollected():
+        return _read(data, name)
+
+
+def _read(data: bytes | str | Mapping[str, Any], name: str) -> Plan:
     document = data if isinstance(data, Mapping) else _document(data, name)
     version = document.get("format_version")
     if not isinstance(version, str) or not ("resource_changes" in document or "planned_values" in document):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from infraconsole.terraform.attributes import AttributeChange, differences, same
 from infraconsole.terraform.state import FORMAT_VERSION, StateSummary, StateUnreadable, summary
+from infraconsole.terraform.uncollected import uncollected
 
 _SOURCE = re.compile(r'provider\["([^"]*)"\]')
 _NUMBER = re.compile(r"(\d+)")
@@ -184,6 +185,11 @@ def compare(
     before: bytes, after: bytes, *, before_name: str = "The earlier state", after_name: str = "The later state"
 ) -> StateComparison:
     """What is in `after` and not so in `before`; the names are how errors call them. Raises StateUnreadable."""
+    with uncollected():
+        return _compared(before, after, before_name, after_name)
+
+
+def _compared(before: bytes, after: bytes, before_name: str, after_name: str) -> StateComparison:
     old_document, new_document = _document(before, before_name), _document(after, after_name)
     old, new = _instances(old_document), _instances(new_document)
     removed = {place: instance for place, instance in old.items() if place not in new}
@@ -204,8 +210,8 @@ def compare(
     return StateComparison(
         before=_summary(old_document, before, old),
         after=_summary(new_document, after, new),
-        resources=tuple(each for each in found if not each.is_data),
-        data_sources=tuple(each for each in found if each.is_data),
+        resources=tuple([each for each in found if not each.is_data]),
+        data_sources=tuple([each for each in found if each.is_data]),
         outputs=tuple(_outputs(old_document, new_document)),
         same_count=equal,
     )
@@ -213,7 +219,8 @@ def compare(
 
 def addresses(data: bytes, name: str = "The state") -> tuple[str, ...]:
     """Every instance's address, as `terraform state list` prints them, in the state's order. Raises StateUnreadable."""
-    return tuple(dict.fromkeys(instance.address for instance in _instances(_document(data, name)).values()))
+    with uncollected():
+        return tuple(dict.fromkeys(instance.address for instance in _instances(_document(data, name)).values()))
 
 
 def _document(data: bytes, name: str) -> Mapping[str, Any]:
@@ -235,44 +242,42 @@ def _is_state(document: Any) -> bool:
     serial, resources = document.get("serial"), document.get("resources")
     if isinstance(serial, bool) or not isinstance(serial, int) or serial < 0:
         return False
-    return resources is None or (
-        isinstance(resources, list)
-        and all(
-            isinstance(resource, dict)
-            and isinstance(resource.get("instances"), list | None)
-            and all(isinstance(instance, dict) for instance in resource.get("instances") or ())
-            for resource in resources
-        )
-    )
+    return resources is None or (isinstance(resources, list) and all(map(_is_resource, resources)))
 
 
-def _summary(document: Mapping[str, Any], data: bytes, instances: Mapping[tuple[str, str], _Instance]) -> StateSummary:
+def _is_resource(resource: Any) -> bool:
+    if not isinstance(resource, dict):
+        return False
+    instances = resource.get("instances")
+    if not isinstance(instances, list):
+        return instances is None
+    return all([isinstance(instance, dict) for instance in instances])  # noqa: C419 - 20,000 generators cost more
+
+
+def _summary(document: Mapping[str, Any], data: bytes, instances: Mapping[str, _Instance]) -> StateSummary:
     return StateSummary(
         serial=document["serial"],
         lineage=_text(document, "lineage"),
         terraform_version=_text(document, "terraform_version"),
-        resource_count=sum(each.resource.get("mode") == "managed" for each in instances.values()),
+        resource_count=len([None for each in instances.values() if each.resource.get("mode") == "managed"]),
         size_bytes=len(data),
     )
 
 
-def _instances(document: Mapping[str, Any]) -> dict[tuple[str, str], _Instance]:
-    """By address and deposed key, which is "" for the current object."""
-    found: dict[tuple[str, str], _Instance] = {}
+def _instances(document: Mapping[str, Any]) -> dict[str, _Instance]:
+    """By address, with the deposed key after it where an object is not the current one. The innermost of all loops here."""
+    found: dict[str, _Instance] = {}
     for resource in document.get("resources") or ():
-        base = _base_address(resource)
+        module = resource.get("module")
+        data = "data." if resource.get("mode") == "data" else ""
+        base = f"{module}.{data}" if module else data
+        base = f"{base}{resource.get('type')}.{resource.get('name')}"
         for instance in resource.get("instances") or ():
             key = instance.get("index_key")
             address = base if key is None else base + _index(key)
             deposed = instance.get("deposed")
-            found[address, deposed if isinstance(deposed, str) else ""] = _Instance(address, resource, instance)
+            found[f"{address} {deposed}" if deposed else address] = _Instance(address, resource, instance)
     return found
-
-
-def _base_address(resource: Mapping[str, Any]) -> str:
-    module = _text(resource, "module")
-    data = "data." if resource.get("mode") == "data" else ""
-    return f"{module}{'.' if module else ''}{data}{_text(resource, 'type')}.{_text(resource, 'name')}"
 
 
 def _index(key: Any) -> str:
@@ -287,9 +292,7 @@ def _is_same(one: _Instance, other: _Instance) -> bool:
     return same(one.values, other.values) and one.resource.get("provider") == other.resource.get("provider")
 
 
-def _moved(
-    removed: dict[tuple[str, str], _Instance], added: dict[tuple[str, str], _Instance]
-) -> Iterator[InstanceDifference]:
+def _moved(removed: dict[str, _Instance], added: dict[str, _Instance]) -> Iterator[InstanceDifference]:
     """Takes out of both what is the same object at another address: one of the same kind that alone has this identity."""
     old, new = _by_identity(removed), _by_identity(added)
     for identity, places in old.items():
@@ -299,10 +302,11 @@ def _moved(
             yield InstanceDifference(Difference.MOVED, after.address, before.address, before, after)
 
 
-def _by_identity(instances: Mapping[tuple[str, str], _Instance]) -> dict[tuple[str, ...], list[tuple[str, str]]]:
-    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+def _by_identity(instances: Mapping[str, _Instance]) -> dict[tuple[str, ...], list[str]]:
+    found: dict[tuple[str, ...], list[str]] = {}
     for place, instance in instances.items():
-        identity = None if place[1] or instance.resource.get("mode") == "data" else _identity(instance)
+        is_current = not instance.values.get("deposed") and instance.resource.get("mode") != "data"
+        identity = _identity(instance) if is_current else None
         if identity is not None:
             found.setdefault(identity, []).append(place)
     return found
@@ -406,10 +410,11 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _sort_key(address: str) -> tuple[tuple[int, str], ...]:
+def _sort_key(address: str) -> tuple[str, tuple[tuple[int, str], ...]]:
     """So that `[2]` comes before `[10]`."""
-    parts = _NUMBER.split(address)
-    return tuple((int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts))
+    base, _, indexes = address.partition("[")
+    parts = _NUMBER.split(indexes) if indexes else ()
+    return base, tuple((int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts))
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

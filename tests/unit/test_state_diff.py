@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from infraconsole.terraform.state_diff import (
     addresses,
     compare,
 )
+from infraconsole.terraform.uncollected import uncollected
 
 DATA = Path(__file__).parent / "data"
 SECRETS = (
@@ -323,3 +325,15 @@ def test_of_thousands_only_what_differs_is_looked_at() -> None:
     found = compare(state(*many), state(*changed))
     assert [each.address for each in found.resources] == ["t.r1500"]
     assert found.same_count == 2999
+
+
+def test_the_collector_is_put_off_only_while_reading() -> None:
+    with uncollected():
+        assert not gc.isenabled()
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(StateUnreadable):
+        compare(b"{", b"{")
+    assert gc.isenabled()
