@@ -9,13 +9,13 @@ import getpass
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from infraconsole import naming
-from infraconsole.errors import ConfigError, UnknownName
+from infraconsole.errors import ConfigError, PrerequisiteMissing, UnknownName
 from infraconsole.target import Target
 from infraconsole.window import Window
 
@@ -152,9 +152,32 @@ class Config:
         return region
 
     def target(self, service: str, environment: str, account: str = "") -> Target:
-        self.service(service)
+        """`service` may also be a module of the infrastructure repository: `network`, `ecr/fileflow`."""
+        is_module = service not in self.services and service in self.modules()
+        if not is_module:
+            self.service(service)
         settings = self.environment(environment)
-        return Target(service, environment, self.region_of(environment), account or settings.account or "")
+        account = account or settings.account or ""
+        return Target(service, environment, self.region_of(environment), account, is_module)
+
+    def modules(self) -> tuple[str, ...]:
+        """The root modules of the infrastructure repository, in the order in which they build on each other."""
+        root = self.infrastructure
+        if root is None or not root.is_dir():
+            return ()
+        found = {folder.relative_to(root).as_posix() for form in ("*.tf", "*/*.tf") for folder in _parents(root, form)}
+        return tuple(sorted((name for name in found if name.partition("/")[0] != "modules"), key=_building_order))
+
+    def root_of(self, target: Target) -> Path:
+        """The folder of the target's Terraform code. Raises PrerequisiteMissing where the configuration names none."""
+        path = self.infrastructure if target.is_module else self.service(target.service).path
+        if path is None:
+            raise PrerequisiteMissing(
+                f"The Terraform code of {target.service} is not known.",
+                cause=f"[services.{target.service}] has no path.",
+                mend=f'Write path = "…/infrastructure/terraform" into {self.file or FILE_NAME}.',
+            )
+        return path / target.service if target.is_module else path
 
     def targets(self) -> tuple[Target, ...]:
         return tuple(
@@ -179,6 +202,16 @@ class Config:
     def tfvars_of(self, service: str, environment: str) -> Path | None:
         root = self.service(service).path
         return root / naming.tfvars_path(environment) if root else None
+
+
+def _parents(root: Path, form: str) -> Iterator[Path]:
+    return (file.parent for file in root.glob(f"*/{form}"))
+
+
+def _building_order(module: str) -> tuple[int, str]:
+    first = module.partition("/")[0]
+    known = naming.MODULE_ORDER
+    return (known.index(first) if first in known else len(known), module)
 
 
 def find(start: Path | None = None) -> Path | None:

@@ -11,6 +11,8 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 HEALTH_PATH = "/actuator/health"
 LOCK_TABLE = "terraform-lock"
 STATE_KEY = "{service}/terraform.tfstate"
+MODULE_ORDER = ("bootstrap", "network", "kms", "ecr", "rds")
+"""The modules that others build on, in the order in which they have to be applied."""
 MODULE_STATE_KEY = "{module}/terraform.tfstate"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")

@@ -228,27 +228,13 @@ class Overview:
         return StateFacts(settings.state_bucket, key, known, found.modified_at)
 
     def lock(self, service: str, environment: str) -> LockFacts:
-        from infraconsole.aws.dynamodb import DynamoDb
-        from infraconsole.aws.s3 import S3
-        from infraconsole.terraform.state import parse_lock
+        from infraconsole.checks import state_lock
 
         settings = self.config.environment(environment)
         bucket, key = settings.state_bucket, self.config.state_key_of(service, environment)
         if not bucket or not (settings.use_lockfile or settings.lock_table):
             return LockFacts(checked=False)
-        access = self.access(environment)
-        if settings.use_lockfile:
-            try:
-                stored = S3(access).get(bucket, f"{key}.tflock")
-                return LockFacts(True, parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock"))
-            except AwsNotFound as error:
-                if error.code == "NoSuchBucket":
-                    raise
-        if settings.lock_table:
-            item = DynamoDb(access).item(settings.lock_table, f"{bucket}/{key}")
-            if item and item.get("Info"):
-                return LockFacts(True, parse_lock(item["Info"], f"The lock in {settings.lock_table}"))
-        return LockFacts(True)
+        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key))
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""

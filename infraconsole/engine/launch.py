@@ -91,6 +91,7 @@ def begin(
                 "region": target.region,
                 "account": account,
                 "name": target.name,
+                "is_module": target.is_module,
             },
             "inputs": checked,
             "given": {gate: list(values) for gate, values in given.items()},
