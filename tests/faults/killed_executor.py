@@ -41,8 +41,8 @@ def killing(self: Journal, run: str, kind: Kind, step: str = "", data: Mapping[s
 if __name__ == "__main__":
     Journal.append = killing  # type: ignore[method-assign]
     if TIMEOUT:
-        executor.PatientAccess = functools.partial(PatientAccess, read_timeout_seconds=TIMEOUT)  # type: ignore
-        executor.ChangingAccess = functools.partial(  # type: ignore
+        executor.PatientAccess = functools.partial(PatientAccess, read_timeout_seconds=TIMEOUT)  # type: ignore[attr-defined,assignment]
+        executor.ChangingAccess = functools.partial(  # type: ignore[attr-defined,assignment]
             ChangingAccess, read_timeout_seconds=TIMEOUT, change_timeout_seconds=TIMEOUT
         )
     sys.exit(executor.main(sys.argv[1:]))

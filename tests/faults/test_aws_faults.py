@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infraconsole.aws.access import READ_TIMEOUT_SECONDS
+from infraconsole.engine.catalogue import runbook
 from infraconsole.engine.journal import Journal
 from tests.faults.conftest import ENGINE, Stage
 
@@ -56,14 +56,34 @@ def test_a_read_that_fails_for_a_while(
         stage.world.clear_faults()
 
 
-def test_a_read_that_never_answers_is_given_up_and_tried_again(shared: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("service", "operation"), [*READS, ("elbv2", "DescribeListeners")])
+def test_a_read_that_never_answers_is_given_up_and_tried_again(
+    shared: Stage, monkeypatch: pytest.MonkeyPatch, service: str, operation: str
+) -> None:
     stage = shared
     target = stage.next_target()
-    stage.world.fault(
-        "delay", service="elbv2", operation="DescribeTargetHealth", seconds=READ_TIMEOUT_SECONDS + 2, count=1
-    )
-    run = stage.begin(monkeypatch, *target, revision="6" if stage.current(*target) != 6 else "5")
-    assert stage.until_finished(run).outcome == "done"
+    stage.world.fault("delay", service=service, operation=operation, seconds=2.5, count=1)
+    try:
+        revision = "6" if stage.current(*target) != 6 else "5"
+        run = stage.begin(monkeypatch, *target, timeout_seconds=1.0, revision=revision)
+        assert stage.until_finished(run).outcome == "done"
+        assert len(stage.calls("UpdateService")) == 1
+    finally:
+        stage.world.clear_faults()
+
+
+def test_a_change_whose_answer_is_late_is_looked_up(shared: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = shared
+    target = stage.next_target()
+    stage.world.fault("delay", operation="UpdateService", seconds=2.0, count=1)
+    try:
+        revision = "6" if stage.current(*target) != 6 else "5"
+        run = stage.begin(monkeypatch, *target, timeout_seconds=1.0, revision=revision)
+        record = stage.until_finished(run)
+        assert (record.outcome, record.ending) == ("done", "")
+        assert len(stage.calls("UpdateService", accepted=False)) == 1
+    finally:
+        stage.world.clear_faults()
 
 
 @pytest.mark.parametrize(("action", "sent"), [("drop-after", 1), ("drop-before", 2), ("error500", 2), ("throttle", 3)])
@@ -96,30 +116,47 @@ def test_a_change_that_is_denied_fails_in_aws_s_words(shared: Stage) -> None:
     assert "not authorized" in last["cause"]
 
 
-@pytest.mark.parametrize("step", ["look", "check", "update", "watch", "verify"])
+STEPS = [step.id for step in runbook("ecs-rollback").steps]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_credentials_that_expire_in_a_step_are_waited_for(
     stage_factory: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    operation = {"look": "ListServiceDeployments", "check": "DescribeTaskDefinition", "update": "UpdateService"}.get(
-        step, "DescribeServices"
+    """The executor stands still behind the step's first event; when it goes on, its credentials are worth nothing."""
+    stage = stage_factory("never-stable", factor=120.0)
+    run = stage.begin(
+        monkeypatch, "fileflow", "prod", kill=f"hold:step-started:{step}", in_flight="stop-first", revision="5"
     )
-    stage = stage_factory("bad-image", factor=60.0)
-    if step in ("watch", "verify"):
-        stage.world.fault("delay", operation="UpdateService", seconds=0.5, count=1)
-        run = stage.begin(monkeypatch, "fileflow", "prod")
-        stage.until(lambda: stage.calls("UpdateService"), "the update")
-        stage.world.expire()
-    else:
-        stage.world.fault("expired", operation=operation, count=1)
-        run = stage.begin(monkeypatch, "fileflow", "prod")
-    stage.until(lambda: "waiting" in stage.kinds(run), "the run to wait for credentials")
-    if step in ("watch", "verify"):
-        assert stage.record(run).waiting
-        stage.world.renew()
+    stage.until(lambda: stage.record(run).current == step, f"step {step}")
+    stage.world.expire()
+    (stage.folder / "go").touch()
+    if step == "follow-up":  # asks AWS nothing
+        assert stage.until_finished(run).outcome == "done"
+        return
+    stage.until(lambda: stage.record(run).waiting or stage.record(run).finished, "the run to wait for credentials")
+    record = stage.record(run)
+    assert (record.current, bool(record.waiting)) == (step, True), record
+    stage.world.renew()
     record = stage.until_finished(run)
     assert (record.outcome, record.ending) == ("done", "")
+    assert len(stage.calls("StopServiceDeployment")) == 1
     assert len(stage.calls("UpdateService")) == 1
     assert "waiting-over" in stage.kinds(run)
+
+
+@pytest.mark.parametrize("operation", ["StopServiceDeployment", "UpdateService"])
+def test_credentials_that_expire_at_the_changing_call_itself(
+    stage_factory: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    stage = stage_factory("never-stable", factor=120.0)
+    stage.world.fault("expired", operation=operation, count=1)
+    run = stage.begin(monkeypatch, "fileflow", "prod", in_flight="stop-first", revision="5")
+    record = stage.until_finished(run)
+    assert (record.outcome, record.ending) == ("done", "")
+    assert "waiting-over" in stage.kinds(run)
+    assert len(stage.calls("StopServiceDeployment")) == 1
+    assert len(stage.calls("UpdateService")) == 1
 
 
 def test_expired_credentials_before_the_run_are_a_prerequisite(stage_factory: Callable[..., Stage]) -> None:

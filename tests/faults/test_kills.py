@@ -60,6 +60,44 @@ def test_executor_killed(shared: Stage, monkeypatch: pytest.MonkeyPatch, kill: s
     assert [step.state.value for step in record.steps] == ["done"] * len(STEPS)
 
 
+STOPPING = [
+    f"{when}:{kind}:{step}"
+    for step in ("stop-in-flight", "settle")
+    for when, kind in (("after", "step-started"), ("before", "step-finished"), ("after", "step-finished"))
+] + [f"{when}:{kind}:stop-in-flight" for kind in ("call-intended", "call-done") for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("kill", STOPPING)
+def test_executor_killed_around_a_stop(
+    stage_factory: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, kill: str
+) -> None:
+    stage = stage_factory("never-stable", factor=120.0)
+    run = stage.begin(monkeypatch, "fileflow", "prod", kill=kill, in_flight="stop-first", revision="5")
+    stage.until_gone(run)
+    assert stage.record(run).resumable
+    stage.resume(run)
+    record = stage.until_finished(run)
+    assert (record.outcome, record.ending) == ("done", "")
+    assert len(stage.calls("StopServiceDeployment", accepted=False)) == 1
+    assert len(stage.calls("UpdateService", accepted=False)) == 1
+    assert stage.current("fileflow", "prod") == 5
+
+
+def test_killed_after_the_stop_was_sent_and_before_its_answer(
+    stage_factory: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_factory("never-stable", factor=120.0)
+    stage.world.fault("delay", operation="StopServiceDeployment", seconds=1.5, count=1)
+    run = stage.begin(monkeypatch, "fileflow", "prod", in_flight="stop-first", revision="5")
+    stage.until(lambda: stage.calls("StopServiceDeployment", accepted=False), "the stop to arrive")
+    stage.kill_executor(run)
+    assert stage.calls("StopServiceDeployment") == []
+    stage.resume(run)
+    assert stage.until_finished(run).outcome == "done"
+    assert len(stage.calls("StopServiceDeployment", accepted=False)) == 1
+    assert len(stage.calls("UpdateService")) == 1
+
+
 def test_killed_after_update_was_sent_and_before_its_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fault holds the call back; while AWS has it, the executor dies."""
     stage.world.fault("delay", operation="UpdateService", seconds=1.5, count=1)

@@ -237,15 +237,17 @@ def test_a_revision_of_another_account_or_region_is_not_taken_for_ours(shared: S
     assert "of another account or region" in done.stderr or "is no revision" in done.stderr
 
 
-def test_a_revision_that_cannot_be_looked_up_is_not_called_missing(shared: Stage) -> None:
-    stage = shared
-    stage.world.fault("access-denied", service="ecs", operation="DescribeTaskDefinition", nth=7)
-    try:
-        done = stage.console(*stage.rollback("fileflow", "prod", "--dry-run", "--set", "revision=99"))
-    finally:
-        stage.world.clear_faults()
-    assert done.returncode == 5, done.stdout
-    assert "There is no revision" not in done.stderr
+def test_a_revision_that_cannot_be_looked_up_is_not_called_missing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stage.begin(monkeypatch, "fileflow", "prod", kill="hold:step-started:choose", revision="99")
+    stage.until(lambda: stage.record(run).current == "choose", "the choice")
+    stage.world.fault("access-denied", service="ecs", operation="DescribeTaskDefinition")
+    (stage.folder / "go").touch()
+    record = stage.until_finished(run)
+    assert (record.outcome, record.exit_code) == ("failed", 5)
+    assert "There is no revision" not in record.ending
+    assert "ecs:DescribeTaskDefinition" in record.ending
 
 
 def test_a_health_address_that_cannot_be_reached_is_a_warning(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
