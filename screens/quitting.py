@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -17,21 +19,38 @@ from infraconsole.screens.console_screen import is_too_small
 from infraconsole.screens.runs import KnownRun, known_runs
 from infraconsole.screens.words import STRONG, said
 
+COMMAND_VARIABLE = "INFRACONSOLE_COMMAND"
+
 
 def runs_under_way(journal: Journal) -> tuple[KnownRun, ...]:
     """Blocks: for a thread. Raises JournalError."""
     return tuple(run for run in known_runs(journal) if run.under_way)
 
 
-def farewell(runs: Sequence[KnownRun]) -> str:
-    """Printed when the console has gone."""
+def attach_command(run: str) -> str:
+    """The line that shows the run again. Where `infraconsole` alone does not do (a wrapper, the embedded world), the
+    environment names what does."""
+    return f"{os.environ.get(COMMAND_VARIABLE) or 'infraconsole'} attach {run}"
+
+
+def farewell(runs: Sequence[KnownRun]) -> Farewell:
     rows = []
     for run in runs:
         state = "It waits for an answer." if run.record.gate else "It goes on without the console."
-        rows.append(
-            f"Run {run.record.run} ({run.record.title}) goes on. {state}\n  infraconsole attach {run.record.run}"
-        )
-    return text.block("\n".join(rows))
+        title = text.line(run.record.title)
+        rows.append(f"Run {run.record.run} ({title}) goes on. {state}\n  {attach_command(run.record.run)}")
+    return Farewell(text.block("\n".join(rows)))
+
+
+class Farewell:
+    """What is printed when the console has gone: as it is, since a line that was wrapped could not be pasted."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __rich_console__(self, console: Console, _: ConsoleOptions) -> RenderResult:
+        console.file.write(f"{self.words}\n")
+        return ()
 
 
 class QuitScreen(ModalScreen[bool]):
@@ -49,7 +68,7 @@ class QuitScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(said(("Leave the console? The runs go on.", STRONG)), classes="dialog-title")
-            yield Static(said(farewell(self._runs)))
+            yield Static(said(farewell(self._runs).words))
             yield Static("")
             with Horizontal(id="gate-buttons"):
                 yield Button("Stay", id="stay", compact=True)

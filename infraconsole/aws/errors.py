@@ -6,6 +6,7 @@ their classes: botocore need not be imported for it, and releases that lack some
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ from infraconsole.errors import (
     SsoLoginNeeded,
     Throttled,
 )
+
+RENEW_VARIABLE = "INFRACONSOLE_RENEW"
+"""What gets new credentials here, for the mends of expired and missing ones: a team's own login tool, the embedded world's."""
 
 # AWS refuses a signature that is more than five minutes off (fifteen for S3).
 SKEW_TOLERATED = timedelta(minutes=4)
@@ -184,7 +188,13 @@ class _Tried:
         """The AWS CLI's option for the profile, with a space before it; "" without a profile."""
         return f" --profile {shlex.quote(self.profile)}" if self.profile else ""
 
+    def login(self) -> str:
+        """The command that gets credentials where SSO would: the team's own, if the environment names one."""
+        return os.environ.get(RENEW_VARIABLE) or f"aws sso login{self.option}"
+
     def renewal(self) -> str:
+        if self.source != "env" and os.environ.get(RENEW_VARIABLE):
+            return f"Renew them: {self.login()}"
         if self.source == "sso":
             return f"Renew them: aws sso login{self.option}"
         if self.source == "login":
@@ -266,7 +276,7 @@ class _Row(NamedTuple):
     mend: str
 
 
-_SSO_LOGIN = "Log in: aws sso login{option}"
+_SSO_LOGIN = "Log in: {login}"
 _NO_KEYS = "There are no AWS credentials ({place})."
 _UNREACHED = "AWS cannot be reached ({place})."
 _BROKE_OFF = "The answer to {operation} broke off ({place})."
@@ -385,7 +395,7 @@ def _unanswered(error: Exception, tried: _Tried) -> AwsError:
 def _fill(text: str, tried: _Tried, words: str) -> str:
     """`text` with its marks replaced; plain replacement, since profiles and operations may hold braces themselves."""
     if text == "{missing}":
-        login = f"aws sso login{tried.option} or aws configure{tried.option}"
+        login = os.environ.get(RENEW_VARIABLE) or f"aws sso login{tried.option} or aws configure{tried.option}"
         return f"Log in ({login}), or name a profile for the environment in infraconsole.toml"
     if text == "{profiles}":
         known = ", ".join(tried.known_profiles)
@@ -396,6 +406,7 @@ def _fill(text: str, tried: _Tried, words: str) -> str:
         return f"See what the AWS CLI says: aws sts get-caller-identity{tried.option}"
     marks = {
         "{place}": tried.place,
+        "{login}": tried.login(),
         "{option}": tried.option,
         "{profile!r}": repr(tried.profile or "default"),
         "{region}": tried.region,

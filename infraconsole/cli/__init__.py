@@ -26,7 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _console() -> int:
     from infraconsole.cli.console import console
 
-    return console()
+    return console(world=world_name())
+
+
+def world_name() -> str | None:
+    """The embedded world that this shell was put into; the console's band names it."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        return None
+    from infraconsole.world.process import entered
+
+    world = entered()
+    return world.scenario if world else None
 
 
 EXIT_UNREAD = 141

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 
+from infraconsole import config
 from infraconsole.cli.console import console
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.world import process
@@ -42,13 +43,14 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
     if action == "up":
         world = world or _new_world(scenario or DEFAULT, factor or _FACTOR, linger=True)
         print(f"The world is up: {world.scenario}, {world.endpoint}", file=sys.stderr)
-        print('Use it in a shell: eval "$(infraconsole demo env)"', file=sys.stderr)
+        print(f'Use it in a shell: eval "$({world.call("demo", "env")})"', file=sys.stderr)
         return 0
     return _with_console(world, scenario or DEFAULT, factor or _FACTOR)
 
 
 def _with_console(world: World | None, scenario: str, factor: float) -> int:
-    """A world that was up before stays up; one that was started here ends with the console, or after its last run."""
+    """A world that was up before stays up; one that was started here ends with the console, or when its runs need it no
+    more."""
     ours = None
     if world is None:
         print("Starting the world…", file=sys.stderr)
@@ -61,7 +63,12 @@ def _with_console(world: World | None, scenario: str, factor: float) -> int:
             ours.stop()
         raise
     if ours is not None:
+        runs = process.resumable_runs(config.state_folder())
         ours.linger()
+        if runs:
+            minutes = process.LINGER_SECONDS / 60
+            stays = f"The world stays up for {', '.join(runs)}, at most {minutes:.0f} minutes."
+            print(f"{stays} End it: {ours.call('demo', 'down')}", file=sys.stderr)
     return code
 
 

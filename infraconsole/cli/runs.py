@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from infraconsole import config, text
-from infraconsole.cli import EXIT_UNREAD, print_no_more
+from infraconsole.cli import EXIT_UNREAD, print_no_more, world_name
 from infraconsole.cli.lines import event_lines
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.event import Event, Kind
@@ -75,7 +75,7 @@ def attach(name: str, *, as_json: bool, plain: bool) -> int:
     if not as_json and not plain and sys.stdin.isatty() and sys.stdout.isatty():
         from infraconsole.cli.console import console
 
-        return console(start_run=name)
+        return console(start_run=name, world=world_name())
     settings = config.load()
     with Journal(config.state_folder()) as journal:
         follower = _Follower(
@@ -95,7 +95,7 @@ def resume(name: str, *, as_json: bool, plain: bool) -> int:
             )
     from infraconsole.cli.console import console
 
-    return console(start_run=name)
+    return console(start_run=name, world=world_name())
 
 
 def interrupt(name: str, *, insist: str | None) -> int:

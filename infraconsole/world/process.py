@@ -17,12 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from infraconsole.errors import InfraconsoleError, PrerequisiteMissing
+from infraconsole.errors import InfraconsoleError, JournalError, PrerequisiteMissing
 from infraconsole.world import folder, procs, scenarios
 
 DIRECTORY_VARIABLE = "INFRACONSOLE_WORLD_DIR"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+LINGER_SECONDS = 15 * 60.0
+"""How long a world outlives the console that started it at most."""
 _ANSWER_SECONDS = 10.0
 
 # Of the user's environment, besides everything that begins with AWS_.
@@ -76,6 +78,9 @@ class World:
             "AWS_EC2_METADATA_DISABLED": "true",
             "INFRACONSOLE_CONFIG": str(self.dir / folder.SETTINGS),
             "INFRACONSOLE_STATE": str(self.dir / folder.STATE),
+            "INFRACONSOLE_RENEW": self.call("demo", "renew"),
+            "INFRACONSOLE_COMMAND": f'eval "$({self.call("demo", "env")})" && {_program()}',
+            DIRECTORY_VARIABLE: str(self.dir),
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,
         }
@@ -102,10 +107,15 @@ class World:
         lines += [f"export {name}={shlex.quote(value)}" for name, value in wanted.items()]
         return "\n".join(lines) + "\n"
 
+    def call(self, *arguments: str) -> str:
+        """A line that calls infraconsole on this world's folder, for a shell that knows nothing of either."""
+        line = f"{_program()} {shlex.join(arguments)}"
+        return line if self.dir == _usual_directory() else f"{DIRECTORY_VARIABLE}={shlex.quote(str(self.dir))} {line}"
+
     # How to end it
 
     def linger(self) -> None:
-        """This process ends in good order, but runs go on: the world stays until the last of them has ended."""
+        """This process ends in good order, but runs go on: the world stays while one is under way or can be resumed."""
         if self.process is None or self.process.stdin is None:
             return
         try:
@@ -208,9 +218,39 @@ def default_directory() -> Path:
     named = os.environ.get(DIRECTORY_VARIABLE)
     if named:
         return Path(named).absolute()
+    return _usual_directory()
+
+
+def _usual_directory() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_state_dir("infraconsole")) / "world"
+
+
+def _program() -> str:
+    """This infraconsole, also for a shell whose PATH does not lead to it."""
+    script = Path(sys.executable).with_name("infraconsole")
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(sys.executable)} -m infraconsole"
+
+
+def entered() -> World | None:
+    """The world that this process's environment leads to (`apply`, `demo env`); whether it still runs is not asked."""
+    state = os.environ.get("INFRACONSOLE_STATE")
+    found = _read(Path(state).parent) if state else None
+    return found if found is not None and found.endpoint == os.environ.get("AWS_ENDPOINT_URL") else None
+
+
+def resumable_runs(state: Path) -> list[str]:
+    """Runs in the world's journal that have not ended, or ended by interruption: those under way, too."""
+    from infraconsole.engine.event import Kind
+    from infraconsole.engine.journal import Journal
+
+    found: dict[str, bool] = {}
+    if (state / "journal.db").exists():
+        with contextlib.suppress(JournalError), Journal(state, create=False) as journal:
+            for event in journal.events_of_kind(Kind.RUN_CREATED, Kind.RUN_STARTED, Kind.RUN_FINISHED):
+                found[event.run] = event.kind != Kind.RUN_FINISHED or event.data["outcome"] == "interrupted"
+    return [run for run, is_resumable in found.items() if is_resumable]
 
 
 def start(

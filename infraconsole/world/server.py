@@ -1,5 +1,5 @@
 """The world's process: `python -m infraconsole.world.server --dir DIR`. It seeds the emulator, serves it on a free loopback
-port, and ends when its parent does, when told to, or, lingering, when the last run on it has ended."""
+port, and ends when its parent does, when told to, or, lingering, when no run on it is under way or can be resumed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,11 @@ from infraconsole.world.ecs_api import EcsWorld
 from infraconsole.world.faults import CallLog, Credentials, FaultRules, FaultyApp, IssuedKey, Rule
 from infraconsole.world.health import Answer, HealthPorts
 from infraconsole.world.logs import LogWriter
+from infraconsole.world.process import LINGER_SECONDS, resumable_runs
 from infraconsole.world.rollout import Behaviour
 from infraconsole.world.scenarios import Scenario
 from infraconsole.world.seed import Seed
 from infraconsole.world.wire import Wire
-
-LINGER_LIMIT = 15 * 60.0
-"""Real seconds that a lingering world outlives its parent at most."""
 
 LOG = logging.getLogger("infraconsole.world")
 
@@ -266,8 +264,9 @@ class Watch:
         except (OSError, ValueError):
             pass
         if lingers:
-            deadline = time.monotonic() + LINGER_LIMIT
-            while procs.executors(self._root / folder.STATE) and time.monotonic() < deadline:
+            deadline = time.monotonic() + LINGER_SECONDS
+            state = self._root / folder.STATE
+            while (procs.executors(state) or resumable_runs(state)) and time.monotonic() < deadline:
                 time.sleep(0.5)
         self._stop.set()
 

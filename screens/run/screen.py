@@ -19,6 +19,7 @@ from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import CONTAINERS, Failed, GoTo, Place, ResumeRun
+from infraconsole.screens.quitting import attach_command
 from infraconsole.screens.run import story
 from infraconsole.screens.run.follow import RunFollower, Update
 from infraconsole.screens.run.gate_panel import GatePanel
@@ -287,7 +288,7 @@ class RunScreen(ConsoleScreen):
             return "how it ended", story.ending(self.record).plain
         if step is not None and step.commands:
             return f"the commands of “{step.title}”", "\n".join(step.commands)
-        return "how to attach", f"infraconsole attach {self.run_id}"
+        return "how to attach", attach_command(self.run_id)
 
     def action_describe(self) -> None:
         gate = self.gate_panel.open_gate

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from infraconsole.cli import world_name
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
+from infraconsole.world import process, procs
 from infraconsole.world.process import World
 from tests.world.conftest import WorldFactory, worlds
 
@@ -323,6 +325,83 @@ def test_the_doctor_finds_the_world_fit(shell: Shell) -> None:
     assert all({"id", "level", "subject", "message", "mend"} <= set(finding) for finding in findings)
     assert {finding["level"] for finding in findings} <= {"error", "warning", "info"}
     assert any("123456789012" in finding["message"] for finding in findings)
+
+
+# The embedded world from shells that know nothing of it
+
+
+def clean_shell(line: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["env", "-i", f"HOME={home}", "PATH=/usr/bin:/bin", "sh", "-c", line],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_lines_of_the_world_work_in_a_clean_shell(tmp_path: Path) -> None:
+    up = clean_shell(f"{sys.executable} -m infraconsole demo up --scenario healthy --factor 120", tmp_path)
+    try:
+        assert up.returncode == 0, up.stderr
+        enter = up.stderr.partition("Use it in a shell: ")[2].strip()
+        run = "run ecs-rollback --service crawler --env dev --json --answer confirm=yes"
+        begun = clean_shell(f'{enter}; eval "$INFRACONSOLE_COMMAND {run}"', tmp_path)
+        assert begun.returncode == 0, begun.stderr
+        told = clean_shell(f'{enter}; echo "$INFRACONSOLE_COMMAND"; echo "$INFRACONSOLE_RENEW"', tmp_path).stdout
+        command, renew = told.splitlines()
+        attached = clean_shell(f"{command} attach last --json", tmp_path)
+        assert attached.returncode == 0, attached.stderr
+        assert attached.stdout == begun.stdout
+        assert clean_shell(renew, tmp_path).returncode == 0
+    finally:
+        down = clean_shell(f"{sys.executable} -m infraconsole demo down", tmp_path)
+    assert down.stderr.strip() == "The world is down."
+
+
+def test_the_world_stays_while_a_run_on_it_can_be_resumed(tmp_path: Path) -> None:
+    world = process.start(tmp_path / "world", "bad-image", 4.0)
+    try:
+        shell = Shell(world)
+        answers = ("--set", "reason=prod answers 503", "--answer", "type-target=fileflow-prod")
+        code, read, _ = unread(shell, *ROLLBACK, "--json", *answers, lines=1)
+        run = json.loads(read[0])["run"]
+        assert code == 141
+        world.linger()
+        assert procs.wait_until(lambda: shell.updates() == 1, 30.0)
+        assert shell("interrupt", run).returncode == 0
+        assert shell("attach", run, "--json").returncode == 4
+        time.sleep(2.0)
+        assert world.is_alive
+        world.set_factor(120.0)
+        assert shell("resume", run, "--json").returncode == 0
+        assert shell.updates() == 1
+        assert procs.wait_until(lambda: not world.is_alive, 10.0)
+    finally:
+        world.stop()
+
+
+def test_expired_credentials_name_what_renews_them_here(world_factory: WorldFactory) -> None:
+    world = world_factory("healthy")
+    shell = Shell(world)
+    world.expire()
+    done = shell(*ROLLBACK)
+    assert done.returncode == 5
+    renew = done.stderr.partition("Renew them: ")[2].splitlines()[0]
+    assert renew.endswith("infraconsole demo renew")
+    assert clean_shell(renew, Path.home()).returncode == 0
+    assert shell(*ROLLBACK).returncode == 3
+
+
+def test_the_environment_tells_which_world_one_looks_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in world.environment().items():
+        monkeypatch.setenv(name, value)
+    assert world_name() == world.scenario
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert world_name() is None
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert world_name() is None
 
 
 # An output that nobody reads
