@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 from textual import events
 
 from infraconsole.app import ConsoleApp
@@ -13,7 +16,8 @@ from infraconsole.errors import UnknownName, UsageError
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.containers import ContainersScreen
 from infraconsole.screens.journal import JournalScreen
-from infraconsole.screens.places import Place, parse
+from infraconsole.screens.places import GoTo, Place, parse
+from infraconsole.screens.quitting import COMMAND_VARIABLE, Farewell, farewell, runs_under_way
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.filter_bar import FilterBar
 from tests.screens.runs import FakeExecutor, type_gate
@@ -139,14 +143,24 @@ async def test_quitting_without_runs_asks_nothing(app: ConsoleApp) -> None:
         await until(pilot, lambda: not app.is_running)
 
 
+@pytest.mark.parametrize("words", ["journal", "fileflow prod", "logs fileflow prod", "run k3m9px"])
+async def test_quitting_while_a_screen_opens(app: ConsoleApp, config: Config, words: str) -> None:
+    """Textual gives such a screen no widgets any more, but its Mount event."""
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        app.on_go_to(GoTo(parse(words, config, ["k3m9px"])))
+        app.exit()
+    assert app.return_code == 0
+
+
 async def test_quitting_while_a_run_goes_on_says_so(
     app: ConsoleApp, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     leave = app.exit
 
-    def left(message: str = "") -> None:
-        said.append(message)
+    def left(message: Farewell) -> None:
+        said.append(message.words)
         leave(message=message)
 
     monkeypatch.setattr(app, "exit", left)
@@ -166,6 +180,17 @@ async def test_quitting_while_a_run_goes_on_says_so(
         await until(pilot, lambda: not app.is_running)
     assert "infraconsole attach k3m9px" in said[0]
     assert "waits for an answer" in said[0]
+    executor.leave()
+
+
+def test_the_farewell_is_neither_wrapped_nor_cut(monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
+    """A line that is pasted into a shell must come out as it is."""
+    command = f'eval "$({"/long" * 40}/infraconsole demo env)" && {"/long" * 40}/infraconsole'
+    monkeypatch.setenv(COMMAND_VARIABLE, command)
+    executor = FakeExecutor(journal.folder)
+    printed = io.StringIO()
+    Console(file=printed, width=40, force_terminal=True).print(farewell(runs_under_way(journal)))
+    assert f"  {command} attach k3m9px" in printed.getvalue().splitlines()
     executor.leave()
 
 

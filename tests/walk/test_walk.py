@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from infraconsole.engine.journal import Journal
 from infraconsole.world import process
 
 pytestmark = [
@@ -52,7 +53,7 @@ class Terminal:
         """Run `command` in a new window, which stays when it ends; the window's name."""
         self.windows += 1
         name = f"w{self.windows}"
-        line = f"{shlex.join(command)}; echo; echo exit code $?; exec sleep 300"
+        line = f"{shlex.join(command)}; code=$?; echo; echo exit code $code.; exec sleep 300"
         self.tmux("new-session", "-d", "-s", name, *self.size, line)
         return name
 
@@ -64,6 +65,10 @@ class Terminal:
 
     def screen(self, window: str) -> str:
         return self.tmux("capture-pane", "-p", "-t", window)
+
+    def lines(self, window: str) -> list[str]:
+        """What was written, a line that the terminal broke in one piece."""
+        return self.tmux("capture-pane", "-p", "-J", "-t", window).splitlines()
 
     def see(self, window: str, *words: str, seconds: float = PATIENCE_SECONDS) -> str:
         """Wait until all of `words` are on the screen at once."""
@@ -133,17 +138,17 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     assert world.counted_calls("UpdateService", "ecs") == 0
     terminal.answer(window, "type-target", "fileflow-prod")
 
-    # Another terminal shows the same run live.
+    # Another terminal shows the same run live, in the same world.
     other = terminal.open(
         *("env", *(f"{name}={value}" for name, value in world.environment().items()), *CONSOLE, "attach", "last")
     )
-    terminal.see(other, "Roll an ECS service back")
+    terminal.see(other, "Roll an ECS service back", "bad-image")
 
     # Watch it go green.
     terminal.see(window, "fileflow-prod: done", "Still to do")
     terminal.see(other, "fileflow-prod: done", "Still to do")
     terminal.keys(other, "C-q")
-    terminal.see(other, "exit code 0")
+    terminal.see(other, "exit code 0.")
     assert world.counted_calls("UpdateService", "ecs", accepted=True) == 1
 
     terminal.keys(window, "Escape")
@@ -158,11 +163,20 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
 
     # Quit: no process and no port behind.
     terminal.keys(window, "C-q")
-    terminal.see(window, "exit code 0")
+    terminal.see(window, "exit code 0.")
     deadline = time.monotonic() + 20
     while world.is_alive:
         assert time.monotonic() < deadline, "the world is still there"
         time.sleep(0.1)
+
+
+def run_in(world: process.World) -> str:
+    with Journal(world.dir / "state") as journal:
+        return journal.run_ids()[0]
+
+
+def test_a_window_says_with_which_code_its_command_ended(terminal: Terminal) -> None:
+    terminal.see(terminal.open(*CONSOLE, "journal", "none"), "exit code 2.")
 
 
 def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folder: Path) -> None:
@@ -183,9 +197,20 @@ def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folde
     time.sleep(1.0)
     if "exit code" not in terminal.screen(window):  # it asks first, since a run is going
         terminal.keys(window, "Tab", "Enter")
-    shown = terminal.see(window, "exit code 0", "infraconsole attach")
+    shown = terminal.see(window, "exit code 0.", "infraconsole attach")
     assert "goes on" in shown or "go on" in shown
     assert world.is_alive, "the world stays until its last run has ended"
+
+    # The line that it leaves works in a shell that knows nothing.
+    line = next(line for line in terminal.lines(window) if line.endswith("attach " + run_in(world)))
+    attached = subprocess.run(
+        ["env", "-i", f"HOME={folder}", "PATH=/usr/bin:/bin", "sh", "-c", f"{line} --json"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert attached.returncode == 0, attached.stderr
     deadline = time.monotonic() + PATIENCE_SECONDS
     while world.is_alive:
         assert time.monotonic() < deadline, "the world is still there"
