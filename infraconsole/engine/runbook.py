@@ -10,12 +10,14 @@ import hashlib
 import inspect
 import json
 import shlex
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from infraconsole.aws.access import AwsAccess
@@ -223,10 +225,11 @@ class Step(ABC):
         return ()
 
     def fingerprint(self) -> str:
-        """Changes with the code of the step's module, of its helpers there, and of the gates: a run is not resumed on another step
-        than it began with."""
-        modules = (inspect.getmodule(type(self)), policy, gates)
-        source = "\n".join(inspect.getsource(module) for module in modules if module is not None)
+        """Changes with the code of the step's module, of what that takes from its own package, and of the gates: a run is not
+        resumed on another step than it began with."""
+        own = sys.modules[type(self).__module__]
+        modules = [*_with_neighbours(own), policy, gates]
+        source = "\n".join(inspect.getsource(module) for module in modules)
         return hashlib.sha256(f"{type(self).__qualname__}\n{source}".encode()).hexdigest()[:16]
 
 
@@ -279,6 +282,19 @@ class Runbook:
                 raise UnknownName("gate", gate, known, where=f"in {self.name}")
             answers[gate] = (*answers.get(gate, ()), value)
         return answers
+
+
+def _with_neighbours(module: ModuleType) -> list[ModuleType]:
+    """The module, and those of its package whose names or contents it uses, directly or not; by name."""
+    package = module.__name__.rpartition(".")[0]
+    found, waiting = {module.__name__: module}, [module]
+    while waiting:
+        for value in list(vars(waiting.pop()).values()):
+            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+            if isinstance(name, str) and package and name.rpartition(".")[0] == package and name not in found:
+                found[name] = sys.modules[name]
+                waiting.append(found[name])
+    return [found[name] for name in sorted(found)]
 
 
 def command_line(arguments: Sequence[str]) -> str:

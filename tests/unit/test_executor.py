@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import linecache
 import os
 import threading
 import time
@@ -808,15 +809,35 @@ def test_a_later_run_that_changed_nothing_is_in_nobodys_way(bench: Bench) -> Non
     assert launch.later_run(bench.journal, earlier) == "run236"
 
 
-def test_the_code_that_a_step_leans_on_is_in_its_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "from tests.unit.test_executor import Look\n\nclass Step(Look):\n    pass\n\ndef helper():\n    return 1\n"
+@pytest.mark.parametrize("changed", ["steps.py", "helpers.py", "further.py", ""])
+def test_the_code_that_a_step_leans_on_is_in_its_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     prints = []
-    for number, written in enumerate((source, source, source.replace("return 1", "return 2"))):
-        (tmp_path / f"leaning{number}.py").write_text(written)
-        module = importlib.import_module(f"leaning{number}")
-        prints.append(module.Step().fingerprint())
-    assert prints[0] == prints[1] != prints[2]
+    for number in range(2):
+        name = f"leaning_{changed.removesuffix('.py')}{number}"
+        folder = tmp_path / name
+        folder.mkdir()
+        look = "from tests.unit.test_executor import Look\n"
+        written = {
+            "__init__.py": "",
+            "steps.py": f"{look}from {name} import helpers\n\nclass Step(Look):\n    id = 'look'\n",
+            "helpers.py": f"from {name}.further import help\n",
+            "further.py": "def help():\n    return 1\n",
+            "stranger.py": f"x = {number}\n",
+        }
+        for file, source in written.items():
+            more = f"y = {number}\n" if file == changed else ""
+            (folder / file).write_text(source + more)
+        importlib.import_module(f"{name}.stranger")
+        prints.append(importlib.import_module(f"{name}.steps").Step().fingerprint())
+        for file in written:  # their own names are all that differs otherwise
+            source = (folder / file).read_text()
+            (folder / file).write_text(source.replace(name, "leaning"))
+        linecache.checkcache()
+        prints[-1] = importlib.import_module(f"{name}.steps").Step().fingerprint()
+    assert (prints[0] == prints[1]) is (not changed)
 
 
 def test_secrets_never_reach_the_journal(bench: Bench) -> None:
