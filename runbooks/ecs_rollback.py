@@ -11,22 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from infraconsole import naming, text
 from infraconsole.aws.ecr import Ecr, parse_image
 from infraconsole.aws.ecs import (
-    Deployment,
     Ecs,
     Service,
     ServiceDeployment,
-    ServiceEvent,
-    Task,
     TaskDefinition,
     family_and_revision,
 )
-from infraconsole.aws.elbv2 import Elbv2, TargetHealth
-from infraconsole.checks import http_health
+from infraconsole.aws.elbv2 import Elbv2
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.engine import policy
 from infraconsole.engine.gate import LEAST_REASON, Choice, Gate, GateKind, GateSpec
@@ -44,6 +39,7 @@ from infraconsole.engine.runbook import (
     command_line,
 )
 from infraconsole.errors import AwsError, AwsNotFound, PrerequisiteMissing, StepFailed, UnknownName, UsageError
+from infraconsole.runbooks import rollout
 from infraconsole.terraform import tfvars
 
 SUPERSEDE = "supersede"
@@ -54,8 +50,6 @@ _CANDIDATES = 12
 _COMPLETED = "SUCCESSFUL"
 _GOING = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 """The states of a service deployment that has not ended; only the first two can be stopped."""
-_UNREACHABLE = 3
-"""How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
 _ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
 _LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
 
@@ -66,7 +60,7 @@ class Look(Step):
     why = "What runs, what is being deployed, and which earlier revisions are known to have worked."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        cluster, service = _names(context)
+        cluster, service = rollout.names(context)
         return (
             _aws(context, "describe-services", cluster=cluster, services=service),
             _aws(context, "list-service-deployments", cluster=cluster, service=service),
@@ -75,13 +69,13 @@ class Look(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         ecs = Ecs(context.reads)
-        service = ecs.service(*_names(context))
+        service = ecs.service(*rollout.names(context))
         current = ecs.task_definition(service.task_definition)
         context.note(
             f"{service.name} runs {service.running} of {service.desired} tasks on {current.name} ({current.image_tag})."
         )
         _say_in_flight(context, service)
-        context.output(*(_event_line(event) for event in reversed(service.events[:8])))
+        context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
         _say_targets(context, service)
         deployments = _deployments(context, ecs, service)
         candidates = _candidates(context, ecs, current, deployments)
@@ -92,7 +86,7 @@ class Look(Step):
             "current_image": _main_image(current),
             "primary": service.primary.id if service.primary else "",
             "in_flight": in_flight.id if in_flight else "",
-            "in_flight_of": _short(in_flight.task_definition) if in_flight else "",
+            "in_flight_of": rollout.short(in_flight.task_definition) if in_flight else "",
             "in_flight_arn": next((known.arn for known in deployments if known.status == "IN_PROGRESS"), ""),
             "deployments": [known.arn for known in deployments],
             "candidates": candidates,
@@ -253,7 +247,7 @@ class Settle(Step):
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         if not context.result("stop-in-flight").get("stopped"):
             return ()
-        cluster, service = _names(context)
+        cluster, service = rollout.names(context)
         return (_aws(context, "list-service-deployments", cluster=cluster, service=service),)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -270,14 +264,14 @@ class Settle(Step):
             context.progress(f"the deployment is {known.status}")
             context.wait(context.config.engine.poll_seconds)
         ecs = Ecs(context.reads)
-        service = ecs.service(*_names(context))
+        service = ecs.service(*rollout.names(context))
         current = ecs.task_definition(service.task_definition)
         context.note(f"The deployment is {known.status if known else 'gone'}; {service.name} is on {current.name}.")
         return {
             "current": current.arn,
             "current_name": current.name,
             "primary": service.primary.id if service.primary else "",
-            "deployments": [known.arn for known in ecs.service_deployments(*_names(context))],
+            "deployments": [known.arn for known in ecs.service_deployments(*rollout.names(context))],
             "diff": list(diff_lines(current, ecs.task_definition(context.result("choose")["arn"]))),
         }
 
@@ -293,7 +287,7 @@ class Update(Step):
     calls = ("ecs:UpdateService",)
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        cluster, service = _names(context)
+        cluster, service = rollout.names(context)
         return (
             _aws(
                 context,
@@ -321,7 +315,7 @@ class Update(Step):
     def probe(self, context: StepContext) -> Probe:
         seen, chosen = _seen(context), context.result("choose")
         ecs = Ecs(context.reads)
-        service = ecs.service(*_names(context))
+        service = ecs.service(*rollout.names(context))
         deployment = service.primary.id if service.primary else ""
         if service.task_definition == chosen["arn"]:
             changed = context.unanswered() is not None
@@ -333,24 +327,24 @@ class Update(Step):
         # Compared by name, not by time: AWS's clock and ours need not agree.
         if context.unanswered() and any(
             known.task_definition == chosen["arn"] and known.arn not in seen["deployments"]
-            for known in ecs.service_deployments(*_names(context))
+            for known in ecs.service_deployments(*rollout.names(context))
         ):
             return Probe(
                 ProbeState.UNKNOWN,
-                f"A deployment of {chosen['name']} was made, but the service is on {_short(service.task_definition)} now.",
+                f"A deployment of {chosen['name']} was made, but the service is on {rollout.short(service.task_definition)} now.",
             )
         if (service.task_definition, deployment) != (seen["current"], seen["primary"]):
             since = text.ago(service.primary.created_at, context.now()) if service.primary else "-"
             return Probe(
                 ProbeState.OVERTAKEN,
-                f"{service.name} is on {_short(service.task_definition)} since {since} (deployment {deployment}); "
+                f"{service.name} is on {rollout.short(service.task_definition)} since {since} (deployment {deployment}); "
                 f"{seen['current_name']} (deployment {seen['primary']}) was looked at.",
                 back_to="look",
             )
-        return Probe(ProbeState.NOT_DONE, f"{service.name} is on {_short(service.task_definition)}.")
+        return Probe(ProbeState.NOT_DONE, f"{service.name} is on {rollout.short(service.task_definition)}.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        cluster, name = _names(context)
+        cluster, name = rollout.names(context)
         revision = context.result("choose")["arn"]
         context.change("ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=revision)
         primary = Ecs(context.reads).service(cluster, name).primary
@@ -366,28 +360,11 @@ class Watch(Step):
     why = "ECS says COMPLETED only when the new tasks run and their targets are healthy; until then nothing is won."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        cluster, service = _names(context)
-        return (
-            _aws(context, "describe-services", cluster=cluster, services=service),
-            _aws(context, "list-tasks", cluster=cluster, service_name=service, desired_status="STOPPED"),
-        )
+        return rollout.look_commands(context)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         chosen = context.result("choose")
-        rollout = _Rollout(context, chosen["arn"], context.result("update").get("deployment", ""))
-        deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
-        while True:
-            service = rollout.look()
-            deployment = rollout.deployment_of(service)
-            if deployment.rollout_state == "COMPLETED":
-                return {"deployment": deployment.id}
-            if deployment.rollout_state == "FAILED":
-                raise rollout.failed(f"ECS gave the deployment of {chosen['name']} up: {deployment.rollout_reason}")
-            if context.now() >= deadline:
-                raise rollout.failed(
-                    f"{chosen['name']} is not stable after {context.config.engine.watch_minutes:g} min."
-                )
-            context.wait(context.config.engine.poll_seconds)
+        return {"deployment": rollout.watch(context, chosen["arn"], context.result("update").get("deployment", ""))}
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
@@ -400,21 +377,7 @@ class Verify(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         chosen = context.result("choose")
-        service = Ecs(context.reads).service(*_names(context))
-        if service.task_definition != chosen["arn"]:
-            raise StepFailed(
-                f"{service.name} is on {_short(service.task_definition)}, not on {chosen['name']}.",
-                cause="A circuit breaker, a deployment or a person put it there.",
-                mend="Look at the service's events, then roll back again.",
-            )
-        if service.primary is None or service.primary.rollout_state != "COMPLETED":
-            raise StepFailed(
-                f"The deployment of {chosen['name']} is not completed any more.", mend="Retry, and watch it again."
-            )
-        _await_targets(context, service)
-        health = _await_health(context, service)
-        context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {chosen['name']}.")
-        return {"task_definition": chosen["arn"], "health": health}
+        return {"task_definition": chosen["arn"], "health": rollout.verify(context, chosen["arn"])}
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
@@ -490,105 +453,6 @@ RUNBOOK = Runbook(
 )
 
 
-class _Rollout:
-    """What was seen of a rollout so far, so that only what is new is said."""
-
-    def __init__(self, context: StepContext, target: str, deployment: str) -> None:
-        self._context = context
-        self._ecs = Ecs(context.reads)
-        self._elbv2 = Elbv2(context.reads)
-        self._target = target
-        self._deployment = deployment
-        self._began = context.now() - timedelta(seconds=30)
-        self._events: set[str] = set()
-        self._tasks: dict[str, str] = {}
-        self._targets: dict[str, str] = {}
-
-    def look(self) -> Service:
-        cluster, name = _names(self._context)
-        service = self._ecs.service(cluster, name)
-        self._say_events(service)
-        for status in ("RUNNING", "STOPPED"):
-            self._say_tasks(self._ecs.tasks(cluster, name, desired_status=status))
-        healths = [
-            health
-            for binding in service.load_balancers
-            for health in self._elbv2.target_health(binding.target_group_arn)
-        ]
-        self._say_targets(healths)
-        deployment = service.primary
-        if deployment:
-            draining = sum(health.state == "draining" for health in healths)
-            healthy = sum(health.state == "healthy" for health in healths)
-            self._context.progress(
-                f"{deployment.running} of {deployment.desired} tasks run, {healthy} targets healthy, {draining} draining, "
-                f"{deployment.failed} tasks failed; {deployment.rollout_state}",
-                running=deployment.running,
-                desired=deployment.desired,
-                failed=deployment.failed,
-                healthy=healthy,
-                draining=draining,
-            )
-        return service
-
-    def deployment_of(self, service: Service) -> Deployment:
-        ours = next((known for known in service.deployments if known.id == self._deployment), None)
-        if (
-            ours is None
-            and not self._deployment
-            and service.primary
-            and service.primary.task_definition == self._target
-        ):
-            ours = service.primary
-        if ours is None or (ours.status != "PRIMARY" and ours.rollout_state != "FAILED"):
-            raise self.failed(f"Our deployment is no longer the primary one: {_short(service.task_definition)} is.")
-        return ours
-
-    def failed(self, title: str) -> StepFailed:
-        cluster, name = _names(self._context)
-        stopped = self._ecs.tasks(cluster, name, desired_status="STOPPED")
-        reasons = [_why_stopped(task) for task in stopped if task.task_definition == self._target][:5]
-        service = self._ecs.service(cluster, name)
-        events = [event.message for event in service.events[:5]]
-        return StepFailed(
-            title, cause="\n".join([*reasons, *events]), mend="Retry to watch on, choose another revision, or stop."
-        )
-
-    def _say_events(self, service: Service) -> None:
-        for event in reversed(service.events):
-            if event.id not in self._events and event.at is not None and event.at >= self._began:
-                self._context.output(_event_line(event))
-            self._events.add(event.id)
-
-    def _say_tasks(self, tasks: Sequence[Task]) -> None:
-        for task in tasks:
-            known = self._tasks.get(task.id)
-            if known == task.last_status:
-                continue
-            self._tasks[task.id] = task.last_status
-            if (
-                known is None
-                and task.last_status == "STOPPED"
-                and (task.stopped_at is None or task.stopped_at < self._began)
-            ):
-                continue
-            why = f": {_why_stopped(task)}" if task.last_status == "STOPPED" else ""
-            self._context.output(f"task {task.id[:8]} of {_short(task.task_definition)} is {task.last_status}{why}")
-
-    def _say_targets(self, healths: Sequence[TargetHealth]) -> None:
-        for health in healths:
-            state = f"{health.state} ({health.reason})" if health.reason else health.state
-            key = f"{health.target_id}:{health.port}"
-            if self._targets.get(key) != state:
-                self._targets[key] = state
-                self._context.output(f"target {key} is {state}")
-
-
-def _names(context: StepContext) -> tuple[str, str]:
-    target = context.target
-    return naming.cluster(target.service, target.environment), naming.ecs_service(target.service, target.environment)
-
-
 def _set_revision(context: StepContext) -> str:
     """The revision that was set for the run. Once the run went back, it is chosen anew: the set one is what did not work."""
     return "" if context.former("choose") else context.inputs.get("revision", "")
@@ -601,7 +465,7 @@ def _seen(context: StepContext) -> Mapping[str, Any]:
 
 def _deployment_in_flight(context: StepContext) -> ServiceDeployment | None:
     """The deployment that was in flight when the service was looked at, as it is now."""
-    deployments = Ecs(context.reads).service_deployments(*_names(context))
+    deployments = Ecs(context.reads).service_deployments(*rollout.names(context))
     return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
 
 
@@ -614,27 +478,8 @@ def _aws(context: StepContext, verb: str, /, **options: object) -> tuple[str, ..
     return aws_command(context.target, profile, "ecs", verb, **options)
 
 
-def _short(arn: str) -> str:
-    return arn.rpartition("/")[2]
-
-
-def _event_line(event: ServiceEvent) -> str:
-    return f"{text.utc(event.at)} {event.message}" if event.at else event.message
-
-
 def _main_image(definition: TaskDefinition) -> str:
     return definition.main_container.image if definition.main_container else ""
-
-
-def _why_stopped(task: Task) -> str:
-    exits = [
-        f"{container.name} exited with {container.exit_code}"
-        if container.exit_code is not None
-        else f"{container.name}: {container.reason}"
-        for container in task.containers
-        if container.exit_code or container.reason
-    ]
-    return "; ".join(part for part in (task.stopped_reason, *exits) if part) or "no reason was given"
 
 
 def _say_in_flight(context: StepContext, service: Service) -> None:
@@ -642,7 +487,7 @@ def _say_in_flight(context: StepContext, service: Service) -> None:
     if flight:
         since = text.ago(flight.created_at, context.now())
         context.note(
-            f"A deployment of {_short(flight.task_definition)} is {flight.rollout_state} since {since}: "
+            f"A deployment of {rollout.short(flight.task_definition)} is {flight.rollout_state} since {since}: "
             f"{flight.running} of {flight.desired} tasks run, {flight.failed} failed."
         )
 
@@ -830,57 +675,3 @@ def _confirmations(
         reason=context.inputs.get("reason", "") or context.answer("reason"),
         now=context.now(),
     )
-
-
-def _await_targets(context: StepContext, service: Service) -> None:
-    """Until as many targets are healthy as tasks are desired; draining ones do not count against it."""
-    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
-    for binding in service.load_balancers:
-        while True:
-            healths = Elbv2(context.reads).target_health(binding.target_group_arn)
-            healthy = sum(health.state == "healthy" for health in healths)
-            bad = [health for health in healths if health.state not in ("healthy", "draining")]
-            if healthy >= service.desired and not bad:
-                break
-            if context.now() >= deadline:
-                states = "; ".join(f"{health.target_id} {health.state}: {health.description}" for health in bad)
-                raise StepFailed(
-                    f"Only {healthy} of {service.desired} targets are healthy.",
-                    cause=states,
-                    mend="Look at the tasks' logs.",
-                )
-            context.progress(f"{healthy} of {service.desired} targets are healthy")
-            context.wait(context.config.engine.poll_seconds)
-
-
-def _await_health(context: StepContext, service: Service) -> str:
-    """What the health path said: several healthy answers in a row. An address that cannot be found, or from which nothing ever
-    came back, is a warning: an internal load balancer answers only within its network."""
-    path = context.config.environment(context.target.environment).health_path
-    elbv2 = Elbv2(context.reads)
-    address = next(
-        filter(None, (elbv2.health_address(binding.target_group_arn) for binding in service.load_balancers)), None
-    )
-    if address is None:
-        context.note("No load balancer leads to this service: its health path was not asked.", warning=True)
-        return "not asked"
-    url = urlsplit(address)._replace(path=path, query="").geturl()
-    wanted = context.config.engine.health_checks
-    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
-    in_a_row, said, asked, answered = 0, "", 0, False
-    while in_a_row < wanted:
-        answer = http_health.ask(url)
-        in_a_row = in_a_row + 1 if answer.healthy else 0
-        asked, answered = asked + 1, answered or answer.status is not None
-        if asked >= _UNREACHABLE and not answered:
-            context.note(f"{answer}; its health path was not asked. Its targets are healthy.", warning=True)
-            return "not reachable"
-        if str(answer) != said:
-            said = str(answer)
-            context.output(said)
-        if context.now() >= deadline:
-            raise StepFailed(f"The health path is not healthy: {answer}", mend="Look at the application's log.")
-        if in_a_row < wanted:
-            context.wait(min(1.0, context.config.engine.poll_seconds))
-    context.note(f"{answer}, {wanted} times in a row.")
-    return str(answer)

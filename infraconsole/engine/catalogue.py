@@ -8,10 +8,11 @@ from infraconsole.errors import UnknownName
 
 def runbooks() -> tuple[Runbook, ...]:
     # Here, and not above: runbooks are built on the engine, and this list is the one thing in it that looks up at them.
+    from infraconsole.runbooks.deploy import RUNBOOK as DEPLOY
     from infraconsole.runbooks.ecs_rollback import RUNBOOK as ECS_ROLLBACK
     from infraconsole.runbooks.export_put import RUNBOOK as EXPORT_PUT
 
-    return (ECS_ROLLBACK, EXPORT_PUT)
+    return (ECS_ROLLBACK, DEPLOY, EXPORT_PUT)
 
 
 def runbook(name: str) -> Runbook:

@@ -33,7 +33,16 @@ from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.patience import BACK_OFF_SECONDS, PatientAccess
 from infraconsole.engine.recorder import Recorder
-from infraconsole.engine.runbook import Intent, Probe, ProbeState, Runbook, Step, StepContext, command_line
+from infraconsole.engine.runbook import (
+    Intent,
+    OpenFollowUp,
+    Probe,
+    ProbeState,
+    Runbook,
+    Step,
+    StepContext,
+    command_line,
+)
 from infraconsole.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -459,6 +468,9 @@ class Executor(StepContext):
 
     def follow_up(self, id: str, title: str, *, detail: str, file: str = "", key: str = "", value: str = "") -> None:  # noqa: A002
         self._write(Kind.FOLLOW_UP_OPENED, id=id, title=title, detail=detail, file=file, key=key, value=value)
+
+    def open_follow_ups(self) -> Sequence[OpenFollowUp]:
+        return self._recorder.open_follow_ups()
 
     def learn_secret(self, value: str) -> None:
         self._redactor.learn(value)

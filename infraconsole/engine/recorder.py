@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infraconsole.engine import followups
 from infraconsole.engine.event import Event, Kind, Outcome
 from infraconsole.engine.history import RunRecord, advanced, record_of
 from infraconsole.engine.journal import Journal
+from infraconsole.engine.runbook import OpenFollowUp
 from infraconsole.errors import JournalError
 from infraconsole.redaction import Redactor
 
@@ -72,6 +74,15 @@ class Recorder:
             if same and other.outcome == Outcome.DONE and not other.dry_run and (result := other.step(step).result):
                 results.append(result)
         return results
+
+    def open_follow_ups(self) -> list[OpenFollowUp]:
+        """Of earlier runs on this run's target; looked at anew, so that what was done meanwhile is not said to be open."""
+        targets = {event.run: event.data["target"]["name"] for event in self._journal.events_of_kind(Kind.RUN_CREATED)}
+        return [
+            OpenFollowUp(known.title, known.detail)
+            for known in followups.review(self._journal)
+            if not known.done and targets.get(known.run) == self.record.target.name and known.run != self._run
+        ]
 
     def flush(self) -> None:
         with self._lock:

@@ -102,6 +102,12 @@ class Offer:
     back_to: str
 
 
+@dataclass(frozen=True)
+class OpenFollowUp:
+    title: str
+    detail: str
+
+
 class StepContext(ABC):
     """What a step may know and do. Implemented by the executor."""
 
@@ -183,6 +189,10 @@ class StepContext(ABC):
     @abstractmethod
     def follow_up(self, id: str, title: str, *, detail: str, file: str = "", key: str = "", value: str = "") -> None:  # noqa: A002
         """Open something that a person still has to do after the run."""
+
+    @abstractmethod
+    def open_follow_ups(self) -> Sequence[OpenFollowUp]:
+        """What earlier runs on this target left to do and nobody has seen done."""
 
     @abstractmethod
     def learn_secret(self, value: str) -> None: ...

@@ -188,6 +188,11 @@ class Change:
         """What changes in it, computed anew each time. Of what is created or destroyed, all that is not empty."""
         return _attributes(self._change, self.replace_paths)
 
+    def secrets(self) -> Iterator[str]:
+        """As of the plan, of this change alone."""
+        for side in ("before", "after"):
+            yield from marked_texts(self._change.get(side), self._change.get(f"{side}_sensitive"))
+
     def before(self, attribute: str) -> Any:
         """One attribute as it is now: None where there is none, masked where it is sensitive, JSON in text as what it holds."""
         return self._value("before", attribute)
@@ -423,6 +428,12 @@ class Plan:
             value = entry.get("value") if isinstance(entry, dict) else None
             found[name] = MASK if sensitive and value is not None else value
         return found
+
+    def secrets(self) -> Iterator[str]:
+        """The texts that Terraform marks as sensitive in what changes, in clear: for redaction to learn, and nothing else."""
+        for change in self.changes:
+            if change.kind is not Kind.NO_OP:
+                yield from change.secrets()
 
     def totals(self) -> Totals:
         table = self._document.get("output_changes")

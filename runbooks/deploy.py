@@ -1,0 +1,225 @@
+"""Deploy one environment of an application repository, or one module of the infrastructure repository.
+
+Reads top to bottom like the procedure: check, set up, plan, read the plan, apply exactly that plan, verify. Approvals and
+windows stand before the apply; nothing is applied that was not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infraconsole import config as settings
+from infraconsole import naming, text
+from infraconsole.aws.ecs import Ecs, family_and_revision
+from infraconsole.aws.ssm import Ssm
+from infraconsole.checks import git, state_lock
+from infraconsole.engine import policy
+from infraconsole.engine.gate import GateKind, GateSpec
+from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
+from infraconsole.errors import AwsNotFound, StepFailed
+from infraconsole.runbooks import rollout
+from infraconsole.runbooks.terraform_steps import (
+    ApplyPlan,
+    Init,
+    MakePlan,
+    ReadPlan,
+    Root,
+    failure,
+    root_of,
+    state_summary,
+)
+from infraconsole.terraform import backend, commands, events
+from infraconsole.terraform.exports import INFRASTRUCTURE, trace
+
+
+class Precheck(Step):
+    id = "precheck"
+    title = "Check before anything runs"
+    why = "The code and its commit, the state and its lock, and every export that the code reads."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        context.note(f"{root.folder}, Terraform {root.terraform.binary.version} ({root.terraform.binary.source}).")
+        commit = git.current(root.folder)
+        context.note(f"Commit {commit.short} on {commit.branch or 'no branch'}: {commit.subject or '-'}")
+        if commit.dirty:
+            listed = ", ".join(line[3:] for line in commit.dirty[:5])
+            context.note(f"Not committed: {listed}. Nobody else can see what is deployed.", warning=True)
+        _refuse_errored_state(root)
+        _look_at_state(context, root)
+        _refuse_locked(context, root)
+        _refuse_missing_exports(context)
+        for item in context.open_follow_ups():
+            context.note(f"Still to do: {item.title}: {item.detail}", warning=True)
+        ended = context.terraform(root.terraform, commands.fmt_check(recursive=False), "fmt")
+        if ended.code == 3:
+            files = ", ".join(ended.output().decode(errors="replace").split())
+            context.note(f"Not formatted: {files}.", warning=True)
+        return {"commit": commit.id, "dirty": bool(commit.dirty)}
+
+
+class Validate(Step):
+    id = "validate"
+    title = "Validate the code"
+    why = "What is wrong in it is said with file and line, before the state is locked."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (root_of(context).by_hand(commands.validate()),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        import json
+
+        root = root_of(context)
+        ended = context.terraform(root.terraform, commands.validate(), "validate")
+        try:
+            document = json.loads(ended.output())
+        except ValueError:
+            raise failure(ended, "terraform validate failed.") from None
+        found = events.diagnostics(document)
+        if not document.get("valid"):
+            raise failure(ended, "The code is not valid.", found)
+        for diagnostic in found:
+            context.note(f"{diagnostic.summary} ({diagnostic.file}:{diagnostic.line})", warning=True)
+        return {}
+
+
+class Verify(Step):
+    id = "verify"
+    title = "Verify what was deployed"
+    why = "Applied is not yet running: the rollout, its tasks and targets, the health path, or the module's exports."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return () if context.target.is_module else rollout.look_commands(context)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        if context.inputs.get("image_tag"):
+            context.note(
+                "image_tag was given by hand: write it into the tfvars, else the next deploy brings the old one."
+            )
+        if context.target.is_module:
+            return _verify_exports(context)
+        return _verify_service(context)
+
+
+def _refuse_errored_state(root: Root) -> None:
+    left = root.folder / backend.ERRORED_STATE
+    if left.exists():
+        raise StepFailed(
+            f"{left} holds a state that could not be stored.",
+            cause="An earlier apply changed things that the stored state does not know of.",
+            mend=f"In {root.folder}: terraform state push {backend.ERRORED_STATE}, then remove the file.",
+        )
+
+
+def _look_at_state(context: StepContext, root: Root) -> None:
+    if root.backend is None:
+        context.note("The configuration names no state bucket: the code's own backend holds the state.", warning=True)
+        return
+    stored = state_summary(context, root)
+    place = f"s3://{root.backend.bucket}/{root.backend.key}"
+    if stored is None:
+        context.note(f"There is no state at {place} yet: everything would be made anew.", warning=True)
+    else:
+        context.note(f"State {place}: serial {stored.serial}, {stored.resource_count} resources.")
+
+
+def _refuse_locked(context: StepContext, root: Root) -> None:
+    if root.backend is None:
+        return
+    about = context.config.environment(context.target.environment)
+    lock = state_lock.held(context.reads, about, root.backend.bucket, root.backend.key)
+    if lock is not None:
+        raise StepFailed(
+            "The state is locked.",
+            cause=f"{lock.who} holds it for {text.ago(lock.created, context.now())}: {lock.operation}, lock {lock.id}. "
+            "No run of this journal is at this target.",
+            mend="Wait for its holder; where that is gone: infraconsole run state-unlock.",
+        )
+
+
+def _refuse_missing_exports(context: StepContext) -> None:
+    found = trace(context.config, settings.state_folder() / "cache")
+    reader = f"{INFRASTRUCTURE}/{context.target.service}" if context.target.is_module else context.target.service
+    names = {
+        consumer.name
+        for consumer in found.consumers
+        if consumer.resolved and consumer.service == reader and consumer.environment in ("", context.target.environment)
+    }
+    _, missing = Ssm(context.reads).parameters(sorted(names))
+    if missing:
+        raise StepFailed(
+            f"The code reads exports that do not exist: {', '.join(missing)}.",
+            mend="Deploy the modules that write them: infraconsole exports names them.",
+        )
+    context.note(f"All {len(names)} exports that the code reads are there.")
+
+
+def _verify_exports(context: StepContext) -> Mapping[str, Any]:
+    found = trace(context.config, settings.state_folder() / "cache")
+    names = sorted(
+        {
+            producer.name
+            for producer in found.producers
+            if producer.resolved
+            and producer.module == context.target.service
+            and producer.environment in ("", context.target.environment)
+        }
+    )
+    there, missing = Ssm(context.reads).parameters(names)
+    if missing:
+        raise StepFailed(
+            f"The module should export {', '.join(missing)}, and it is not there.", mend="Look at the module's outputs."
+        )
+    context.output(*(f"{parameter.name} = {parameter.value or parameter.type}" for parameter in there))
+    context.note(f"All {len(names)} exports of the module are there.")
+    return {"exports": names}
+
+
+def _verify_service(context: StepContext) -> Mapping[str, Any]:
+    target = context.target
+    cluster = naming.cluster(target.service, target.environment)
+    name = naming.ecs_service(target.service, target.environment)
+    try:
+        service = Ecs(context.reads).service(cluster, name)
+    except AwsNotFound:
+        context.note(f"There is no ECS service {name} in {cluster}: its rollout was not looked at.", warning=True)
+        return {}
+    primary = service.primary
+    rollout.watch(context, service.task_definition, primary.id if primary else "")
+    health = rollout.verify(context, service.task_definition)
+    family, revision = family_and_revision(service.task_definition)
+    context.note(f"{target.name} runs {family}:{revision}.")
+    return {"task_definition": service.task_definition, "health": health}
+
+
+RUNBOOK = Runbook(
+    name="deploy",
+    title="Deploy",
+    summary="Plan, read, approve and apply one environment of a service, or one infrastructure module, and verify it.",
+    purpose=Purpose.DEPLOY,
+    inputs=(
+        Input(
+            "service",
+            "service",
+            "the service, or an infrastructure module as in network or ecr/fileflow",
+            required=True,
+        ),
+        Input("environment", "environment", "the environment, as in prod", required=True),
+        Input("image_tag", "text", "the image to deploy; default: what the tfvars say"),
+        Input("targets", "text", "addresses to plan alone, with commas between them; default: everything"),
+        Input("reason", "text", "why outside of the window, for the record"),
+    ),
+    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
+    steps=(
+        Precheck(),
+        Init(),
+        Validate(),
+        MakePlan(("image_tag",)),
+        ReadPlan(),
+        ApplyPlan(Purpose.DEPLOY),
+        Verify(),
+    ),
+)

@@ -1,0 +1,245 @@
+"""A rollout as it happens, for every runbook that starts one: deployments, tasks, events, targets, the health path.
+
+What AWS means by its states is from the Amazon ECS API reference (Deployment, Task) and that of Elastic Load Balancing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from infraconsole import naming, text
+from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceEvent, Task
+from infraconsole.aws.elbv2 import Elbv2, TargetHealth
+from infraconsole.checks import http_health
+from infraconsole.engine.runbook import StepContext, aws_command
+from infraconsole.errors import StepFailed
+
+_UNREACHABLE = 3
+"""How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
+
+
+def look_commands(context: StepContext) -> Sequence[Sequence[str]]:
+    """How a person would watch it."""
+    cluster, service = names(context)
+    profile = context.config.environment(context.target.environment).profile
+
+    def ecs(verb: str, **options: object) -> Sequence[str]:
+        return aws_command(context.target, profile, "ecs", verb, cluster=cluster, **options)
+
+    return (
+        ecs("describe-services", services=service),
+        ecs("list-tasks", service_name=service, desired_status="STOPPED"),
+    )
+
+
+def watch(context: StepContext, definition: str, deployment: str) -> str:
+    """Until ECS says COMPLETED of the deployment of `definition` (ARN; `deployment` is its id, "" where it is not known). The
+    deployment's id. Raises StepFailed where ECS gives it up, somebody replaces it, or the time is over."""
+    rollout = Rollout(context, definition, deployment)
+    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    while True:
+        service = rollout.look()
+        ours = rollout.deployment_of(service)
+        if ours.rollout_state == "COMPLETED":
+            return ours.id
+        if ours.rollout_state == "FAILED":
+            raise rollout.failed(f"ECS gave the deployment of {short(definition)} up: {ours.rollout_reason}")
+        if context.now() >= deadline:
+            raise rollout.failed(
+                f"{short(definition)} is not stable after {context.config.engine.watch_minutes:g} min."
+            )
+        context.wait(context.config.engine.poll_seconds)
+
+
+def verify(context: StepContext, definition: str) -> str:
+    """The service on `definition`, its deployment completed, its targets healthy, its health path answering: what that said.
+    Raises StepFailed."""
+    service = Ecs(context.reads).service(*names(context))
+    if service.task_definition != definition:
+        raise StepFailed(
+            f"{service.name} is on {short(service.task_definition)}, not on {short(definition)}.",
+            cause="A circuit breaker, a deployment or a person put it there.",
+            mend="Look at the service's events, then roll back again.",
+        )
+    if service.primary is None or service.primary.rollout_state != "COMPLETED":
+        raise StepFailed(
+            f"The deployment of {short(definition)} is not completed any more.", mend="Retry, and watch it again."
+        )
+    await_targets(context, service)
+    health = await_health(context, service)
+    context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {short(definition)}.")
+    return health
+
+
+class Rollout:
+    """What was seen of a rollout so far, so that only what is new is said."""
+
+    def __init__(self, context: StepContext, target: str, deployment: str) -> None:
+        self._context = context
+        self._ecs = Ecs(context.reads)
+        self._elbv2 = Elbv2(context.reads)
+        self._target = target
+        self._deployment = deployment
+        self._began = context.now() - timedelta(seconds=30)
+        self._events: set[str] = set()
+        self._tasks: dict[str, str] = {}
+        self._targets: dict[str, str] = {}
+
+    def look(self) -> Service:
+        cluster, name = names(self._context)
+        service = self._ecs.service(cluster, name)
+        self._say_events(service)
+        for status in ("RUNNING", "STOPPED"):
+            self._say_tasks(self._ecs.tasks(cluster, name, desired_status=status))
+        healths = [
+            health
+            for binding in service.load_balancers
+            for health in self._elbv2.target_health(binding.target_group_arn)
+        ]
+        self._say_targets(healths)
+        deployment = service.primary
+        if deployment:
+            draining = sum(health.state == "draining" for health in healths)
+            healthy = sum(health.state == "healthy" for health in healths)
+            self._context.progress(
+                f"{deployment.running} of {deployment.desired} tasks run, {healthy} targets healthy, {draining} draining, "
+                f"{deployment.failed} tasks failed; {deployment.rollout_state}",
+                running=deployment.running,
+                desired=deployment.desired,
+                failed=deployment.failed,
+                healthy=healthy,
+                draining=draining,
+            )
+        return service
+
+    def deployment_of(self, service: Service) -> Deployment:
+        ours = next((known for known in service.deployments if known.id == self._deployment), None)
+        if (
+            ours is None
+            and not self._deployment
+            and service.primary
+            and service.primary.task_definition == self._target
+        ):
+            ours = service.primary
+        if ours is None or (ours.status != "PRIMARY" and ours.rollout_state != "FAILED"):
+            raise self.failed(f"Our deployment is no longer the primary one: {short(service.task_definition)} is.")
+        return ours
+
+    def failed(self, title: str) -> StepFailed:
+        cluster, name = names(self._context)
+        stopped = self._ecs.tasks(cluster, name, desired_status="STOPPED")
+        reasons = [why_stopped(task) for task in stopped if task.task_definition == self._target][:5]
+        service = self._ecs.service(cluster, name)
+        events = [event.message for event in service.events[:5]]
+        return StepFailed(
+            title, cause="\n".join([*reasons, *events]), mend="Retry to watch on, go another way, or stop."
+        )
+
+    def _say_events(self, service: Service) -> None:
+        for event in reversed(service.events):
+            if event.id not in self._events and event.at is not None and event.at >= self._began:
+                self._context.output(event_line(event))
+            self._events.add(event.id)
+
+    def _say_tasks(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            known = self._tasks.get(task.id)
+            if known == task.last_status:
+                continue
+            self._tasks[task.id] = task.last_status
+            if (
+                known is None
+                and task.last_status == "STOPPED"
+                and (task.stopped_at is None or task.stopped_at < self._began)
+            ):
+                continue
+            why = f": {why_stopped(task)}" if task.last_status == "STOPPED" else ""
+            self._context.output(f"task {task.id[:8]} of {short(task.task_definition)} is {task.last_status}{why}")
+
+    def _say_targets(self, healths: Sequence[TargetHealth]) -> None:
+        for health in healths:
+            state = f"{health.state} ({health.reason})" if health.reason else health.state
+            key = f"{health.target_id}:{health.port}"
+            if self._targets.get(key) != state:
+                self._targets[key] = state
+                self._context.output(f"target {key} is {state}")
+
+
+def names(context: StepContext) -> tuple[str, str]:
+    target = context.target
+    return naming.cluster(target.service, target.environment), naming.ecs_service(target.service, target.environment)
+
+
+def short(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+def event_line(event: ServiceEvent) -> str:
+    return f"{text.utc(event.at)} {event.message}" if event.at else event.message
+
+
+def why_stopped(task: Task) -> str:
+    exits = [
+        f"{container.name} exited with {container.exit_code}"
+        if container.exit_code is not None
+        else f"{container.name}: {container.reason}"
+        for container in task.containers
+        if container.exit_code or container.reason
+    ]
+    return "; ".join(part for part in (task.stopped_reason, *exits) if part) or "no reason was given"
+
+
+def await_targets(context: StepContext, service: Service) -> None:
+    """Until as many targets are healthy as tasks are desired; draining ones do not count against it."""
+    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    for binding in service.load_balancers:
+        while True:
+            healths = Elbv2(context.reads).target_health(binding.target_group_arn)
+            healthy = sum(health.state == "healthy" for health in healths)
+            bad = [health for health in healths if health.state not in ("healthy", "draining")]
+            if healthy >= service.desired and not bad:
+                break
+            if context.now() >= deadline:
+                states = "; ".join(f"{health.target_id} {health.state}: {health.description}" for health in bad)
+                raise StepFailed(
+                    f"Only {healthy} of {service.desired} targets are healthy.",
+                    cause=states,
+                    mend="Look at the tasks' logs.",
+                )
+            context.progress(f"{healthy} of {service.desired} targets are healthy")
+            context.wait(context.config.engine.poll_seconds)
+
+
+def await_health(context: StepContext, service: Service) -> str:
+    """What the health path said: several healthy answers in a row. An address that cannot be found, or from which nothing ever
+    came back, is a warning: an internal load balancer answers only within its network."""
+    path = context.config.environment(context.target.environment).health_path
+    elbv2 = Elbv2(context.reads)
+    address = next(
+        filter(None, (elbv2.health_address(binding.target_group_arn) for binding in service.load_balancers)), None
+    )
+    if address is None:
+        context.note("No load balancer leads to this service: its health path was not asked.", warning=True)
+        return "not asked"
+    url = urlsplit(address)._replace(path=path, query="").geturl()
+    wanted = context.config.engine.health_checks
+    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    in_a_row, said, asked, answered = 0, "", 0, False
+    while in_a_row < wanted:
+        answer = http_health.ask(url)
+        in_a_row = in_a_row + 1 if answer.healthy else 0
+        asked, answered = asked + 1, answered or answer.status is not None
+        if asked >= _UNREACHABLE and not answered:
+            context.note(f"{answer}; its health path was not asked. Its targets are healthy.", warning=True)
+            return "not reachable"
+        if str(answer) != said:
+            said = str(answer)
+            context.output(said)
+        if context.now() >= deadline:
+            raise StepFailed(f"The health path is not healthy: {answer}", mend="Look at the application's log.")
+        if in_a_row < wanted:
+            context.wait(min(1.0, context.config.engine.poll_seconds))
+    context.note(f"{answer}, {wanted} times in a row.")
+    return str(answer)

@@ -1,0 +1,516 @@
+"""Steps that more than one runbook takes on a Terraform root module: set it up, plan, read the plan, apply exactly that.
+
+Here, since a deploy and a state rollback must not differ in how an approved plan is bound to what is applied. What
+Terraform's commands mean is from its documentation (Command: plan, apply; Machine-Readable UI).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infraconsole import config as settings
+from infraconsole import naming, text
+from infraconsole.aws.s3 import S3
+from infraconsole.checks import git, stateful
+from infraconsole.checks.costs import cost_effect
+from infraconsole.checks.costs import load as load_costs
+from infraconsole.checks.plan_review import review
+from infraconsole.engine import policy
+from infraconsole.engine.gate import Gate, GateKind
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext
+from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
+from infraconsole.terraform import backend, binary, commands, events, plan, texts
+from infraconsole.terraform.backend import Found, S3Backend
+from infraconsole.terraform.environment import environment as process_environment
+from infraconsole.terraform.events import Diagnostic
+from infraconsole.terraform.plan import Kind
+from infraconsole.terraform.runner import Ended, Lost, Terraform
+from infraconsole.terraform.state import StateSummary, summary
+
+PLAN_FILE = "plan.tfplan"
+PLAN_DOCUMENT = "plan.json"
+CONSUMED = "plan.consumed"
+_LINES_SHOWN = 40
+_PLAN_AGAIN = Offer("plan-again", "Make a new plan, and look at it", back_to="plan")
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root module with all that a command in it needs. `environment` is "" for a module that serves all of them."""
+
+    folder: Path
+    data: Path
+    environment: str
+    terraform: Terraform
+    backend: S3Backend | None
+    var_files: tuple[Path, ...]
+
+    @property
+    def init_arguments(self) -> tuple[str, ...]:
+        return self.backend.arguments(self.terraform.binary.at_least) if self.backend else ()
+
+    @property
+    def found(self) -> Found | None:
+        return backend.found_in(self.data)
+
+    def by_hand(self, arguments: Sequence[str]) -> tuple[str, ...]:
+        return ("terraform", f"-chdir={self.folder}", *arguments)
+
+
+def root_of(context: StepContext) -> Root:
+    """Raises PrerequisiteMissing where there is no such code or no Terraform."""
+    target = context.target
+    folder = context.config.root_of(target)
+    if not any(folder.glob("*.tf")):
+        raise PrerequisiteMissing(
+            f"There is no Terraform code in {folder}.", mend="Mend its path in infraconsole.toml, or check it out."
+        )
+    variables = folder / naming.tfvars_path(target.environment)
+    alike = target.is_module and not (folder / "environments").is_dir()
+    if not alike and not variables.is_file():
+        there = sorted(path.parent.name for path in folder.glob("environments/*/terraform.tfvars"))
+        raise PrerequisiteMissing(
+            f"{target.service} has no variables for {target.environment}.",
+            cause=f"{variables} does not exist; there are {', '.join(there) or 'none'}.",
+            mend="Write that file, or name another environment.",
+        )
+    name = "" if alike else target.environment
+    about = context.config.environment(target.environment)
+    data = backend.data_dir(settings.state_folder(), folder, name)
+    environ = process_environment(os.environ, data_dir=data, profile=about.profile, region=target.region)
+    place = (
+        backend.of_module(context.config, target.service, name, environ)
+        if target.is_module
+        else backend.of_service(context.config, target.service, name, environ)
+    )
+    terraform = Terraform(binary.find(), folder, environ)
+    return Root(folder, data, name, terraform, place, () if alike else (variables,))
+
+
+def initialise(context: StepContext, root: Root) -> str:
+    """Why `init` had to run; "" where it had not to. Raises TerraformError."""
+    arguments = root.init_arguments
+    why = backend.why_init(root.folder, root.data, arguments)
+    if not why:
+        return ""
+    context.progress(f"terraform init: {why}")
+    backend.forget_init(root.data)
+    known = (root.folder / backend.LOCK_FILE).exists()
+    ended = context.terraform(
+        root.terraform, commands.init(arguments, lock_file_readonly=known), "init", lambda line: context.output(line)
+    )
+    if ended.code:
+        raise failure(ended, "terraform init failed.")
+    if root.backend and root.found and (wrong := root.backend.differences(root.found)):
+        raise StepFailed(
+            "The backend is not the one that the configuration names.",
+            cause="; ".join(wrong),
+            mend='The code needs a backend "s3" block; mend it, or state_bucket and state_key.',
+        )
+    backend.note_init(root.folder, root.data, arguments)
+    return why
+
+
+def failure(ended: Ended, title: str, diagnostics: Sequence[Diagnostic] = ()) -> InfraconsoleError:
+    """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean."""
+    words = "\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors()))
+    trouble = texts.trouble_in(diagnostics) or texts.trouble(words)
+    said = "\n".join(diagnostic_line(found) for found in diagnostics if found.severity == "error")
+    if trouble is None:
+        return ended.error(title, said)
+    mend = _MENDS.get(trouble.kind, "")
+    if trouble.lock:
+        holder = f"{trouble.lock.who} since {text.local_time(trouble.lock.created)}, {trouble.lock.operation}"
+        said = f"Held by {holder}; lock {trouble.lock.id}."
+    return ended.error(f"{title} {_SENTENCES.get(trouble.kind, trouble.words)}", said or trouble.words, mend)
+
+
+_SENTENCES = {
+    texts.Kind.LOCK_HELD: "The state is locked.",
+    texts.Kind.STALE_PLAN: "The plan is stale: the state has changed since it was made.",
+    texts.Kind.STATE_NOT_PERSISTED: "What was applied could not be stored: it lies in errored.tfstate.",
+    texts.Kind.CREDENTIALS_EXPIRED: "The credentials have expired.",
+    texts.Kind.NO_CREDENTIALS: "There are no credentials.",
+    texts.Kind.DIGEST_MISMATCH: "The state is not the one that its digest was made of.",
+    texts.Kind.PROVIDER_UNAVAILABLE: "A provider cannot be had.",
+    texts.Kind.NO_BUCKET: "The state's bucket does not exist.",
+}
+_MENDS = {
+    texts.Kind.LOCK_HELD: "Wait for its holder; where that is gone: infraconsole run state-unlock.",
+    texts.Kind.STALE_PLAN: "Make a new plan.",
+    texts.Kind.STATE_NOT_PERSISTED: "Push it with `terraform state push errored.tfstate` in that folder, then remove it.",
+    texts.Kind.DIGEST_MISMATCH: "infraconsole run digest-repair compares the two and mends the digest.",
+    texts.Kind.PROVIDER_UNAVAILABLE: "Check the network, or the provider mirror of Terraform's CLI configuration.",
+    texts.Kind.INIT_REQUIRED: "Run it again: init is made anew.",
+    texts.Kind.CREDENTIALS_EXPIRED: "Renew them, then try again.",
+}
+
+
+def diagnostic_line(found: Diagnostic) -> str:
+    where = f" ({found.file}:{found.line})" if found.file else f" ({found.address})" if found.address else ""
+    detail = f": {' '.join(found.detail.split())}" if found.detail else ""
+    return f"{found.severity.capitalize()}: {found.summary}{detail}{where}"
+
+
+@dataclass
+class Listener:
+    """Takes the events of a plan or an apply as they come, says what a person wants to see, and remembers the outcome."""
+
+    context: StepContext
+    total: int = 0
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    running: dict[str, tuple[str, float]] = field(default_factory=dict)
+    refreshed: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, line: str) -> None:
+        event = events.parse(line)
+        match event:
+            case events.Text(text=words):
+                if words.strip():
+                    self.context.output(words)
+            case events.Diagnostic():
+                self.diagnostics.append(event)
+                self.context.output(diagnostic_line(event))
+            case events.Refresh(complete=True):
+                self.refreshed["read"] += 1
+                if self.refreshed["read"] % 25 == 1:
+                    self.context.progress(f"{self.refreshed['read']} resources read")
+            case events.ApplyStart():
+                self.running[event.resource.address] = (event.action, 0.0)
+                self._say(f"{event.resource.address}: {event.action}…")
+            case events.ApplyProgress():
+                self.running[event.resource.address] = (event.action, event.elapsed_seconds)
+                self._say("")
+            case events.ApplyComplete():
+                self.running.pop(event.resource.address, None)
+                self.done.append(event.resource.address)
+                self._say(f"{event.resource.address}: {event.action} done in {text.duration(event.elapsed_seconds)}")
+            case events.ApplyErrored():
+                self.running.pop(event.resource.address, None)
+                self.failed.append(event.resource.address)
+                self._say(f"{event.resource.address}: {event.action} failed")
+            case events.Provision(output=words) if words:
+                self.context.output(f"{event.resource.address}: {words}")
+
+    def _say(self, line: str) -> None:
+        if line:
+            self.context.output(line)
+        under_way = [f"{address} {text.duration(seconds)}" for address, (_, seconds) in self.running.items()]
+        of = f" of {self.total}" if self.total else ""
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        more = f"; {', '.join(under_way[:3])}" if under_way else ""
+        rows = [
+            *([address, "failed", 0.0] for address in self.failed[-10:]),
+            *([address, action, seconds] for address, (action, seconds) in list(self.running.items())[:20]),
+            *([address, "done", 0.0] for address in self.done[-10:]),
+        ]
+        self.context.progress(f"{len(self.done)}{of} done{failed}{more}", rows=rows)
+
+    @property
+    def summary(self) -> str:
+        """What an apply had done when it ended."""
+        of = f" of {self.total}" if self.total else ""
+        cut = f" Under way when it ended: {', '.join(self.running)}." if self.running else ""
+        return f"{len(self.done)}{of} changes were made, {len(self.failed)} failed.{cut}"
+
+
+def stored_state(context: StepContext, root: Root) -> bytes | None:
+    """The state as it is stored; None where there is none. Raises AwsError, TerraformError."""
+    if root.backend is not None:
+        try:
+            return S3(context.reads).get(root.backend.bucket, root.backend.key).body
+        except AwsNotFound as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
+    ended = context.terraform(root.terraform, commands.state_pull(), "state-pull")
+    if ended.code:
+        raise failure(ended, "The state cannot be read.")
+    return ended.output() or None
+
+
+def state_summary(context: StepContext, root: Root) -> StateSummary | None:
+    body = stored_state(context, root)
+    return summary(body) if body else None
+
+
+def sha256(file: Path) -> str:
+    """ "" where there is no such file."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """For plans and states: they hold secrets."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+class Init(Step):
+    id = "init"
+    title = "Set Terraform up"
+    why = (
+        "Backend, providers and modules, in a data folder of this environment's own; only where something has changed."
+    )
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        root = root_of(context)
+        return (root.by_hand(commands.init(root.init_arguments)),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        why = initialise(context, root)
+        version = root.terraform.binary.version
+        context.note(f"Terraform {version} ({root.terraform.binary.source}); {why or 'it was set up already'}.")
+        return {"why": why, "terraform": version}
+
+
+class MakePlan(Step):
+    """`inputs` are those of the run that become variables of the plan."""
+
+    id = "plan"
+    title = "Make the plan"
+    why = "Into a file, with this environment's variables: what is read and approved is what will be applied."
+
+    def __init__(self, variables: tuple[str, ...] = ()) -> None:
+        self._variables = variables
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        root = root_of(context)
+        return (root.by_hand(self._arguments(context, root)),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        initialise(context, root)
+        for name in (PLAN_FILE, PLAN_DOCUMENT, CONSUMED):
+            (context.folder / name).unlink(missing_ok=True)
+        context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        bound = binding(context, root)
+        listener = Listener(context)
+        ended = context.terraform(root.terraform, self._arguments(context, root), "plan", listener)
+        if ended.code not in (0, 2):
+            raise failure(ended, "The plan failed.", listener.diagnostics)
+        (context.folder / PLAN_FILE).chmod(0o600)
+        changes = ended.code == 2
+        context.note("The plan has changes." if changes else "There is nothing to change.")
+        return {"changes": changes, "bound": {**bound, "plan": sha256(context.folder / PLAN_FILE)}}
+
+    def _arguments(self, context: StepContext, root: Root) -> Sequence[str]:
+        return commands.plan(
+            context.folder / PLAN_FILE,
+            var_files=root.var_files,
+            variables={name: context.inputs[name] for name in self._variables if context.inputs.get(name)},
+            targets=[part.strip() for part in context.inputs.get("targets", "").split(",") if part.strip()],
+        )
+
+
+def binding(context: StepContext, root: Root) -> dict[str, Any]:
+    """What a plan stands and falls with, beside itself: where one of these is another, it is another plan."""
+    stored = state_summary(context, root)
+    commit = git.current(root.folder)
+    return {
+        "commit": commit.name,
+        "code": _sources_sha256(root.folder),
+        "variables": {str(file): sha256(file) for file in root.var_files},
+        "workspace": root.terraform.environ.get("TF_WORKSPACE", backend.DEFAULT_WORKSPACE),
+        "lineage": stored.lineage if stored else "",
+        "serial": stored.serial if stored else 0,
+    }
+
+
+def _sources_sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.tf"), *folder.glob("*.tf.json"), *folder.glob("*.auto.tfvars")]):
+        digest.update(f"{file.name}\0{sha256(file)}\0".encode())
+    return digest.hexdigest()
+
+
+_WHAT = {
+    "plan": "the plan file",
+    "commit": "the commit",
+    "code": "the code",
+    "variables": "the variables' file",
+    "workspace": "the workspace",
+    "lineage": "the state's lineage",
+    "serial": "the state's serial",
+}
+
+
+def unbound(context: StepContext, root: Root, bound: Mapping[str, Any]) -> str:
+    """Why the plan must not be applied any more, as a sentence; "" where it may."""
+    now = {**binding(context, root), "plan": sha256(context.folder / PLAN_FILE)}
+    found = [_WHAT[name] for name, value in bound.items() if now.get(name) != value]
+    return f"Since the plan was made, {' and '.join(found)} changed." if found else ""
+
+
+class ReadPlan(Step):
+    id = "read-plan"
+    title = "Read the plan"
+    why = "Destroys and replacements first, above all of what holds state or traffic; what drifted; what it costs."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        root = root_of(context)
+        return (root.by_hand(("show", str(context.folder / PLAN_FILE))),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        if not context.result("plan")["changes"]:
+            return {"words": "nothing to do", "lines": [], "dangers": [], "count": 0}
+        root = root_of(context)
+        ended = context.terraform(root.terraform, commands.show_plan(context.folder / PLAN_FILE), "show")
+        if ended.code:
+            raise failure(ended, "The plan cannot be read.")
+        write_private(context.folder / PLAN_DOCUMENT, ended.output())
+        read = plan.read(ended.output())
+        for secret in read.secrets():
+            context.learn_secret(secret)
+        table = stateful.load()
+        dangers = [
+            f"{each.change.address} is {'replaced' if each.change.kind is Kind.REPLACE else 'destroyed'}"
+            f"{f': this loses {each.lost}' if each.lost else ''}"
+            for each in read.dangerous(table)
+            if not each.change.is_data
+        ]
+        lines = [line for change in read.changes for line in change_lines(change)]
+        for finding in review(read, table, image_tag=context.inputs.get("image_tag", "")):
+            context.note(f"{finding.message} {finding.mend}".strip(), warning=finding.level != "info")
+        totals = read.totals()
+        cost = cost_effect(read, load_costs())
+        context.note(f"The plan: {totals.words()}. {cost.words()}")
+        context.output(*lines)
+        context.evidence("plan", "\n".join((totals.words(), *dangers, *lines)))
+        return {"words": totals.words(), "lines": lines[:_LINES_SHOWN], "dangers": dangers, "count": totals.changing}
+
+
+_SIGNS = {
+    Kind.CREATE: "+",
+    Kind.UPDATE: "~",
+    Kind.REPLACE: "-/+",
+    Kind.DESTROY: "-",
+    Kind.FORGET: "forget",
+}
+
+
+def change_lines(change: plan.Change) -> list[str]:
+    """A line for the change, and one for each attribute that counts; nothing for what stays or is only read."""
+    sign = _SIGNS.get(change.kind)
+    if sign is None and not change.previous_address and not change.importing_id:
+        return []
+    because = f"  forced by {', '.join(change.forced_by)}" if change.kind is Kind.REPLACE else ""
+    moved = f"  moved from {change.previous_address}" if change.previous_address else ""
+    imported = f"  imported as {change.importing_id}" if change.importing_id else ""
+    lines = [f"{sign or '→'} {change.address}{because}{moved}{imported}"]
+    if change.kind in (Kind.UPDATE, Kind.REPLACE):
+        lines += [f"    {line}" for each in change.attributes() if each.counts for line in each.lines()]
+    return lines
+
+
+class ApplyPlan(Step):
+    """`wanted` says whether the plan is to be applied at all; `purpose` which gates stand before it."""
+
+    id = "apply"
+    title = "Apply the plan"
+    why = "Exactly the file that was read, once; what it was made from is compared again first."
+    changes = True
+    calls = ("terraform:apply",)
+
+    def __init__(self, purpose: Purpose, wanted: Callable[[StepContext], bool] = lambda _: True) -> None:
+        self._purpose = purpose
+        self._wanted = wanted
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        root = root_of(context)
+        return (root.by_hand(commands.apply(context.folder / PLAN_FILE)),)
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        read, bound = context.result("read-plan"), context.result("plan")["bound"]
+        dangers = tuple(read["dangers"])
+        shown = read["lines"]
+        more = () if len(shown) < _LINES_SHOWN else ("… the whole plan: p on the run's screen",)
+        opened = policy.gates(
+            policy.policy_for(self._purpose, context.config.environment(context.target.environment)),
+            context.target,
+            title=f"Apply the plan to {context.target}: {read['words']}",
+            changes=(
+                f"{read['words']}, made from commit {bound['commit'][:40]} and state serial {bound['serial']}",
+                *shown,
+                *more,
+            ),
+            irreversible=dangers,
+            commands=[" ".join(command) for command in self.commands(context)],
+            reason=context.inputs.get("reason", "") or context.answer("reason"),
+            now=context.now(),
+        )
+        if dangers and opened[-1].kind is GateKind.CONFIRM:
+            last = opened[-1]
+            typed = Gate(
+                "type-target",
+                GateKind.TYPE,
+                last.title,
+                last.changes,
+                last.irreversible,
+                last.commands,
+                expected=context.target.name,
+            )
+            return (*opened[:-1], typed)
+        return opened
+
+    def probe(self, context: StepContext) -> Probe:
+        if not self._wanted(context):
+            return Probe(ProbeState.DONE, "It was asked to stop after the plan.", {"applied": 0})
+        made = context.result("plan")
+        if not made["changes"]:
+            return Probe(ProbeState.DONE, "There is nothing to apply.", {"applied": 0})
+        listener = self._listener(context)
+        try:
+            ended = context.terraform_ended(listener)
+        except Lost as error:
+            return Probe(ProbeState.UNKNOWN, f"{error.title} {error.mend}")
+        if ended is not None:
+            return Probe(ProbeState.DONE, "The apply came to its end.", self._result(context, ended, listener))
+        if (context.folder / CONSUMED).exists():
+            return Probe(ProbeState.OVERTAKEN, "This plan was applied already, or in part.", back_to="plan")
+        if why := unbound(context, root_of(context), made["bound"]):
+            return Probe(ProbeState.OVERTAKEN, why, back_to="plan")
+        return Probe(ProbeState.NOT_DONE, "The plan is as it was approved, and has not been applied.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        # From here on the plan counts as used, whatever becomes of it: Terraform itself would apply some plans twice.
+        write_private(context.folder / CONSUMED, context.result("plan")["bound"]["plan"].encode())
+        listener = self._listener(context)
+        arguments = commands.apply(context.folder / PLAN_FILE)
+        ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener)
+        return self._result(context, ended, listener)
+
+    def offers(self) -> Sequence[Offer]:
+        return (_PLAN_AGAIN,)
+
+    def _listener(self, context: StepContext) -> Listener:
+        return Listener(context, total=context.result("read-plan")["count"])
+
+    def _result(self, context: StepContext, ended: Ended, listener: Listener) -> Mapping[str, Any]:
+        context.note(listener.summary)
+        if ended.code == 0:
+            return {"applied": len(listener.done), "changed": True}
+        left = root_of(context).folder / backend.ERRORED_STATE
+        if left.exists():
+            context.note(
+                f"{left} holds the state that could not be stored: push it before anything else.", warning=True
+            )
+        context.wait(0)  # where somebody asked to stop, that is what it was
+        raise failure(ended, f"The apply failed. {listener.summary}", listener.diagnostics)
