@@ -20,6 +20,7 @@ from infraconsole.aws.s3 import S3
 from infraconsole.checks import git, stateful
 from infraconsole.checks.costs import cost_effect
 from infraconsole.checks.costs import load as load_costs
+from infraconsole.checks.findings import Finding
 from infraconsole.checks.plan_review import review
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind
@@ -38,6 +39,7 @@ PLAN_FILE = "plan.tfplan"
 PLAN_DOCUMENT = "plan.json"
 CONSUMED = "plan.consumed"
 _LINES_SHOWN = 40
+_FEW = 3
 _PLAN_AGAIN = Offer("plan-again", "Make a new plan, and look at it", back_to="plan")
 
 
@@ -184,6 +186,8 @@ class Listener:
                 self.refreshed["read"] += 1
                 if self.refreshed["read"] % 25 == 1:
                     self.context.progress(f"{self.refreshed['read']} resources read")
+            case events.Apply(action="read"):
+                return
             case events.ApplyStart():
                 self.running[event.resource.address] = (event.action, 0.0)
                 self._say(f"{event.resource.address}: {event.action}…")
@@ -379,21 +383,35 @@ class ReadPlan(Step):
         for secret in read.secrets():
             context.learn_secret(secret)
         table = stateful.load()
+        # A replacement of what holds nothing is how task definitions are deployed; it stands in the plan like any change.
         dangers = [
             f"{each.change.address} is {'replaced' if each.change.kind is Kind.REPLACE else 'destroyed'}"
             f"{f': this loses {each.lost}' if each.lost else ''}"
             for each in read.dangerous(table)
-            if not each.change.is_data
+            if not each.change.is_data and (each.lost or each.change.kind is not Kind.REPLACE)
         ]
         lines = [line for change in read.changes for line in change_lines(change)]
-        for finding in review(read, table, image_tag=context.inputs.get("image_tag", "")):
-            context.note(f"{finding.message} {finding.mend}".strip(), warning=finding.level != "info")
+        _say_findings(context, review(read, table, image_tag=context.inputs.get("image_tag", "")))
         totals = read.totals()
         cost = cost_effect(read, load_costs())
         context.note(f"The plan: {totals.words()}. {cost.words()}")
         context.output(*lines)
         context.evidence("plan", "\n".join((totals.words(), *dangers, *lines)))
         return {"words": totals.words(), "lines": lines[:_LINES_SHOWN], "dangers": dangers, "count": totals.changing}
+
+
+def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
+    """Whole what is wrong; of what is only worth knowing, how much there is: the plan's own screen has it all."""
+    told = Counter(finding.id for finding in findings if finding.level == "info")
+    for finding in findings:
+        if finding.level != "info":
+            context.note(f"{finding.subject}: {finding.message} {finding.mend}".strip(), warning=True)
+        elif told[finding.id] <= _FEW:
+            context.note(f"{finding.subject}: {finding.message}")
+    for rule, count in told.items():
+        if count > _FEW:
+            first = next(finding for finding in findings if finding.id == rule)
+            context.note(f"{count} times, as {first.subject}: {first.message}")
 
 
 _SIGNS = {

@@ -156,10 +156,17 @@ ASSUME = json.dumps(
 
 
 def state_resources(
-    company: Company, service: str, environment: str, revision: int, *, made: Made, ids: Mapping[str, str]
+    company: Company,
+    service: str,
+    environment: str,
+    revision: int,
+    *,
+    made: Made,
+    ids: Mapping[str, str],
+    containers: str,
 ) -> list[dict[str, Any]]:
     """The managed resources of the state after the apply that deployed `revision`; `ids` has the ARNs of cluster, alb,
-    target-group, listener, secret, and the shared database's security group as rds-group."""
+    target-group, listener, secret, and the shared database's security group as rds-group; `containers` are that revision's."""
     prefix = naming.target_name(service, environment)
     account, region = company.account, company.region
     cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
@@ -210,6 +217,7 @@ def state_resources(
             arn=definition,
             family=prefix,
             revision=revision,
+            container_definitions=containers,
             skip_destroy=True,
             track_latest=False,
         ),

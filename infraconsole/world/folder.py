@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infraconsole import naming
+from infraconsole.world import history
 from infraconsole.world.company import Company
 
 CREDENTIALS = Path("aws/credentials")
@@ -82,6 +83,7 @@ def write_repositories(root: Path, company: Company, ports: Mapping[tuple[str, s
         for name in company.environments:
             values = _variables(company, service, name, ports[(service, name)])
             _write_tfvars(folder / naming.tfvars_path(name), service, name, values)
+        history.commit(repositories / service, company, service)
     infrastructure = repositories / "infrastructure/terraform"
     for module in ("network", "kms", "rds", "monitoring"):
         _copy_module(module, infrastructure / module)
@@ -94,6 +96,7 @@ def write_repositories(root: Path, company: Company, ports: Mapping[tuple[str, s
             name,
             {"environment": name, "instance_class": about.database_class, "multi_az": about.multi_az},
         )
+    history.commit(repositories / "infrastructure", company)
 
 
 def _copy_module(module: str, folder: Path, service: str = "") -> None:

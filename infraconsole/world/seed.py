@@ -538,9 +538,12 @@ class Seed:
         company = self._company
         bucket = company.environments[environment].state_bucket
         key = naming.STATE_KEY.format(service=service)
+        family = naming.task_family(service, environment)
+        definitions = get_backend("ecs")[company.account][company.region].task_definitions[family]
         body = b""
         for build in company.builds:
-            body = tfstate.document(company, service, environment, build.number, own, ids)
+            containers = definitions[build.number].container_definitions
+            body = tfstate.document(company, service, environment, build.number, own, ids, containers)
             self._wire.s3("PUT", f"/{bucket}/{key}", body)
         versions = get_backend("s3")[company.account]["aws"].buckets[bucket].keys.getlist(key)
         ages = {build.number: timedelta(hours=build.hours) for build in company.builds}

@@ -33,10 +33,18 @@ def lineage(service: str, environment: str) -> str:
 
 
 def document(
-    company: Company, service: str, environment: str, revision: int, made: Made, ids: Mapping[str, str]
+    company: Company,
+    service: str,
+    environment: str,
+    revision: int,
+    made: Made,
+    ids: Mapping[str, str],
+    containers: Sequence[Mapping[str, Any]],
 ) -> bytes:
     """The state after the apply that deployed `revision`; its serial is the revision."""
-    resources = state_resources(company, service, environment, revision, made=made, ids=ids)
+    resources = state_resources(
+        company, service, environment, revision, made=made, ids=ids, containers=json.dumps(containers, sort_keys=True)
+    )
     state = {
         "version": 4,
         "terraform_version": TERRAFORM_VERSION,
