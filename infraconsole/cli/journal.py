@@ -10,6 +10,7 @@ from pathlib import Path
 from infraconsole import config, text
 from infraconsole.cli.lines import event_lines
 from infraconsole.engine import followups
+from infraconsole.engine.event import Kind
 from infraconsole.engine.export import as_markdown
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal, verify
@@ -60,6 +61,11 @@ def _verify(folder: Path, *, as_json: bool) -> int:
 def _list(opened: Journal, *, as_json: bool) -> int:
     records = [record_of(run, opened.events(run, brief=True)) for run in opened.run_ids()]
     follow_ups = followups.review(opened)
+    for damage in opened.events_of_kind(Kind.JOURNAL_DAMAGED):
+        print(
+            f"This journal was damaged: {text.line(damage.data['what'])}. See: infraconsole journal verify",
+            file=sys.stderr,
+        )
     if as_json:
         open_ones = [
             {"run": known.run, "id": known.id, "title": known.title, "detail": known.detail}
