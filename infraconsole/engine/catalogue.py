@@ -9,10 +9,13 @@ from infraconsole.errors import UnknownName
 def runbooks() -> tuple[Runbook, ...]:
     # Here, and not above: runbooks are built on the engine, and this list is the one thing in it that looks up at them.
     from infraconsole.runbooks.deploy import RUNBOOK as DEPLOY
+    from infraconsole.runbooks.digest_repair import RUNBOOK as DIGEST_REPAIR
     from infraconsole.runbooks.ecs_rollback import RUNBOOK as ECS_ROLLBACK
     from infraconsole.runbooks.export_put import RUNBOOK as EXPORT_PUT
+    from infraconsole.runbooks.state_rollback import RUNBOOK as STATE_ROLLBACK
+    from infraconsole.runbooks.state_unlock import RUNBOOK as STATE_UNLOCK
 
-    return (ECS_ROLLBACK, DEPLOY, EXPORT_PUT)
+    return (ECS_ROLLBACK, DEPLOY, STATE_ROLLBACK, STATE_UNLOCK, DIGEST_REPAIR, EXPORT_PUT)
 
 
 def runbook(name: str) -> Runbook:

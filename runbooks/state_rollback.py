@@ -1,0 +1,405 @@
+"""Put an earlier version of a Terraform state back, and see what Terraform would do then.
+
+A state rollback is not an infrastructure rollback: it changes what Terraform remembers, not what is there. So the version is
+pushed with the next serial and nothing else changed, and the plan that follows is shown before anything is applied. What
+`state push` accepts is from Terraform's statemgr.CheckValidImport.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from infraconsole import text
+from infraconsole.aws.s3 import S3, StoredObject
+from infraconsole.checks import git
+from infraconsole.engine import policy
+from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
+from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
+from infraconsole.errors import StepFailed, UnknownName, UsageError
+from infraconsole.runbooks.terraform_steps import (
+    ApplyPlan,
+    Init,
+    MakePlan,
+    ReadPlan,
+    Root,
+    failure,
+    root_of,
+    sha256,
+    stored_state,
+    write_private,
+)
+from infraconsole.terraform import commands, state_diff
+from infraconsole.terraform.runner import Lost
+from infraconsole.terraform.state import StateSummary, StateUnreadable, summary, with_serial
+
+BACKUP_FILE = "backup.tfstate"
+CHOSEN_FILE = "chosen.tfstate"
+PUSHED_FILE = "restored.tfstate"
+_OFFERED = 30
+"""How many versions a person is offered; any other can be named."""
+
+
+class BackUp(Step):
+    id = "back-up"
+    title = "Back the state up"
+    why = "As it is now, into a file that only you can read: with it, this rollback can be undone."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (root_of(context).by_hand(commands.state_pull()),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        body = stored_state(context, root)
+        if not body:
+            raise StepFailed(
+                "There is no state to roll back.",
+                cause="An empty state would accept any other, also another project's.",
+                mend="Check state_bucket and state_key, and the account.",
+            )
+        now = summary(body, "The stored state")
+        if not now.lineage:
+            raise StepFailed(
+                "The stored state has no lineage.",
+                cause="Without one Terraform cannot tell whether another state belongs to it.",
+                mend="Look at it by hand: terraform state pull",
+            )
+        write_private(context.folder / BACKUP_FILE, body)
+        context.note(
+            f"Serial {now.serial}, {now.resource_count} resources, Terraform {now.terraform_version}; kept in "
+            f"{context.folder / BACKUP_FILE}."
+        )
+        context.evidence("backup", f"sha256 {sha256(context.folder / BACKUP_FILE)}  {context.folder / BACKUP_FILE}")
+        return {
+            "serial": now.serial,
+            "lineage": now.lineage,
+            "resources": now.resource_count,
+            "sha256": sha256(context.folder / BACKUP_FILE),
+        }
+
+
+class Choose(Step):
+    id = "choose"
+    title = "Choose the version"
+    why = "By serial, age and size; delete markers, other lineages and newer Terraform versions cannot be chosen."
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        if context.inputs.get("version"):
+            return ()
+        root = root_of(context)
+        if root.backend is None:
+            raise UsageError(
+                "This state is not in S3, so it has no versions.", mend="Name a file: --set version=file:PATH"
+            )
+        listed = list(islice(S3(context.reads).versions(root.backend.bucket, root.backend.key), _OFFERED))
+        with ThreadPoolExecutor(8) as pool:
+            known = list(pool.map(lambda version: _summary_of(context, version), listed))
+        backed_up = context.result("back-up")
+        choices = tuple(
+            _choice(context, root, version, found, backed_up) for version, found in zip(listed, known, strict=True)
+        )
+        if not any(not choice.why_not for choice in choices):
+            raise StepFailed("No earlier version can be put back.", cause="\n".join(c.title for c in choices[:5]))
+        return (Gate("version", GateKind.CHOOSE, f"Which state shall {context.target.name} have?", choices=choices),)
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root, backed_up = root_of(context), context.result("back-up")
+        named = context.answer("version") or context.inputs.get("version", "")
+        body, told = _body(context, root, named)
+        chosen = summary(body, told)
+        current = (context.folder / BACKUP_FILE).read_bytes()
+        write_private(context.folder / CHOSEN_FILE, body)
+        difference = state_diff.compare(current, body, before_name="the stored state", after_name=told)
+        lines = [_line(each) for each in (*difference.resources, *difference.data_sources)]
+        context.note(f"{told}: serial {chosen.serial}, {chosen.resource_count} resources; {difference.words()}.")
+        context.output(*lines)
+        context.evidence("what the rollback changes in the state", "\n".join((difference.words(), *lines)))
+        return {
+            "version": named,
+            "told": told,
+            "serial": chosen.serial,
+            "lineage": chosen.lineage,
+            "terraform": chosen.terraform_version,
+            "words": difference.words(),
+            "lines": lines[:40],
+            "same": difference.is_empty and chosen.serial == backed_up["serial"],
+        }
+
+
+class Check(Step):
+    id = "check"
+    title = "Check the version"
+    why = "Of the same lineage, not from a newer Terraform, and the code that belonged to it."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root, chosen, backed_up = root_of(context), context.result("choose"), context.result("back-up")
+        if chosen["lineage"] != backed_up["lineage"]:
+            raise StepFailed(
+                "That state is another project's.",
+                cause=f"Its lineage is {chosen['lineage'] or 'missing'}, the stored one's {backed_up['lineage']}.",
+                mend="Choose a version of this state.",
+            )
+        ours = root.terraform.binary.version
+        if _parts(chosen["terraform"]) > _parts(ours):
+            raise StepFailed(
+                f"That state was written by Terraform {chosen['terraform']}; this one is {ours}.",
+                mend="Use that Terraform, or a newer one.",
+            )
+        serial = backed_up["serial"] + 1
+        body = with_serial((context.folder / CHOSEN_FILE).read_bytes(), serial, chosen["told"])
+        write_private(context.folder / PUSHED_FILE, body)
+        commit = _commit_of(context, root, chosen["version"])
+        if commit.id:
+            context.note(
+                f"The code of that time is commit {commit.short} of {commit.at}: {commit.subject}", warning=True
+            )
+        context.note(
+            "An old state with newer code may recreate things, or lose sight of them: read the plan that follows."
+        )
+        return {"serial": serial, "sha256": sha256(context.folder / PUSHED_FILE), "commit": commit.id}
+
+
+class Push(Step):
+    id = "push"
+    title = "Push the state"
+    why = "With the next serial, nothing else changed, and never by force: Terraform checks lineage and serial itself."
+    changes = True
+    calls = ("terraform:state-push",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (root_of(context).by_hand(commands.state_push(context.folder / PUSHED_FILE)),)
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        chosen, checked, backed_up = (context.result(step) for step in ("choose", "check", "back-up"))
+        return policy.gates(
+            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
+            context.target,
+            title=f"Put the state of {context.target} back to {chosen['told']}",
+            changes=(
+                f"serial {backed_up['serial']} is followed by {checked['serial']}: the content of serial {chosen['serial']}",
+                chosen["words"],
+                *chosen["lines"],
+                "Saved plans of this state are void after this.",
+                f"It can be undone: infraconsole run state-rollback … --set version=backup:{_run_of(context)}",
+            ),
+            commands=[" ".join(command) for command in self.commands(context)],
+            reason=context.inputs.get("reason", "") or context.answer("reason"),
+            now=context.now(),
+        )
+
+    def probe(self, context: StepContext) -> Probe:
+        try:
+            ended = context.terraform_ended(lambda line: context.output(line))
+        except Lost as error:
+            context.note(f"{error.title} What is stored tells.", warning=True)
+            ended = None
+        stored = stored_state(context, root_of(context)) or b""
+        wanted = (context.folder / PUSHED_FILE).read_bytes()
+        backed_up, checked = context.result("back-up"), context.result("check")
+        now = summary(stored, "The stored state")
+        if _is_same(stored, wanted) and now.serial >= checked["serial"]:
+            return Probe(ProbeState.DONE, f"It is stored, with serial {now.serial}.", {"serial": now.serial})
+        if now.serial != backed_up["serial"] or now.lineage != backed_up["lineage"]:
+            return Probe(
+                ProbeState.OVERTAKEN,
+                f"The stored state has serial {now.serial} by now; it had {backed_up['serial']}.",
+                back_to="back-up",
+            )
+        if ended is not None and ended.code:
+            raise failure(ended, "The push failed.")
+        return Probe(ProbeState.NOT_DONE, f"The stored state is as it was backed up: serial {now.serial}.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        arguments = commands.state_push(context.folder / PUSHED_FILE)
+        ended = context.terraform_change(
+            "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
+        )
+        if ended.code:
+            context.wait(0)
+            raise failure(ended, "The push failed.")
+        return {"serial": context.result("check")["serial"], "changed": True}
+
+
+class VerifyStored(Step):
+    id = "verify-stored"
+    title = "Read it back"
+    why = "What is stored is what counts. Terraform may add one to the serial, and nothing else."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        stored = stored_state(context, root_of(context)) or b""
+        wanted = (context.folder / PUSHED_FILE).read_bytes()
+        now = summary(stored, "The stored state")
+        if not _is_same(stored, wanted):
+            raise StepFailed(
+                "What is stored is not what was pushed.",
+                cause=f"It has serial {now.serial}.",
+                mend=f"Look at it, and at {context.folder / BACKUP_FILE}.",
+            )
+        digest = hashlib.sha256(stored).hexdigest()
+        context.note(
+            f"The stored state has serial {now.serial} and the content that was chosen (sha256 {digest[:16]})."
+        )
+        return {"serial": now.serial, "sha256": digest}
+
+
+class Ending(Step):
+    id = "ending"
+    title = "What follows"
+    why = "What the next apply would do, and how to undo this."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        read, applied = context.result("read-plan"), context.result("apply")
+        if read["words"] == "nothing to do":
+            context.note("Terraform has nothing to do: state and infrastructure agree.")
+        elif not applied.get("applied"):
+            context.note(
+                f"The next apply would do this: {read['words']}. Nothing was applied; deploy the code that fits.",
+                warning=True,
+            )
+        context.note(f"Undo: infraconsole run state-rollback … --set version=backup:{_run_of(context)}")
+        return {}
+
+
+def _run_of(context: StepContext) -> str:
+    return context.folder.name
+
+
+def _summary_of(context: StepContext, version: StoredObject) -> StateSummary | str:
+    """Or why there is none."""
+    if version.is_delete_marker:
+        return "the object was deleted here"
+    try:
+        body = S3(context.reads).get(version.bucket, version.key, version.version_id).body or b""
+        return summary(body, "This version")
+    except StateUnreadable as error:
+        return error.title
+
+
+def _choice(
+    context: StepContext, root: Root, version: StoredObject, found: StateSummary | str, backed_up: Mapping[str, Any]
+) -> Choice:
+    age = text.ago(version.modified_at, context.now())
+    if isinstance(found, str):
+        title = "deleted" if version.is_delete_marker else "unreadable"
+        return Choice(version.version_id, f"{title}  {age} ago", why_not=found)
+    why_not = ""
+    if version.is_latest:
+        why_not = "it is the stored one"
+    elif found.lineage != backed_up["lineage"]:
+        why_not = "it has another lineage"
+    elif _parts(found.terraform_version) > _parts(root.terraform.binary.version):
+        why_not = f"it was written by Terraform {found.terraform_version}"
+    detail = (
+        f"version {version.version_id}",
+        f"written {text.local_time(version.modified_at)}",
+        f"{found.size_bytes:,} bytes, Terraform {found.terraform_version}",
+    )
+    title = f"serial {found.serial}  {age} ago  {found.resource_count} resources"
+    return Choice(version.version_id, title, detail, recommended=False, why_not=why_not)
+
+
+def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
+    """The state that `named` means, and how it is called. Raises UsageError, UnknownName."""
+    kind, _, rest = named.partition(":")
+    if kind == "backup" and rest:
+        file = context.folder.parent / rest / BACKUP_FILE
+        if not rest.isalnum() or not file.is_file():
+            raise UnknownName("backup", rest, _backups(context.folder.parent), mend="A backup has its run's id.")
+        return file.read_bytes(), f"the backup of run {rest}"
+    if kind == "file" and rest:
+        try:
+            return Path(rest).expanduser().read_bytes(), rest
+        except OSError as error:
+            raise UsageError(f"{rest} cannot be read.", cause=str(error.strerror or error)) from error
+    if root.backend is None:
+        raise UsageError("This state is not in S3.", mend="Name a file: --set version=file:PATH")
+    for version in S3(context.reads).versions(root.backend.bucket, root.backend.key):
+        if version.version_id == named:
+            if version.is_delete_marker:
+                raise UsageError(f"Version {named} is a delete marker.", mend="Choose a version with content.")
+            body = S3(context.reads).get(version.bucket, version.key, named).body or b""
+            return body, f"version {named} of {text.local_time(version.modified_at)}"
+    known = [
+        version.version_id
+        for version in islice(S3(context.reads).versions(root.backend.bucket, root.backend.key), 10)
+        if not version.is_delete_marker
+    ]
+    raise UnknownName("state version", named, known, where=f"of {root.backend.key}")
+
+
+def _backups(folder: Path) -> list[str]:
+    return [file.parent.name for file in folder.glob(f"*/{BACKUP_FILE}")]
+
+
+def _commit_of(context: StepContext, root: Root, named: str) -> git.Commit:
+    if root.backend is None or ":" in named:
+        return git.Commit()
+    for version in S3(context.reads).versions(root.backend.bucket, root.backend.key):
+        if version.version_id == named and version.modified_at:
+            return git.at(root.folder, version.modified_at)
+    return git.Commit()
+
+
+def _is_same(stored: bytes, wanted: bytes) -> bool:
+    """Whether they say the same. Terraform sorts and encodes a state anew when it stores it, and may count its serial up."""
+    difference = state_diff.compare(stored, wanted, before_name="The stored state", after_name="The pushed state")
+    return difference.is_empty and difference.is_same_lineage
+
+
+def _line(each: state_diff.InstanceDifference) -> str:
+    sign = {"added": "+", "removed": "-", "changed": "~", "moved": "→"}[each.difference.value]
+    moved = f" (was {each.previous_address})" if each.previous_address else ""
+    changed = (
+        ", ".join(attribute.name for attribute in each.attributes()[:4]) if each.difference.value == "changed" else ""
+    )
+    return f"{sign} {each.address}{moved}{f': {changed}' if changed else ''}"
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    """What is no number counts as zero: `1.10.0-beta1` is 1.10.0."""
+    return tuple(int(part) if part.isdigit() else 0 for part in version.partition("-")[0].split("."))
+
+
+def _wanted(context: StepContext) -> bool:
+    return context.inputs.get("apply") == "yes"
+
+
+RUNBOOK = Runbook(
+    name="state-rollback",
+    title="Roll a Terraform state back",
+    summary="Back the state up, put an earlier version back with the next serial, and show the plan that follows.",
+    purpose=Purpose.RECOVERY,
+    inputs=(
+        Input("service", "service", "the service, or an infrastructure module", required=True),
+        Input("environment", "environment", "the environment, as in prod", required=True),
+        Input(
+            "version", "text", "an S3 version id, backup:RUN or file:PATH; default: asks, and needed without a terminal"
+        ),
+        Input("apply", "choice", "whether the plan that follows is applied", default="no", choices=("yes", "no")),
+        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+    ),
+    gates=(
+        GateSpec("version", GateKind.CHOOSE, "which version, where none is set"),
+        *policy.GATES,
+        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+    ),
+    steps=(
+        Init(),
+        BackUp(),
+        Choose(),
+        Check(),
+        Push(),
+        VerifyStored(),
+        MakePlan(),
+        ReadPlan(),
+        ApplyPlan(Purpose.RECOVERY, _wanted),
+        Ending(),
+    ),
+)

@@ -1,0 +1,142 @@
+"""Take a Terraform state's lock away from a holder that is gone. Whether it is gone is for a person to judge: who held it,
+since when and for what is shown, and the target's name is typed. What `force-unlock` does is from its documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infraconsole import text
+from infraconsole.checks import state_lock
+from infraconsole.engine import policy
+from infraconsole.engine.gate import Gate, GateKind, GateSpec
+from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
+from infraconsole.errors import StepFailed, UsageError
+from infraconsole.runbooks.terraform_steps import Init, failure, root_of
+from infraconsole.terraform import commands
+from infraconsole.terraform.runner import Lost
+from infraconsole.terraform.state import LockInfo
+
+
+class Look(Step):
+    id = "look"
+    title = "Look at the lock"
+    why = "Who holds it, since when, for what; and whether that is a run of ours."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        lock = _lock(context)
+        if lock is None:
+            context.note("The state is not locked: there is nothing to do.")
+            return {"lock": ""}
+        age = text.ago(lock.created, context.now())
+        context.note(f"{lock.who} holds it for {age}: {lock.operation}, Terraform {lock.version}, lock {lock.id}.")
+        context.note(
+            "No run of this journal is at this target. Ask that person, and look whether that process still lives: an "
+            "apply whose lock is taken away overwrites what others store.",
+            warning=True,
+        )
+        given = context.inputs.get("lock")
+        if given and given != lock.id:
+            raise UsageError(f"The lock is {lock.id}, not {given}.", mend="Look at it again: it is another one by now.")
+        return {"lock": lock.id, "who": lock.who, "age": age, "operation": lock.operation}
+
+
+class Unlock(Step):
+    id = "unlock"
+    title = "Take the lock away"
+    why = "terraform force-unlock with exactly that lock's id; one that was taken meanwhile stays."
+    changes = True
+    calls = ("terraform:force-unlock",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        lock = context.result("look")["lock"]
+        return (root_of(context).by_hand(commands.force_unlock(lock)),) if lock else ()
+
+    def gates(self, context: StepContext) -> Sequence[Gate]:
+        looked = context.result("look")
+        opened = policy.gates(
+            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
+            context.target,
+            title=f"Take the lock of {context.target} away from {looked['who']}",
+            changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}",),
+            irreversible=("If its holder still works, two write one state, and one of them is lost.",),
+            commands=[" ".join(command) for command in self.commands(context)],
+            reason=context.inputs.get("reason", "") or context.answer("reason"),
+            now=context.now(),
+        )
+        last = opened[-1]
+        typed = Gate(
+            "type-target",
+            GateKind.TYPE,
+            last.title,
+            last.changes,
+            last.irreversible,
+            last.commands,
+            expected=context.target.name,
+        )
+        return (*opened[:-1], typed)
+
+    def probe(self, context: StepContext) -> Probe:
+        wanted = context.result("look")["lock"]
+        if not wanted:
+            return Probe(ProbeState.DONE, "There was no lock.")
+        try:
+            context.terraform_ended(lambda line: context.output(line))
+        except Lost as error:
+            context.note(f"{error.title} The lock itself tells.", warning=True)
+        lock = _lock(context)
+        if lock is None:
+            return Probe(ProbeState.DONE, "It is free.", {"changed": True})
+        if lock.id != wanted:
+            return Probe(ProbeState.OVERTAKEN, f"{lock.who} holds another lock by now: {lock.id}.", back_to="look")
+        return Probe(ProbeState.NOT_DONE, f"{lock.who} holds it.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        arguments = commands.force_unlock(context.result("look")["lock"])
+        ended = context.terraform_change(
+            "terraform:force-unlock", root.terraform, arguments, lambda line: context.output(line)
+        )
+        if ended.code:
+            raise failure(ended, "The lock could not be taken away.")
+        return {"changed": True}
+
+
+class Verify(Step):
+    id = "verify"
+    title = "Look again"
+    why = "Free, or somebody else's by now."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        lock = _lock(context)
+        if lock is not None and lock.id == context.result("look")["lock"]:
+            raise StepFailed(f"{lock.who} still holds it.", mend="Look at the bucket or the lock table by hand.")
+        context.note("The state is free." if lock is None else f"{lock.who} holds a new lock.")
+        return {}
+
+
+def _lock(context: StepContext) -> LockInfo | None:
+    root = root_of(context)
+    if root.backend is None:
+        raise UsageError("This state is not in S3: its lock is a file of Terraform's.", mend="Look at it by hand.")
+    about = context.config.environment(context.target.environment)
+    return state_lock.held(context.reads, about, root.backend.bucket, root.backend.key)
+
+
+RUNBOOK = Runbook(
+    name="state-unlock",
+    title="Take a state's lock away",
+    summary="Show who holds the lock of a Terraform state, and release it where its holder is gone.",
+    purpose=Purpose.RECOVERY,
+    inputs=(
+        Input("service", "service", "the service, or an infrastructure module", required=True),
+        Input("environment", "environment", "the environment, as in prod", required=True),
+        Input("lock", "text", "the lock's id; default: whatever it is"),
+        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+    ),
+    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
+    steps=(Init(), Look(), Unlock(), Verify()),
+)
