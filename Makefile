@@ -24,8 +24,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev
-	$(BIN)/pytest -q -s -m bench tests/bench
+# The peers that are measured against, each in a virtual environment of its own: they pin what we use.
+bench: $(VENV)/.dev $(VENV)-peers/.made
+	INFRACONSOLE_AWS_CLI="$(abspath $(VENV))-peers/bin/aws" $(BIN)/pytest -q -s -m bench tests/bench
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tests.screenshots docs/screenshots
@@ -41,11 +42,16 @@ package: $(VENV)/.dev
 	rm -rf $(VENV)-package
 
 clean:
-	rm -rf $(VENV) $(VENV)-package dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-package $(VENV)-peers dist build .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)-peers/.made:
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/pip install --quiet --disable-pip-version-check awscli
+	@touch $@
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo]'

@@ -38,8 +38,9 @@ class ExportScreen(ConsoleScreen):
     about: ClassVar[str] = (
         "One export. `code` lists who writes it and who reads it, with file and line, and the resources that would see a "
         "change; the ones that Terraform would replace come first. In `history`, `d` compares the version under the cursor "
-        "with the newest one, `space` marks another version to compare with. `W` writes the export by hand: only for a "
-        "night on which its module cannot be applied, typed and recorded. In 80 columns one pane is shown at a time."
+        "with the newest one, `space` marks another version to compare with. `D` plans the module that writes it; `W` writes "
+        "the export by hand, for a night on which that cannot be applied: typed and recorded. In 80 columns one pane is "
+        "shown at a time."
     )
     AUTO_FOCUS = "#about"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -49,6 +50,8 @@ class ExportScreen(ConsoleScreen):
         Binding("space", "mark", "Mark", id="export.mark", tooltip="History: compare other versions with this one"),
         Binding("W", "write", "Write by hand", key_display="W", id="export.write",
                 tooltip="Write this export by hand: asks before anything changes"),
+        Binding("D", "deploy", "Deploy module", key_display="D", id="export.deploy", show=True,
+                tooltip="Plan the module that writes this export; asks before anything changes"),
         Binding("u", "reveal", "Unmask", id="export.reveal", show=False,
                 tooltip="Show a SecureString for half a minute; recorded in the journal"),
         Binding("c", "copy_name", "Copy name", id="export.copy-name", show=False, tooltip="Copy the export's full name"),
@@ -220,6 +223,18 @@ class ExportScreen(ConsoleScreen):
             self._arrange()
             self.refresh_bindings()
 
+    @property
+    def _module(self) -> str:
+        """The module whose deploy would write the export; "" where there is none, or nothing may be changed."""
+        entry = self._entry.value
+        if entry is None or self.desk.config.read_only or entry.owner not in self.desk.config.modules():
+            return ""
+        return entry.owner
+
+    def action_deploy(self) -> None:
+        if self._module:
+            self.post_message(StartRun("deploy", self._module, self.environment))
+
     def list_widget(self) -> Widget:
         return self.query_one(f"#{self._pane}")
 
@@ -235,6 +250,8 @@ class ExportScreen(ConsoleScreen):
         if action == "reveal" and not secret:
             return None
         if action == "write" and (self.desk.config.read_only or entry is None or secret):
+            return None
+        if action == "deploy" and not self._module:
             return None
         if action == "copy_arn" and not (entry and entry.parameter):
             return None

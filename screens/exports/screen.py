@@ -29,7 +29,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
-from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place
+from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place, StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -59,6 +59,8 @@ class ExportsScreen(ConsoleScreen):
                 tooltip="To the error or warning before"),
         Binding("o", "order", "Order", id="exports.order", tooltip="By name, findings, time of change, type"),
         Binding("d", "describe", "Describe", id="exports.describe", tooltip="The findings of this export, whole"),
+        Binding("D", "deploy", "Deploy module", key_display="D", id="exports.deploy", show=False,
+                tooltip="Plan the module that writes this export; asks before anything changes"),
         Binding("u", "reveal", "Unmask", id="exports.reveal", show=False,
                 tooltip="Show a SecureString for half a minute; recorded in the journal"),
         Binding("c", "copy_name", "Copy name", id="exports.copy-name", show=False, tooltip="Copy the export's full name"),
@@ -326,6 +328,8 @@ class ExportsScreen(ConsoleScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("open", "describe", "copy_name") and self.entry is None and self._error is None:
             return None
+        if action == "deploy" and not self._module:
+            return None
         if action == "copy_arn" and not (self.entry and self.entry.parameter):
             return None
         if action == "reveal" and not self._can_reveal:
@@ -336,6 +340,18 @@ class ExportsScreen(ConsoleScreen):
     def _can_reveal(self) -> bool:
         parameter = self.entry.parameter if self.entry else None
         return parameter is not None and parameter.type == SECURE
+
+    @property
+    def _module(self) -> str:
+        """The module whose deploy would write the export; "" where there is none, or nothing may be changed."""
+        entry = self.entry
+        if entry is None or self.desk.config.read_only or entry.owner not in self.desk.config.modules():
+            return ""
+        return entry.owner
+
+    def action_deploy(self) -> None:
+        if self._module:
+            self.post_message(StartRun("deploy", self._module, self.environment))
 
     def list_widget(self) -> Widget:
         return self.query_one(f"#{self._pane}")

@@ -329,6 +329,25 @@ async def test_writing_by_hand_begins_a_run_that_asks(app: ConsoleApp, monkeypat
     assert wish.inputs == {"name": "/shared/kms/s3-key-arn", "value": KEY, "type": "String"}
 
 
+async def test_a_missing_export_leads_to_the_deploy_of_its_module(
+    app: ConsoleApp, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr("infraconsole.app.begin", lambda _, wish: begun.append(wish) or "k3m9px")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await checked(pilot, app)
+        rows = app.screen.query_one("#exports", Rows)
+        rows.move_to("/shared/kms/s3-key-arn")
+        await pilot.press("D")
+        await pilot.pause(0.2)
+        assert not begun, "the repository has no module kms"
+        rows.move_to("/shared/network/private-subnet-ids")
+        await pilot.press("D")
+        await until(pilot, lambda: begun)
+    assert (begun[0].runbook, begun[0].service, begun[0].environment) == ("deploy", "network", "prod")
+
+
 async def test_throttled_and_hostile_exports_do_no_harm(app: ConsoleApp, aws: ExportsAccess) -> None:
     aws.put("/shared/network/hostile", HOSTILE)
     async with app.run_test(size=(120, 40)) as pilot:
