@@ -91,6 +91,14 @@ class GatePanel(Vertical):
         self._say(*self._instructions(gate))
         self.fit()
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._say_whether_more)
+
+    def _say_whether_more(self) -> None:
+        """A scroll bar alone is easily overlooked."""
+        more = self.query_one("#gate-body").max_scroll_y > 0
+        self.border_subtitle = "more below: Tab goes there" if more else ""
+
     def fit(self) -> None:
         """On a wide terminal: as high as what it shows, and never more than three fifths of the screen."""
         if self._open is None:
@@ -115,6 +123,7 @@ class GatePanel(Vertical):
         key = self.query_one("#gate-choices", Rows).current_key if self._choosing else ""
         self.query_one("#gate-shows", Static).update(shows(gate, key))
         self.query_one("#gate-body").scroll_home(animate=False)
+        self.call_after_refresh(self._say_whether_more)
 
     def _instructions(self, gate: OpenGate) -> tuple[Part, ...]:
         if gate.rejected:

@@ -162,6 +162,7 @@ class RunScreen(ConsoleScreen):
         gate = self.record.gate if self._update.executor is not None else None
         panel = self.gate_panel
         another = gate is not None and (panel.open_gate is None or panel.open_gate.opening != gate.opening)
+        closed = gate is None and panel.open_gate is not None
         panel.set_gate(gate)
         if another:
             self._pane = "gate"
@@ -170,7 +171,7 @@ class RunScreen(ConsoleScreen):
         self._arrange()
         if another:
             panel.focus_safe()
-        elif gate is None and (self.focused is None or not self.focused.display or not self.focused.is_on_screen):
+        elif closed and (self.focused is None or panel in self.focused.ancestors):
             self.query_one("#output").focus()
 
     def _draw_step(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
 from infraconsole.engine.event import Kind
+from infraconsole.engine.gate import Gate, GateKind
 from infraconsole.engine.journal import Journal
 from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
@@ -114,6 +115,46 @@ async def test_no_gate_is_answered_where_it_cannot_be_read(
             await pilot.press("tab")
         await pilot.press(*"fileflow-prod", "enter")
         await until(pilot, lambda: sent(executor) == [("answer", "fileflow-prod")])
+    executor.leave()
+
+
+async def test_a_gate_that_was_answered_elsewhere_meanwhile_keeps_no_focus(
+    config: Config, journal: Journal, aws: FakeAccess
+) -> None:
+    executor = FakeExecutor(journal.folder)
+    executor.begin("update", changes=True)
+    opening = executor.open("update", type_gate())
+    app = ConsoleApp(config, journal, lambda _: aws, "woken", start_run=executor.run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "What cannot be undone")
+        await pilot.press("tab")
+        await pilot.resize_terminal(20, 5)
+        await until_seen(pilot, "too small")
+        executor.answered("update", "type-target", "fileflow-prod", opening)
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.gate_panel.open_gate is None)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: focused_id(pilot) == "output")
+        await until_seen(pilot, "answered by woken")
+    executor.leave()
+
+
+async def test_a_gate_that_does_not_fit_says_that_there_is_more(
+    config: Config, journal: Journal, aws: FakeAccess
+) -> None:
+    executor = FakeExecutor(journal.folder)
+    executor.begin("update", changes=True)
+    changes = tuple(f"+ line {number}" for number in range(30))
+    executor.open("update", Gate("confirm", GateKind.CONFIRM, "Change it?", changes=changes))
+    app = ConsoleApp(config, journal, lambda _: aws, "woken", start_run=executor.run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "more below: Tab goes there")
+        assert "line 29" not in text_of(app)
+        await pilot.press("tab", "tab", "end")
+        await until_seen(pilot, "line 29")
+        await pilot.resize_terminal(120, 70)
+        await until_seen(pilot, "line 29")
+        await until(pilot, lambda: "more below" not in text_of(app))
+    assert sent(executor) == []
     executor.leave()
 
 
