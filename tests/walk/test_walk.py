@@ -81,7 +81,7 @@ class Terminal:
             time.sleep(0.1)
 
     def answer(self, window: str, gate: str, text: str) -> None:
-        """Read the gate (keys that come before a person can have read it are dropped), go to its field, type, Enter."""
+        """Read the gate, go to its field, type, Enter."""
         self.see(window, f"gate {gate}")
         time.sleep(1.0)
         self.keys(window, "Tab")
