@@ -94,7 +94,12 @@ def write_repositories(root: Path, company: Company, ports: Mapping[tuple[str, s
             infrastructure / "rds" / naming.tfvars_path(name),
             "shared RDS",
             name,
-            {"environment": name, "instance_class": about.database_class, "multi_az": about.multi_az},
+            {
+                "environment": name,
+                "instance_class": about.database_class,
+                "multi_az": about.multi_az,
+                "master_secret_suffix": company.secret_suffix("shared", name),
+            },
         )
     history.commit(repositories / "infrastructure", company)
 

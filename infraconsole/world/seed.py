@@ -58,6 +58,7 @@ class Seed:
         self._now = now
         self._open_health = open_health
         self._logs = LogWriter(company)
+        self._resources: defaultdict[tuple[str, str], list[tfstate.StoredResource]] = defaultdict(list)
         self._exports: defaultdict[tuple[str, str], list[tfstate.StoredExport]] = defaultdict(list)
 
     def run(self) -> None:
@@ -78,6 +79,7 @@ class Seed:
         wire, company = self._wire, self._company
         vpc = first(wire.query("ec2", "CreateVpc", CidrBlock=company.network["vpc"]), "vpcId")
         self._tag_ec2(vpc, "shared-vpc", "network")
+        self._keep("network", "aws_vpc", "main", vpc, version=1)
         subnets: dict[str, list[str]] = {}
         for tier in ("public", "private", "data"):
             subnets[tier] = []
@@ -86,6 +88,7 @@ class Seed:
                 xml = wire.query("ec2", "CreateSubnet", VpcId=vpc, CidrBlock=block, AvailabilityZone=where)
                 subnet = first(xml, "subnetId")
                 self._tag_ec2(subnet, f"shared-{tier}-{zone}", "network", Tier=tier)
+                self._keep("network", "aws_subnet", tier, subnet, key=len(subnets[tier]), version=1)
                 subnets[tier].append(subnet)
             # The third zone came later.
             before = ",".join(subnets[tier][:2])
@@ -96,18 +99,25 @@ class Seed:
             tags = company.resource_tags("shared", "shared", f"{kind}-key", "kms")
             listed = [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
             made = wire.json(
-                "kms", "CreateKey", Description=f"Key for {kind}", Policy=_key_policy(company.account), Tags=listed
+                "kms",
+                "CreateKey",
+                Description=f"Key for {kind}",
+                Policy=_key_policy(company.account),
+                Tags=listed,
+                KeyUsage="ENCRYPT_DECRYPT",
             )
             key_id, keys[kind] = made["KeyMetadata"]["KeyId"], made["KeyMetadata"]["Arn"]
             wire.json("kms", "CreateAlias", AliasName=f"alias/{kind}", TargetKeyId=key_id)
             wire.json("kms", "EnableKeyRotation", KeyId=key_id)
+            self._keep("kms", "aws_kms_key", "this", key_id, key=kind, bypass_policy_lockout_safety_check=False)
+            self._keep("kms", "aws_kms_alias", "this", f"alias/{kind}", key=kind)
             self._export(f"kms/{kind}-key-arn", keys[kind])
         self._export("monitoring/alert-webhook-url", _ALERT_WEBHOOK, kind="SecureString", key=keys["ssm"])
         return Ground(vpc, subnets, keys, {})
 
     def _registry(self, service: str) -> None:
         name = naming.ecr_repository(service)
-        tags = self._company.resource_tags(service, "shared", name, "ecr")
+        tags = {**self._company.resource_tags("shared", "shared", name, "ecr"), "Service": service}
         made = self._wire.json(
             "ecr",
             "CreateRepository",
@@ -116,6 +126,7 @@ class Seed:
             imageScanningConfiguration={"scanOnPush": True},
             tags=_listed(tags),
         )["repository"]
+        self._keep(f"ecr/{service}", "aws_ecr_repository", "this", name)
         self._export(f"ecr/{service}-repository-url", made["repositoryUri"])
         self._export(f"ecr/{service}-repository-arn", made["repositoryArn"])
         for tag in self._company.tags_in_registry(service):
@@ -148,6 +159,7 @@ class Seed:
                 "DBSubnetGroupName": f"{name}-subnets",
                 "DBSubnetGroupDescription": f"Data subnets of {name}",
                 "SubnetIds.SubnetIdentifier": ground.subnets["data"],
+                "Tags.Tag": _listed(tags),
             },
         )
         xml = wire.query(
@@ -173,11 +185,17 @@ class Seed:
         )
         address = first(xml, "Address")
         secret = self._secret(
-            f"{name}-master-{_suffix(name)}",
+            f"{name}-master-{self._company.secret_suffix('shared', environment)}",
             {"username": "admin", "password": _password(name), "host": address, "port": 3306},
             tags,
             ground,
         )
+        given = {"apply_immediately": False, "delete_automated_backups": True, "skip_final_snapshot": False}
+        kept = {"force_overwrite_replica_secret": False, "recovery_window_in_days": 30}
+        self._keep("rds", "aws_db_subnet_group", "shared", f"{name}-subnets", environment=environment)
+        self._keep("rds", "aws_security_group", "rds", group, version=1, environment=environment)
+        self._keep("rds", "aws_secretsmanager_secret", "master", secret, environment=environment, **kept)
+        self._keep("rds", "aws_db_instance", "shared", name, version=2, environment=environment, **given)
         self._export(f"rds/{environment}/endpoint", f"{address}:3306")
         self._export(f"rds/{environment}/identifier", name)
         self._export(f"rds/{environment}/security-group-id", group)
@@ -577,6 +595,22 @@ class Seed:
         for days, version in zip((41, 212), reversed(versions), strict=False):
             version.last_modified_date = (self._now - timedelta(days=days)).replace(tzinfo=None)
 
+    def _keep(
+        self,
+        module: str,
+        kind: str,
+        label: str,
+        id_: str,
+        *,
+        key: str | int | None = None,
+        version: int = 0,
+        environment: str = "prod",
+        **attributes: Any,
+    ) -> None:
+        """A resource that a module's state knows of; the rest of it Terraform reads by itself."""
+        kept = tfstate.StoredResource(kind, label, {"id": id_, **attributes}, version, key)
+        self._resources[(module, environment)].append(kept)
+
     def _owner(self, name: str) -> tuple[str, str]:
         """The module that an export belongs to, and the environment of its state; prod's bucket has those for all."""
         category, _, rest = name.partition("/")
@@ -589,7 +623,8 @@ class Seed:
         for (module, environment), exports in self._exports.items():
             bucket = self._company.environments[environment].state_bucket
             key = naming.MODULE_STATE_KEY.format(module=module)
-            self._wire.s3("PUT", f"/{bucket}/{key}", tfstate.module_document(self._company, module, exports))
+            kept = self._resources[(module, environment)]
+            self._wire.s3("PUT", f"/{bucket}/{key}", tfstate.module_document(self._company, module, exports, kept))
 
     def _secret(self, name: str, value: dict[str, Any], tags: Tags, ground: Ground) -> str:
         made = self._wire.json(

@@ -28,6 +28,17 @@ class StoredExport:
     key: str = ""
 
 
+@dataclass(frozen=True)
+class StoredResource:
+    """A resource as its module's state has it; `key` is its `count` index or `for_each` key."""
+
+    type: str
+    label: str
+    attributes: Mapping[str, Any]
+    version: int
+    key: str | int | None
+
+
 def lineage(service: str, environment: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://ryuqqq.com/{service}/{environment}"))
 
@@ -60,9 +71,21 @@ def document(
     return (json.dumps(state, indent=2) + "\n").encode()
 
 
-def module_document(company: Company, module: str, exports: Sequence[StoredExport]) -> bytes:
-    """The state of a module of the infrastructure repository, as far as its exports go."""
+def module_document(
+    company: Company, module: str, exports: Sequence[StoredExport], kept: Sequence[StoredResource]
+) -> bytes:
+    """The state of a module of the infrastructure repository."""
     resources: dict[str, dict[str, Any]] = {}
+    for known in kept:
+        instance: dict[str, Any] = {
+            "schema_version": known.version,
+            "attributes": dict(known.attributes),
+            "sensitive_attributes": [],
+        }
+        if known.key is not None:
+            instance["index_key"] = known.key
+        made = resources.setdefault(f"{known.type}.{known.label}", resource(known.type, known.label, []))
+        made["instances"].append(instance)
     for export in exports:
         arn = f"arn:aws:ssm:{company.region}:{company.account}:parameter{export.name}"
         attributes = {
@@ -73,7 +96,7 @@ def module_document(company: Company, module: str, exports: Sequence[StoredExpor
             "value": export.value,
             "version": export.version,
         }
-        instance: dict[str, Any] = {"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}
+        instance = {"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}
         if export.key:
             instance["index_key"] = export.key
         made = resources.setdefault(export.label, resource("aws_ssm_parameter", export.label, []))

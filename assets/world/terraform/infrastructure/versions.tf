@@ -29,9 +29,14 @@ variable "export_root" {
 
 locals {
   tags = {
-    Owner      = "platform@ryuqqq.com"
-    Team       = "platform-team"
-    ManagedBy  = "Terraform"
-    Repository = "infrastructure"
+    Environment = "shared"
+    Service     = "shared"
+    Owner       = "platform@ryuqqq.com"
+    CostCenter  = "engineering"
+    Team        = "platform-team"
+    Lifecycle   = "critical"
+    DataClass   = "sensitive"
+    ManagedBy   = "Terraform"
+    Repository  = "infrastructure"
   }
 }

@@ -10,9 +10,9 @@ data "aws_ssm_parameter" "ssm_key_arn" {
 
 resource "aws_ssm_parameter" "alert_webhook_url" {
   name        = "${var.export_root}/monitoring/alert-webhook-url"
-  description = "Where alerts are sent"
+  description = "alert-webhook-url for all services"
   type        = "SecureString"
   value       = var.alert_webhook_url
   key_id      = data.aws_ssm_parameter.ssm_key_arn.value
-  tags        = local.tags
+  tags        = merge(local.tags, { Name = "monitoring-alert-webhook-url", Component = "monitoring" })
 }

@@ -19,7 +19,7 @@ resource "aws_subnet" "public" {
   vpc_id            = aws_vpc.main.id
   availability_zone = "${var.aws_region}${local.zones[count.index]}"
   cidr_block        = cidrsubnet(var.cidr, 8, local.tiers.public + count.index)
-  tags              = merge(local.tags, { Name = "shared-public-${local.zones[count.index]}", Tier = "public" })
+  tags              = merge(local.tags, { Name = "shared-public-${local.zones[count.index]}", Component = "network", Tier = "public" })
 }
 
 resource "aws_subnet" "private" {
@@ -27,7 +27,7 @@ resource "aws_subnet" "private" {
   vpc_id            = aws_vpc.main.id
   availability_zone = "${var.aws_region}${local.zones[count.index]}"
   cidr_block        = cidrsubnet(var.cidr, 8, local.tiers.private + count.index)
-  tags              = merge(local.tags, { Name = "shared-private-${local.zones[count.index]}", Tier = "private" })
+  tags              = merge(local.tags, { Name = "shared-private-${local.zones[count.index]}", Component = "network", Tier = "private" })
 }
 
 resource "aws_subnet" "data" {
@@ -35,5 +35,5 @@ resource "aws_subnet" "data" {
   vpc_id            = aws_vpc.main.id
   availability_zone = "${var.aws_region}${local.zones[count.index]}"
   cidr_block        = cidrsubnet(var.cidr, 8, local.tiers.data + count.index)
-  tags              = merge(local.tags, { Name = "shared-data-${local.zones[count.index]}", Tier = "data" })
+  tags              = merge(local.tags, { Name = "shared-data-${local.zones[count.index]}", Component = "network", Tier = "data" })
 }

@@ -14,6 +14,11 @@ variable "multi_az" {
   default     = false
 }
 
+variable "master_secret_suffix" {
+  description = "Keeps the secret's name apart from one that waits for its deletion"
+  type        = string
+}
+
 data "aws_ssm_parameter" "vpc_id" {
   name = "${var.export_root}/network/vpc-id"
 }
@@ -32,43 +37,55 @@ data "aws_ssm_parameter" "secrets_manager_key_arn" {
 
 locals {
   identifier = "${var.environment}-shared-mysql"
+
+  database_tags = merge(local.tags, {
+    Environment = var.environment
+    Lifecycle   = var.environment == "prod" ? "critical" : "non-critical"
+    Name        = local.identifier
+    Component   = "rds"
+  })
 }
 
 resource "aws_db_subnet_group" "shared" {
-  name       = "${local.identifier}-subnets"
-  subnet_ids = split(",", data.aws_ssm_parameter.data_subnet_ids.value)
-  tags       = local.tags
+  name        = "${local.identifier}-subnets"
+  description = "Data subnets of ${local.identifier}"
+  subnet_ids  = split(",", data.aws_ssm_parameter.data_subnet_ids.insecure_value)
+  tags        = local.database_tags
 }
 
 resource "aws_security_group" "rds" {
   name        = "${local.identifier}-sg"
   description = "Shared RDS of ${var.environment}"
-  vpc_id      = data.aws_ssm_parameter.vpc_id.value
-  tags        = local.tags
+  vpc_id      = data.aws_ssm_parameter.vpc_id.insecure_value
+  tags        = merge(local.tags, { Name = "${local.identifier}-sg", Component = "security-group" })
 }
 
 resource "aws_secretsmanager_secret" "master" {
-  name_prefix = "${local.identifier}-master-"
-  kms_key_id  = data.aws_ssm_parameter.secrets_manager_key_arn.value
-  tags        = local.tags
+  name                    = "${local.identifier}-master-${var.master_secret_suffix}"
+  kms_key_id              = data.aws_ssm_parameter.secrets_manager_key_arn.insecure_value
+  recovery_window_in_days = 30
+  tags                    = local.database_tags
 }
 
 resource "aws_db_instance" "shared" {
-  identifier                      = local.identifier
-  engine                          = "mysql"
-  engine_version                  = "8.0"
-  instance_class                  = var.instance_class
-  allocated_storage               = 100
-  multi_az                        = var.multi_az
-  username                        = "admin"
-  manage_master_user_password     = true
-  db_subnet_group_name            = aws_db_subnet_group.shared.name
-  vpc_security_group_ids          = [aws_security_group.rds.id]
-  storage_encrypted               = true
-  kms_key_id                      = data.aws_ssm_parameter.rds_key_arn.value
-  performance_insights_enabled    = true
-  performance_insights_kms_key_id = data.aws_ssm_parameter.rds_key_arn.value
-  backup_retention_period         = 7
-  deletion_protection             = true
-  tags                            = local.tags
+  identifier              = local.identifier
+  engine                  = "mysql"
+  engine_version          = "8.0.35"
+  instance_class          = var.instance_class
+  allocated_storage       = 100
+  storage_type            = "gp3"
+  multi_az                = var.multi_az
+  username                = "admin"
+  db_subnet_group_name    = aws_db_subnet_group.shared.name
+  vpc_security_group_ids  = [aws_security_group.rds.id]
+  storage_encrypted       = true
+  kms_key_id              = data.aws_ssm_parameter.rds_key_arn.insecure_value
+  backup_retention_period = var.environment == "prod" ? 7 : 1
+  skip_final_snapshot     = false
+  tags                    = local.database_tags
+
+  # The master password is set once, by whoever makes the instance, and lives in the secret.
+  lifecycle {
+    ignore_changes = [password]
+  }
 }

@@ -1,31 +1,31 @@
 resource "aws_ssm_parameter" "endpoint" {
   name        = "${var.export_root}/rds/${var.environment}/endpoint"
-  description = "Host and port of the shared database"
+  description = "endpoint for all services"
   type        = "String"
   value       = aws_db_instance.shared.endpoint
-  tags        = local.tags
+  tags        = merge(local.tags, { Name = "rds-${var.environment}-endpoint", Component = "rds" })
 }
 
 resource "aws_ssm_parameter" "identifier" {
   name        = "${var.export_root}/rds/${var.environment}/identifier"
-  description = "Name of the shared database"
+  description = "identifier for all services"
   type        = "String"
   value       = aws_db_instance.shared.identifier
-  tags        = local.tags
+  tags        = merge(local.tags, { Name = "rds-${var.environment}-identifier", Component = "rds" })
 }
 
 resource "aws_ssm_parameter" "security_group_id" {
   name        = "${var.export_root}/rds/${var.environment}/security-group-id"
-  description = "Security group in front of the shared database"
+  description = "security-group-id for all services"
   type        = "String"
   value       = aws_security_group.rds.id
-  tags        = local.tags
+  tags        = merge(local.tags, { Name = "rds-${var.environment}-security-group-id", Component = "rds" })
 }
 
 resource "aws_ssm_parameter" "master_secret_arn" {
   name        = "${var.export_root}/rds/${var.environment}/master-secret-arn"
-  description = "Secret with the master user's password"
+  description = "master-secret-arn for all services"
   type        = "String"
   value       = aws_secretsmanager_secret.master.arn
-  tags        = local.tags
+  tags        = merge(local.tags, { Name = "rds-${var.environment}-master-secret-arn", Component = "rds" })
 }
