@@ -5,9 +5,10 @@ No Textual in here. Every fact carries when it was read, and keeps its last valu
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Task, TaskDefinition
     from infraconsole.aws.elbv2 import TargetHealth
     from infraconsole.aws.logs import LogLine
+    from infraconsole.aws.s3 import StoredObject
+    from infraconsole.checks.environments import Comparison
     from infraconsole.config import Config
     from infraconsole.target import Target
     from infraconsole.terraform.state import LockInfo, StateSummary
@@ -33,6 +36,7 @@ T = TypeVar("T")
 
 REVISIONS_SHOWN = 40
 """Of a family: the newest ones. Rolling back further than this is not a rollback any more."""
+_QUOTED = re.compile(r'^\s*"([^"\\]*)"')
 STALE_LOCK = timedelta(minutes=15)
 """A state lock older than this is worth a sentence: an apply is rarely that long."""
 
@@ -226,6 +230,59 @@ class Overview:
             with self._lock:
                 self._states[place] = (found.etag, known)
         return StateFacts(settings.state_bucket, key, known, found.modified_at)
+
+    def state_versions(self, service: str, environment: str) -> Iterator[StoredObject]:
+        """The versions of the state, newest first, a page at a time as they are asked for. For one thread at a time."""
+        from infraconsole.aws.s3 import S3
+
+        bucket = self.config.environment(environment).state_bucket
+        if not bucket:
+            return iter(())
+        return S3(self.access(environment)).versions(bucket, self.config.state_key_of(service, environment))
+
+    def state_bytes(self, service: str, environment: str, version_id: str) -> bytes:
+        """One version of the state, whole. It holds secrets: for comparing, never for showing."""
+        from infraconsole.aws.s3 import S3
+
+        bucket = self.config.environment(environment).state_bucket or ""
+        key = self.config.state_key_of(service, environment)
+        return S3(self.access(environment)).get(bucket, key, version_id or None).body or b""
+
+    def state_version(self, service: str, environment: str, version_id: str) -> StateSummary:
+        """What one version of the state is."""
+        from infraconsole.terraform.state import summary
+
+        return summary(self.state_bytes(service, environment, version_id), f"Version {version_id}")
+
+    def image_tag_in_code(self, service: str, environment: str) -> str:
+        """The image_tag of the environment's tfvars; "" where they do not say, or the code is not at hand."""
+        from infraconsole.terraform import tfvars
+
+        file = self.config.tfvars_of(service, environment)
+        if file is None or not file.is_file():
+            return ""
+        try:
+            line = tfvars.edit(file, "image_tag", "").before
+        except InfraconsoleError:
+            return ""
+        written = _QUOTED.search(line.partition("=")[2])
+        return written[1] if written else ""
+
+    def environments(self, service: str) -> Comparison:
+        """The variables of the service's environments beside each other, from its Terraform code. Raises PrerequisiteMissing."""
+        from infraconsole.checks import environments
+        from infraconsole.config import state_folder
+        from infraconsole.errors import PrerequisiteMissing
+        from infraconsole.terraform.reader import read_tree
+
+        root = self.config.service(service).path
+        if root is None:
+            raise PrerequisiteMissing(
+                f"The Terraform code of {service} is not known.",
+                cause=f"[services.{service}] has no path.",
+                mend=f'Write path = "…/infrastructure/terraform" into {self.config.file or "infraconsole.toml"}.',
+            )
+        return environments.compare_code(read_tree(root, state_folder() / "cache"), tuple(self.config.environments))
 
     def lock(self, service: str, environment: str) -> LockFacts:
         from infraconsole.checks import state_lock

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 BOARD, CONTAINERS, LOGS, RUN, JOURNAL = "board", "containers", "logs", "run", "journal"
 EXPORTS, EXPORT = "exports", "export"
-SCREENS = (BOARD, CONTAINERS, LOGS, EXPORTS, JOURNAL, RUN)
+PLAN, STATE, ENVIRONMENTS = "plan", "state", "environments"
+SCREENS = (BOARD, CONTAINERS, LOGS, STATE, ENVIRONMENTS, EXPORTS, JOURNAL, RUN, PLAN)
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ def parse(words: str, config: Config, runs: Iterable[str] = ()) -> Place:
         if rest:
             raise UsageError(f"{head} takes nothing after it.", cause=f"Found {' '.join(rest)!r}.")
         return Place(head)
-    if head == RUN:
-        return Place(RUN, run=_run(rest, runs))
+    if head in (RUN, PLAN):
+        return Place(head, run=_run(rest, runs))
+    if head == ENVIRONMENTS:
+        return Place(ENVIRONMENTS, _one_service(rest, config))
     if head == EXPORTS or head.startswith(f"{config.export_root}/"):
         return _of_exports(rest if head == EXPORTS else parts, config)
-    screen = head if head in (CONTAINERS, LOGS) else CONTAINERS
+    screen = head if head in (CONTAINERS, LOGS, STATE) else CONTAINERS
     return _of_service(screen, rest if head == screen else parts, config)
 
 
@@ -103,6 +106,12 @@ def _run(rest: list[str], runs: Iterable[str]) -> str:
     if len(found) != 1:
         raise UnknownName("run", named, known, mend="The journal lists the runs: journal")
     return found[0]
+
+
+def _one_service(words: list[str], config: Config) -> str:
+    if len(words) > 1:
+        raise UsageError("environments takes a service.", cause=f"Found {' '.join(words)!r}.")
+    return config.service(words[0]).name if words else config.service(next(iter(config.services), "")).name
 
 
 def _of_service(screen: str, words: list[str], config: Config) -> Place:
@@ -141,6 +150,9 @@ def known_places(config: Config, runs: Iterable[str] = ()) -> tuple[str, ...]:
         *targets,
         *(f"{CONTAINERS} {target}" for target in targets),
         *(f"{LOGS} {target}" for target in targets),
+        *(f"{STATE} {target}" for target in targets),
+        *(f"{ENVIRONMENTS} {service}" for service in config.services),
         *(f"{EXPORTS} {environment}" for environment in config.environments),
         *(f"{RUN} {run}" for run in runs),
+        *(f"{PLAN} {run}" for run in runs),
     )

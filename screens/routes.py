@@ -31,6 +31,18 @@ def screen_for(desk: Desk, place: Place) -> Screen[None]:
             from infraconsole.screens.exports import ExportScreen
 
             return ExportScreen(desk, place.environment, place.detail)
+        case "plan":
+            from infraconsole.screens.plan.screen import PlanScreen
+
+            return PlanScreen(desk, place.run)
+        case "state":
+            from infraconsole.screens.state import StateScreen
+
+            return StateScreen(desk, place.service, place.environment)
+        case "environments":
+            from infraconsole.screens.environments import EnvironmentsScreen
+
+            return EnvironmentsScreen(desk, place.service)
         case "journal":
             from infraconsole.screens.journal import JournalScreen
 

@@ -12,11 +12,23 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from infraconsole.errors import JournalError
-from infraconsole.overview import BoardRow, Fact, troubles, worst
+from infraconsole.overview import BoardRow, Fact, tag_of, troubles, worst
+from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import board_row, columns, name_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import CONTAINERS, EXPORTS, JOURNAL, LOGS, RUN, GoTo, Place, StartRun
+from infraconsole.screens.places import (
+    CONTAINERS,
+    ENVIRONMENTS,
+    EXPORTS,
+    JOURNAL,
+    LOGS,
+    RUN,
+    STATE,
+    GoTo,
+    Place,
+    StartRun,
+)
 from infraconsole.screens.runs import KnownRun, known_runs, last_run, open_follow_ups, sentence, unfinished
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -27,6 +39,9 @@ _QUICK = ("service", "alarms")
 _SLOW = ("state", "lock", "exports")
 _SLOW_EVERY = 4
 """State and exports change with a deploy, not by themselves: they are read every fourth time."""
+
+_CATALOGUE_AFTER_SECONDS = 1.0
+"""The catalogue imports every runbook: not while the first cells are read."""
 
 
 class BoardScreen(ConsoleScreen):
@@ -41,8 +56,13 @@ class BoardScreen(ConsoleScreen):
         Binding("enter", "open", "Open", id="board.open", tooltip="Containers of the row under the cursor"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="board.roll-back",
                 tooltip="Roll this service back: asks before anything changes"),
+        Binding("D", "deploy", "Deploy", key_display="D", id="board.deploy",
+                tooltip="Deploy this service: plans, and asks before anything changes"),
         Binding("d", "describe", "Describe", id="board.describe", tooltip="Everything known of this row, errors whole"),
         Binding("l", "logs", "Logs", id="board.logs", tooltip="Logs of this service"),
+        Binding("t", "state", "State", id="board.state", tooltip="Versions and lock of this service's Terraform state"),
+        Binding("v", "environments", "Environments", show=False, id="board.environments",
+                tooltip="This service's environments side by side"),
         Binding("x", "exports", "Exports", id="board.exports", tooltip="What the infrastructure repository shares"),
         Binding("h", "journal", "Journal", id="board.journal", tooltip="All runs, and their events"),
     ]  # fmt: skip
@@ -69,6 +89,7 @@ class BoardScreen(ConsoleScreen):
     def on_mount(self) -> None:
         self.query_one("#unfinished").display = False
         self.board.focus()
+        self.set_timer(_CATALOGUE_AFTER_SECONDS, lambda: deploying.learn_runbooks(self))
         self._draw_now()
         self.call_after_refresh(self.set_timer, 0.02, self.load)
 
@@ -201,7 +222,9 @@ class BoardScreen(ConsoleScreen):
         self.post_message(GoTo(Place(RUN, run=event.key)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("open", "roll_back", "describe", "logs", "exports", "environment") and self.row is None:
+        if action in _OF_A_ROW and self.row is None:
+            return None
+        if action == "deploy" and (self.desk.config.read_only or not deploying.offers("deploy")):
             return None
         if action == "roll_back" and (self.desk.config.read_only or (self.row and self.row.service.absent)):
             return None
@@ -227,6 +250,14 @@ class BoardScreen(ConsoleScreen):
         if self.row is not None:
             self.post_message(GoTo(Place(LOGS, self.row.service_name, self.row.environment)))
 
+    def action_state(self) -> None:
+        if self.row is not None:
+            self.post_message(GoTo(Place(STATE, self.row.service_name, self.row.environment)))
+
+    def action_environments(self) -> None:
+        if self.row is not None:
+            self.post_message(GoTo(Place(ENVIRONMENTS, self.row.service_name)))
+
     def action_exports(self) -> None:
         if self.row is not None:
             self.post_message(GoTo(Place(EXPORTS, environment=self.row.environment)))
@@ -237,6 +268,13 @@ class BoardScreen(ConsoleScreen):
     def action_roll_back(self) -> None:
         if self.row is not None:
             self.post_message(StartRun("ecs-rollback", self.row.service_name, self.row.environment))
+
+    def action_deploy(self) -> None:
+        row = self.row
+        if row is not None:
+            definition = row.service.value.definition if row.service.value else None
+            runs = tag_of(definition.image_tag, definition) if definition else ""
+            deploying.ask(self, row.service_name, row.environment, runs=runs)
 
     def action_describe(self) -> None:
         row = self.row
@@ -253,4 +291,5 @@ class BoardScreen(ConsoleScreen):
         self.board.move_to(BoardRow(row.service_name, following).key)
 
 
+_OF_A_ROW = ("open", "roll_back", "deploy", "describe", "logs", "state", "environments", "exports", "environment")
 _RUN_COLUMNS = (Column("what", "", 6), Column("run", "", 30, stretch=True))

@@ -18,12 +18,13 @@ from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.errors import AwsError
-from infraconsole.overview import BoardRow, Fact, ServiceFacts, revision_name, troubles
+from infraconsole.overview import BoardRow, Fact, ServiceFacts, revision_name, tag_of, troubles
+from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.containers import cells
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import CONTAINERS, LOGS, GoTo, Place, StartRun
+from infraconsole.screens.places import CONTAINERS, LOGS, STATE, GoTo, Place, StartRun
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, lines, said, whole_error
@@ -49,9 +50,13 @@ class ContainersScreen(ConsoleScreen):
         Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="containers.pane-before", tooltip="The pane before"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="containers.roll-back",
                 tooltip="Roll back, to the revision under the cursor; asks before anything changes"),
+        Binding("D", "deploy", "Deploy", key_display="D", id="containers.deploy",
+                tooltip="Deploy this service: plans, and asks before anything changes"),
         Binding("d", "describe", "Diff", id="containers.describe",
                 tooltip="A revision: what differs from the one that runs; else everything known of it"),
         Binding("w", "whole", "Whole revision", show=False, id="containers.whole", tooltip="All of a revision's definition"),
+        Binding("t", "state", "State", show=False, id="containers.state",
+                tooltip="Versions and lock of this service's Terraform state"),
         Binding("l", "logs", "Logs", id="containers.logs", tooltip="Logs of the task under the cursor, else the service's"),
     ]  # fmt: skip
 
@@ -86,6 +91,7 @@ class ContainersScreen(ConsoleScreen):
         self._arrange()
         self._draw()
         self.query_one("#service").focus()
+        deploying.learn_runbooks(self)
         self.load()
 
     # Reading
@@ -274,6 +280,8 @@ class ContainersScreen(ConsoleScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "roll_back" and (self.desk.config.read_only or self._service.absent):
             return None
+        if action == "deploy" and (self.desk.config.read_only or not deploying.offers("deploy")):
+            return None
         if action == "whole" and not (self._pane == "revisions" and self._revision):
             return None
         return super().check_action(action, parameters)
@@ -335,6 +343,14 @@ class ContainersScreen(ConsoleScreen):
             if fact.error is not None:
                 parts.append(lines([said((f"{name} could not be read", STRONG)), *whole_error(fact.error)]))
         self.show_detail(f"{self.service_name} {self.environment}", Content("\n\n").join(parts))
+
+    def action_deploy(self) -> None:
+        definition = self._service.value.definition if self._service.value else None
+        runs = tag_of(definition.image_tag, definition) if definition else ""
+        deploying.ask(self, self.service_name, self.environment, runs=runs)
+
+    def action_state(self) -> None:
+        self.post_message(GoTo(Place(STATE, self.service_name, self.environment)))
 
     def action_logs(self) -> None:
         task = self._picked_task

@@ -18,7 +18,8 @@ from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import CONTAINERS, Failed, GoTo, Place, ResumeRun
+from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun
+from infraconsole.screens.plan.files import written_at
 from infraconsole.screens.quitting import attach_command
 from infraconsole.screens.run import story
 from infraconsole.screens.run.follow import RunFollower, Update
@@ -50,6 +51,7 @@ class RunScreen(ConsoleScreen):
         Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Take the run up where it stopped"),
         Binding("f", "follow", "Follow", id="run.follow", tooltip="Keep the newest line in view"),
         Binding("d", "describe", "Describe", show=False, id="run.describe", tooltip="The step or the gate in full"),
+        Binding("p", "plan", "Plan", id="run.plan", tooltip="What this run's plan would do, change by change"),
         Binding("s", "service", "Service", show=False, id="run.service", tooltip="Containers of this run's service"),
     ]
 
@@ -268,6 +270,8 @@ class RunScreen(ConsoleScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "interrupt" and (self.record.finished or self._update.executor is None):
             return None
+        if action == "plan" and written_at(self.desk.journal.folder, self.run_id) is None:
+            return False
         if action == "resume" and not (self.record.resumable and self._update.executor is None):
             return None
         return super().check_action(action, parameters)
@@ -306,6 +310,9 @@ class RunScreen(ConsoleScreen):
         target = self.record.target
         if target.service in self.desk.config.services and target.environment in self.desk.config.environments:
             self.post_message(GoTo(Place(CONTAINERS, target.service, target.environment)))
+
+    def action_plan(self) -> None:
+        self.post_message(GoTo(Place(PLAN, run=self.run_id)))
 
     def action_resume(self) -> None:
         self.post_message(ResumeRun(self.run_id))

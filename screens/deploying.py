@@ -1,0 +1,149 @@
+"""What a deploy shall bring: the image and, if not everything, the addresses. Nothing is sent from here; the run asks first.
+
+Also, for the screens that offer runs: whether the console has the runbook at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from infraconsole.screens.places import StartRun
+from infraconsole.screens.threads import in_thread
+from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
+
+if TYPE_CHECKING:
+    from infraconsole.screens.console_screen import ConsoleScreen
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+"""What a registry takes for a tag."""
+
+_known: set[str] = set()
+"""The names of all runbooks, once they were learned: the same for all screens of a process."""
+
+
+def offers(runbook: str) -> bool:
+    """Whether there is such a runbook. Before the catalogue was looked at, it counts as there: its start says if not."""
+    return not _known or runbook in _known
+
+
+def learn_runbooks(screen: ConsoleScreen) -> None:
+    """Look at the catalogue in a thread, once per process: it imports every runbook."""
+    if not _known:
+        screen.run_worker(_learn(screen), group="catalogue", exit_on_error=False)
+
+
+async def _learn(screen: ConsoleScreen) -> None:
+    def names() -> set[str]:
+        from infraconsole.engine.catalogue import runbooks
+
+        return {runbook.name for runbook in runbooks()}
+
+    _known.update(await in_thread(names, "catalogue"))
+    screen.refresh_bindings()
+
+
+def ask(screen: ConsoleScreen, service: str, environment: str, *, runs: str = "") -> None:
+    """Open the dialog over `screen`, and start the run that it asks for. `runs` is the tag that runs now, if known."""
+
+    def begin(wish: dict[str, str] | None) -> None:
+        if wish is not None:
+            screen.post_message(StartRun("deploy", service, environment, wish))
+
+    overview = screen.desk.overview
+    account = screen.band.account
+    dialog = DeployScreen(
+        service,
+        environment,
+        where=" · ".join(
+            part for part in (account.name if account else "", screen.desk.region_of(environment)) if part
+        ),
+        is_prod=screen.desk.is_prod(environment),
+        runs=runs,
+        tag_in_code=partial(overview.image_tag_in_code, service, environment),
+    )
+    screen.app.push_screen(dialog, begin)
+
+
+class DeployScreen(ModalScreen[dict[str, str] | None]):
+    """Gives the inputs of the runbook deploy, without those left empty, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close", id="deploy.close", tooltip="Deploy nothing"),
+    ]
+
+    def __init__(
+        self,
+        service: str,
+        environment: str,
+        *,
+        where: str,
+        is_prod: bool,
+        runs: str,
+        tag_in_code: Callable[[], str],
+    ) -> None:
+        super().__init__()
+        self._target = f"{service} to {environment}"
+        self._where = where
+        self._is_prod = is_prod
+        self._runs = runs
+        self._tag_in_code = tag_in_code
+
+    def compose(self) -> ComposeResult:
+        title: list[tuple[str, str]] = [(f"Deploy {self._target}", WARN if self._is_prod else STRONG)]
+        title += [(f"  {self._where}", DIM)] if self._where else []
+        with Vertical(classes="dialog"):
+            yield Static(said(*title), classes="dialog-title")
+            now = f"{self._runs} runs now. " if self._runs else ""
+            yield Static(said(f"{now}The image's tag; left empty, the tfvars say it:"))
+            yield Input(placeholder="as the tfvars say", id="deploy-image")
+            yield Static(said("Only these addresses, with commas between them; left empty, everything:"))
+            yield Input(placeholder="everything", id="deploy-targets")
+            yield Static("", id="deploy-says")
+            yield Static(
+                said(
+                    "Enter begins the run: it checks, plans and shows the plan. ",
+                    ("Nothing changes before its gates are answered.", STRONG),
+                    (" Esc deploys nothing.", DIM),
+                )
+            )
+
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one("#deploy-image", Input))
+        self._learn_tag()
+
+    @work(exclusive=True, exit_on_error=False)
+    async def _learn_tag(self) -> None:
+        tag = await in_thread(self._tag_in_code, "tfvars")
+        if tag:
+            self.query_one("#deploy-image", Input).placeholder = f"{tag}, as the tfvars say"
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        wish = self._wish()
+        tag = wish.get("image_tag", "")
+        if tag and not _TAG.fullmatch(tag):
+            says = "A tag is letters, digits, points, hyphens and underscores; at most 128 of them."
+            self.query_one("#deploy-says", Static).update(said((says, BAD)))
+            self.set_focus(self.query_one("#deploy-image", Input))
+            return
+        self.dismiss(dict(wish))
+
+    def _wish(self) -> Mapping[str, str]:
+        given = {
+            "image_tag": self.query_one("#deploy-image", Input).value.strip(),
+            "targets": self.query_one("#deploy-targets", Input).value.strip().strip(","),
+        }
+        return {name: value for name, value in given.items() if value}
+
+    def action_close(self) -> None:
+        self.dismiss(None)

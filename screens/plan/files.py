@@ -1,0 +1,24 @@
+"""Where a run's plan lies, apart from what reads it: the run screen asks only whether there is one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+DOCUMENT = "plan.json"
+"""In a run's folder, as the runbooks that plan leave it; only its owner may read it."""
+CONSUMED = "plan.consumed"
+"""Beside it, once the apply of the plan has begun."""
+
+
+def document_of(folder: Path, run: str) -> Path:
+    """`folder` is the journal's."""
+    return folder / "runs" / run / DOCUMENT
+
+
+def written_at(folder: Path, run: str) -> datetime | None:
+    """When the document was written; None where there is none. Quick enough for the event loop."""
+    try:
+        return datetime.fromtimestamp(document_of(folder, run).stat().st_mtime, UTC)
+    except OSError:
+        return None

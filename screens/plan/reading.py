@@ -1,0 +1,83 @@
+"""The plan's document of a run, read from the run's folder, with all that the screen says of it. Blocks: for threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.screens.plan.files import CONSUMED, document_of, written_at
+from infraconsole.screens.plan.tree import PlanTree
+
+if TYPE_CHECKING:
+    from infraconsole.checks.costs import CostEffect
+    from infraconsole.checks.findings import Finding
+    from infraconsole.engine.history import RunRecord
+    from infraconsole.engine.journal import Journal
+    from infraconsole.terraform.plan import Change, Plan
+
+
+class NoPlan(InfraconsoleError):
+    """The run has left no document of a plan."""
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """`written_at` is the document's own time of change: another one is another plan. `consumed`: its apply has begun."""
+
+    tree: PlanTree
+    written_at: datetime
+    consumed: bool
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    findings: tuple[Finding, ...]
+    drift: tuple[Change, ...]
+    cost: CostEffect
+
+
+def read_plan(folder: Path, run: str) -> ReadPlan:
+    """Raises NoPlan and PlanUnreadable."""
+    from infraconsole.checks import stateful
+    from infraconsole.terraform import plan
+
+    file = document_of(folder, run)
+    written = written_at(folder, run)
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise NoPlan(
+            f"Run {run} has left no plan.",
+            cause=f"There is no {file}.",
+            mend="Only runs that plan have one, once their plan has been read; an old one may have been removed.",
+        ) from error
+    except OSError as error:
+        raise NoPlan(f"The plan of run {run} cannot be read.", cause=f"{file}: {error.strerror or error}") from error
+    found = plan.read(data, f"The plan of run {run}")
+    tree = PlanTree(found, found.dangerous(stateful.load()))
+    return ReadPlan(tree, written or datetime.now(UTC), (file.parent / CONSUMED).exists())
+
+
+def review_plan(found: Plan, image_tag: str) -> Reviewed:
+    """What takes longer than a person wants to wait for the first rows."""
+    from infraconsole.checks import costs, plan_review, stateful
+
+    return Reviewed(
+        plan_review.review(found, stateful.load(), image_tag=image_tag),
+        found.real_drift,
+        costs.cost_effect(found, costs.load()),
+    )
+
+
+def record_of_run(journal: Journal, run: str) -> RunRecord | None:
+    """What the journal says of the run; None where it does not know it, or cannot be read."""
+    from infraconsole.engine.history import record_of
+
+    try:
+        record = record_of(run, journal.events(run, brief=True))
+    except (JournalError, KeyError, TypeError, ValueError, StopIteration):  # also of a newer version's events
+        return None
+    return record if record.runbook else None

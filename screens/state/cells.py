@@ -1,0 +1,203 @@
+"""Rows and sentences of a state's versions. Plain functions of facts and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from textual.content import Content
+
+from infraconsole import text
+from infraconsole.aws.s3 import StoredObject
+from infraconsole.overview import STALE_LOCK, Fact, LockFacts
+from infraconsole.screens.widgets.rows import Cell, Column, Row
+from infraconsole.screens.words import (
+    BAD,
+    DIM,
+    GOOD,
+    MARKS,
+    PLAIN,
+    STRONG,
+    WARN,
+    Part,
+    lines,
+    said,
+    short_error,
+    whole_error,
+)
+from infraconsole.terraform.state import StateSummary
+
+COLUMNS = (
+    Column("mark", "", 1),
+    Column("serial", "serial", 6, right=True),
+    Column("age", "age", 6, right=True),
+    Column("resources", "resources", 9, right=True),
+    Column("size", "size", 9, right=True),
+    Column("terraform", "Terraform", 9),
+    Column("what", "", 20, rank=1, stretch=True),
+    Column("at", "written", 25, rank=2),
+    Column("version", "version", 32, rank=3),
+)
+Known = StateSummary | BaseException
+"""What was read of a version, or why it could not be."""
+
+
+def key_of(version: StoredObject, place: int) -> str:
+    """Versions of a bucket that never had versions have no id."""
+    return version.version_id or f"#{place}"
+
+
+def size(size_bytes: int) -> str:
+    for unit, bytes_ in (("MB", 1_000_000), ("kB", 1_000)):
+        if size_bytes >= bytes_:
+            return f"{size_bytes / bytes_:,.1f} {unit}"
+    return f"{size_bytes} B"
+
+
+def version_rows(
+    versions: Sequence[StoredObject], known: Mapping[str, Known], marked: str, now: datetime
+) -> Iterable[Row]:
+    current = current_of(versions)
+    lineage = lineage_of(current, known)
+    for place, version in enumerate(versions):
+        key = key_of(version, place)
+        is_current = version is current
+        found = known.get(version.version_id)
+        summary = found if isinstance(found, StateSummary) else None
+        what, tone = _what(version, found, is_current=is_current, lineage=lineage)
+        waiting = "-" if version.is_delete_marker else "!" if found is not None else "…"
+        cells = {
+            "mark": Cell("•" if key == marked else " ", STRONG),
+            "serial": Cell(f"#{summary.serial}" if summary else waiting, STRONG if is_current else PLAIN),
+            "age": Cell(text.ago(version.modified_at, now)),
+            "resources": Cell(f"{summary.resource_count:,}" if summary else waiting),
+            "size": Cell("-" if version.is_delete_marker else size(version.size_bytes), DIM),
+            "terraform": Cell(summary.terraform_version if summary else waiting, DIM),
+            "what": Cell(what, tone),
+            "at": Cell(text.local_time(version.modified_at), DIM),
+            "version": Cell(version.version_id, DIM),
+        }
+        yield Row(key, cells)
+
+
+def current_of(versions: Sequence[StoredObject]) -> StoredObject | None:
+    """What Terraform reads now; None where the key was deleted."""
+    newest = next((each for each in versions if each.is_latest), versions[0] if versions else None)
+    return newest if newest is not None and not newest.is_delete_marker else None
+
+
+def lineage_of(current: StoredObject | None, known: Mapping[str, Known]) -> str:
+    found = known.get(current.version_id) if current is not None else None
+    return found.lineage if isinstance(found, StateSummary) else ""
+
+
+def _what(version: StoredObject, found: Known | None, *, is_current: bool, lineage: str) -> tuple[str, str]:
+    if version.is_delete_marker:
+        return (f"{MARKS[BAD]} deleted: there is no state", BAD) if version.is_latest else ("was deleted here", WARN)
+    if isinstance(found, BaseException):
+        return f"{MARKS[BAD]} {short_error(found)}", BAD
+    if is_current:
+        return f"{MARKS[GOOD]} current", GOOD
+    if isinstance(found, StateSummary) and lineage and found.lineage != lineage:
+        return f"{MARKS[WARN]} another lineage", WARN
+    return "", DIM
+
+
+def headline(
+    name: str, versions: Fact[tuple[StoredObject, ...]], lock: Fact[LockFacts], now: datetime, *, more: bool
+) -> Content:
+    parts: list[Part] = []
+    found = versions.value
+    if versions.error is not None:
+        parts.append((f"{MARKS[WARN]} {getattr(versions.error, 'title', versions.error)} d shows it whole.", WARN))
+    elif found is None:
+        parts.append((f"The state of {name}", STRONG))
+        parts.append(("  reading…", DIM))
+    else:
+        many = f"{len(found):,}{' and more' if more else ''} version{'s' if len(found) != 1 or more else ''}"
+        parts.append((f"{many} of the state of {name}", STRONG))
+    if versions.read_at:
+        parts.append((f"  read {text.ago(versions.read_at, now)} ago", DIM))
+    return lines([said(*parts), said(*lock_parts(lock, now))])
+
+
+def lock_parts(fact: Fact[LockFacts], now: datetime) -> list[Part]:
+    if fact.value is None:
+        if fact.error is None:
+            return [("Lock: reading…", DIM)]
+        return [(f"{MARKS[WARN]} The lock could not be read: {getattr(fact.error, 'title', fact.error)}", WARN)]
+    if not fact.value.checked:
+        return [("Lock: the configuration names neither use_lockfile nor lock_table.", DIM)]
+    lock = fact.value.lock
+    if lock is None:
+        return [("Lock: nobody holds it.", DIM)]
+    stale = lock.created is not None and now - lock.created > STALE_LOCK
+    since = f" for {text.ago(lock.created, now)}" if lock.created else ""
+    hint = "  U unlocks it, if nobody is at work." if stale else ""
+    return [(f"{MARKS[WARN]} Locked: {lock.who} holds it{since} ({lock.operation}, ID {lock.id}).{hint}", WARN)]
+
+
+def row_says(
+    version: StoredObject, found: Known | None, current: Known | None, *, is_current: bool, is_large: bool
+) -> Content:
+    """The version under the cursor, in a sentence or two."""
+    if version.is_delete_marker:
+        now = "Terraform finds no state now." if version.is_latest else "The state came back later."
+        return said((f"The key was deleted at {text.local_time(version.modified_at)}. {now}", WARN))
+    if isinstance(found, BaseException):
+        return said((f"{getattr(found, 'title', found)}  d shows it whole.", BAD))
+    if found is None:
+        return said(("It is large, and read when the cursor rests on it…" if is_large else "Reading…", DIM))
+    if is_current:
+        return said((f"This is what Terraform reads now. Lineage {found.lineage}.", DIM))
+    if not isinstance(current, StateSummary):
+        return said((f"Written {text.local_time(version.modified_at)}.", DIM))
+    behind = current.serial - found.serial
+    more = found.resource_count - current.resource_count
+    counted = "as many resources as now" if not more else f"{abs(more)} resource{'s' * (abs(more) != 1)} "
+    counted += "" if not more else "more than now" if more > 0 else "fewer than now"
+    serial = f"{behind} serial{'s' * (behind != 1)} before the current one" if behind > 0 else "not older by its serial"
+    parts: list[Part] = [(f"Written {text.local_time(version.modified_at)}: {serial}, {counted}.", DIM)]
+    if found.lineage != current.lineage:
+        parts.append((f"\n{MARKS[WARN]} It is another state's: lineage {found.lineage}, not {current.lineage}.", WARN))
+    return said(*parts)
+
+
+def version_story(version: StoredObject, found: Known | None, now: datetime) -> Content:
+    """All that is known of one version. What the state holds is not shown: it holds secrets."""
+    rows: list[Part | Content] = []
+    facts = [
+        ("version", version.version_id or "none: the bucket has no versions"),
+        ("written", f"{text.local_time(version.modified_at)} ({text.ago(version.modified_at, now)} ago)"),
+        ("at", f"s3://{version.bucket}/{version.key}"),
+    ]
+    if version.is_delete_marker:
+        facts.append(("what", "a delete marker: the key was deleted then"))
+    else:
+        facts.append(("size", f"{version.size_bytes:,} bytes"))
+    if isinstance(found, StateSummary):
+        facts += [
+            ("serial", str(found.serial)),
+            ("lineage", found.lineage),
+            ("Terraform", found.terraform_version),
+            ("resources", f"{found.resource_count:,}, without data sources"),
+        ]
+    rows += [said((f"{name:<11}", DIM), value) for name, value in facts]
+    if isinstance(found, BaseException):
+        rows += ["", *whole_error(found)]
+    return lines(rows)
+
+
+def lock_story(fact: Fact[LockFacts]) -> Content:
+    if fact.error is not None:
+        return lines(whole_error(fact.error))
+    lock = fact.value.lock if fact.value else None
+    if lock is None:
+        return Content()
+    named = (("holder", lock.who), ("for", lock.operation), ("since", text.local_time(lock.created)), ("ID", lock.id),
+             ("of", lock.path), ("Terraform", lock.version), ("says", lock.info))  # fmt: skip
+    rows: list[Part | Content] = [
+        ("The lock", STRONG),
+        *(said((f"{name:<11}", DIM), value) for name, value in named if value),
+    ]
+    return lines(rows)

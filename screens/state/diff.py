@@ -1,0 +1,241 @@
+"""Two versions of a state beside each other: by address, with the attributes of what the cursor is on.
+
+The states are compared in a thread and let go; what is kept is the difference, masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+
+from infraconsole.aws.s3 import StoredObject
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
+from infraconsole.screens.state import differences
+from infraconsole.screens.state.differences import Subject
+from infraconsole.screens.threads import in_thread
+from infraconsole.screens.widgets.rows import Row, Rows
+from infraconsole.screens.widgets.says import Says
+from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, lines, said, whole_error
+from infraconsole.terraform.state_diff import StateComparison, compare
+
+_PANES = ("changes", "attributes")
+_REST_SECONDS = 0.03
+
+
+class StateDiffScreen(ConsoleScreen):
+    name_in_help: ClassVar[str] = "Compare states"
+    about: ClassVar[str] = (
+        "What differs from the older version of the state to the newer one: - gone, → at another address, + added, ~ changed. "
+        "What is equal is only counted. `/` narrows by words, also by `kind:removed`, `kind:moved`. Sensitive values are masked. "
+        "This compares what Terraform wrote down, not what runs in AWS."
+    )
+    AUTO_FOCUS = "#changes"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "pane(1)", "Pane", id="state-diff.next-pane", tooltip="Between the resources and the attributes"),
+        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="state-diff.pane-before",
+                tooltip="The pane before"),
+        Binding("d", "describe", "Whole", id="state-diff.describe", tooltip="This difference with its values whole"),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk, service: str, environment: str, older: StoredObject, newer: StoredObject) -> None:
+        super().__init__(desk)
+        self.service_name = service
+        self.environment = environment
+        self.older = older
+        self.newer = newer
+        self._pane = "changes"
+        self._comparison: StateComparison | None = None
+        self._subjects: dict[str, Subject] = {}
+        self._error: BaseException | None = None
+        self._reading = False
+
+    def body(self) -> ComposeResult:
+        yield Says(id="headline")
+        yield Says(id="tabs")
+        with Horizontal(id="panes"):
+            yield Rows(differences.COLUMNS, header=False, empty="Comparing…", id="changes", classes="pane")
+            with VerticalScroll(id="attributes", classes="pane"):
+                yield Says(id="attributes-text")
+
+    def on_mount(self) -> None:
+        self.look_at(self.service_name, self.environment)
+        self._arrange()
+        self._draw_headline()
+        self.rows.focus()
+        self.load()
+
+    async def _add_footer(self) -> None:
+        await super()._add_footer()
+        self.refresh_bindings()
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#changes", Rows)
+
+    @property
+    def subject(self) -> Subject | None:
+        return self._subjects.get(self.rows.current_key)
+
+    # Reading
+
+    def load(self) -> None:
+        if self._comparison is None and not self._reading:  # versions never change
+            self._reading = True
+            self._read_all()
+
+    @work(group="states", exit_on_error=False)
+    async def _read_all(self) -> None:
+        overview, service, environment = self.desk.overview, self.service_name, self.environment
+
+        def bytes_of(version: StoredObject) -> bytes:
+            return overview.state_bytes(service, environment, version.version_id)
+
+        def differing(before: bytes, after: bytes) -> tuple[StateComparison, dict[str, Subject], tuple[Row, ...]]:
+            comparison = compare(before, after, before_name="The older version", after_name="The newer version")
+            found = differences.subjects(comparison)
+            return comparison, found, tuple(differences.rows(found))
+
+        try:
+            before, after = await asyncio.gather(
+                self.read(lambda: bytes_of(self.older)), self.read(lambda: bytes_of(self.newer))
+            )
+            self._comparison, self._subjects, rows = await in_thread(lambda: differing(before, after), "compare")
+            self._error = None
+            self.rows.empty_says = "The two versions hold the same resources with the same attributes."
+            self.rows.set_rows(rows)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
+            self._error = error
+            self.rows.empty_says = str(getattr(error, "title", error))
+        finally:
+            self._reading = False
+        self._draw_headline()
+        self._draw_titles()
+        self._draw_attributes()
+        self.refresh_bindings()
+
+    # Drawing
+
+    def tick(self) -> None:
+        self._draw_headline()
+
+    def _draw_headline(self) -> None:
+        if self._error is not None:
+            words = str(getattr(self._error, "title", self._error))
+            content = said((f"{MARKS[BAD]} {words}", BAD), ("  d shows it whole, r tries again.", DIM))
+        elif self._comparison is None:
+            content = said(("Reading and comparing two versions of the state…", DIM))
+        else:
+            content = differences.headline(self._comparison, self.older, self.newer, self.desk.now())
+        self.query_one("#headline", Says).say(content)
+
+    def _draw_titles(self) -> None:
+        titles = {"changes": f"differences {len(self._subjects):,}", "attributes": "attributes"}
+        parts: list[tuple[str, str]] = []
+        for pane in _PANES:
+            self.query_one(f"#{pane}").border_title = Content(titles[pane])
+            here = pane == self._pane
+            parts.append((f"[{titles[pane]}]" if here else f" {titles[pane]} ", STRONG if here else DIM))
+        self.query_one("#tabs", Says).say(said(*parts))
+
+    @work(exclusive=True, group="attributes", exit_on_error=False)
+    async def _draw_attributes(self) -> None:
+        """In a thread: the attributes of one resource may be long to compare."""
+        subject = self.subject
+        says = self.query_one("#attributes-text", Says)
+        if subject is None:
+            says.say(Content())
+            return
+        await asyncio.sleep(_REST_SECONDS)
+        pane = self.query_one("#attributes")
+        width = (pane.scrollable_content_region.width or self.size.width) - 1
+        try:
+            content = await in_thread(lambda: differences.story(subject, width), "attributes")
+        except Exception as error:  # noqa: BLE001 - the edge of a load: shown where the attributes would stand
+            content = lines(whole_error(error))
+        says.say(content)
+        pane.scroll_home(animate=False)
+
+    def _arrange(self) -> None:
+        if not self.is_mounted:
+            return
+        wide = self.size.width >= 120
+        for pane in _PANES:
+            self.query_one(f"#{pane}").display = wide or pane == self._pane
+        self._draw_titles()
+
+    def on_resize(self) -> None:
+        self._arrange()
+        if self.is_mounted:
+            self._draw_attributes()
+
+    # Keys
+
+    @on(Rows.Moved, "#changes")
+    def _moved(self) -> None:
+        self._draw_attributes()
+        self.refresh_bindings()
+
+    @on(Rows.Chosen, "#changes")
+    def _chosen(self) -> None:
+        self.action_pane(1)
+
+    def on_descendant_focus(self) -> None:
+        focused = self.focused
+        if focused is not None and focused.id in _PANES and focused.id != self._pane:
+            self._pane = focused.id
+            self._arrange()
+
+    def list_widget(self) -> Widget:
+        self._pane = "changes"
+        self._arrange()
+        return self.rows
+
+    def narrow(self, words: str) -> None:
+        self._pane = "changes"
+        self._arrange()
+        self.rows.set_filter(words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "describe" and self.is_mounted and self.subject is None and self._error is None:
+            return None
+        return super().check_action(action, parameters)
+
+    def copied(self) -> tuple[str, str] | None:
+        subject = self.subject
+        if subject is None:
+            return None
+        name = getattr(subject, "address", "") or f"output.{getattr(subject, 'name', '')}"
+        return name, name
+
+    def action_pane(self, direction: int) -> None:
+        self._pane = _PANES[(_PANES.index(self._pane) + direction) % len(_PANES)]
+        self._arrange()
+        self.query_one(f"#{self._pane}").focus()
+
+    def action_back(self) -> None:
+        """At 80 columns first from the attributes to the list."""
+        if self._pane == "attributes" and self.size.width < 120:
+            self.action_pane(-1)
+        else:
+            super().action_back()
+
+    @work(exclusive=True, group="describe", exit_on_error=False)
+    async def action_describe(self) -> None:
+        subject = self.subject
+        if self._error is not None:
+            self.show_error("The two versions", self._error)
+        elif subject is not None:
+            content = await in_thread(lambda: differences.story(subject, 150, WHOLE_CHARACTERS), "attributes")
+            copied = self.copied()
+            self.show_detail(copied[0] if copied else "", content)

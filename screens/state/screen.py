@@ -1,0 +1,341 @@
+"""The state screen: the versions of one state, newest first, who holds its lock, and what can be done with a version.
+
+Only what is looked at is read: the list a page at a time, and of the versions those that are in view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+
+from infraconsole.aws.s3 import StoredObject
+from infraconsole.overview import Fact, LockFacts
+from infraconsole.screens import deploying
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk
+from infraconsole.screens.places import STATE, GoTo, Place, StartRun
+from infraconsole.screens.state import cells
+from infraconsole.screens.state.cells import Known
+from infraconsole.screens.widgets.rows import Rows
+from infraconsole.screens.widgets.says import Says
+from infraconsole.screens.words import lines, said, whole_error
+
+_PAGE = 50
+_AT_ONCE = 4
+LARGE_BYTES = 5_000_000
+"""A version of this size is read only when the cursor rests on it: a screenful of them would be hundreds of megabytes."""
+
+
+class StateScreen(ConsoleScreen):
+    name_in_help: ClassVar[str] = "State"
+    about: ClassVar[str] = (
+        "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
+        "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
+        "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
+        "asks before anything changes. `U` takes a lock away that nobody holds any more; its run asks too. The first 50 versions "
+        "are listed; `+`, or going to the last row, reads more."
+    )
+    refresh_seconds: ClassVar[float] = 30
+    AUTO_FOCUS = "#versions"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "describe", "Compare", id="state.describe",
+                tooltip="With the marked version, else with the current one; the current one: what it is"),
+        Binding("space", "mark", "Mark", id="state.mark", tooltip="Compare other versions with this one"),
+        Binding("R", "roll_back", "Roll back", key_display="R", id="state.roll-back",
+                tooltip="Roll the state back to this version: asks before anything changes"),
+        Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
+                tooltip="Take the lock away: asks before anything changes"),
+        Binding("plus", "more", "More", key_display="+", id="state.more", tooltip="Read older versions"),
+        Binding("enter", "describe_one", "What it is", show=False, id="state.describe-one",
+                tooltip="All that is known of this version, and of the lock"),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk, service: str, environment: str) -> None:
+        super().__init__(desk)
+        self.service_name = service
+        self.environment = environment
+        self._versions: Fact[tuple[StoredObject, ...]] = Fact()
+        self._lock: Fact[LockFacts] = Fact()
+        self._known: dict[str, Known] = {}
+        self._asked: set[str] = set()
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._rest: Iterator[StoredObject] | None = None
+        self._paging = False
+        self._is_more = False
+        self._marked = ""
+
+    def body(self) -> ComposeResult:
+        yield Says(id="headline")
+        yield Rows(cells.COLUMNS, empty=self._empty(), id="versions")
+        yield Says(id="row-says")
+
+    def on_mount(self) -> None:
+        self.look_at(self.service_name, self.environment)
+        self.rows.focus()
+        self.watch(self.rows, "scroll_y", self._in_view, init=False)
+        deploying.learn_runbooks(self)
+        self._draw()
+        self.load()
+
+    async def _add_footer(self) -> None:
+        await super()._add_footer()
+        self.refresh_bindings()
+
+    def _empty(self) -> str:
+        if not self._bucket:
+            return "No state_bucket is set here: the versions of a state are S3's, and a local state has none."
+        return "Reading…"
+
+    @property
+    def _bucket(self) -> str:
+        return self.desk.config.environment(self.environment).state_bucket or ""
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#versions", Rows)
+
+    @property
+    def _listed(self) -> Sequence[StoredObject]:
+        return self._versions.value or ()
+
+    def _version(self, key: str) -> StoredObject | None:
+        return next((each for place, each in enumerate(self._listed) if cells.key_of(each, place) == key), None)
+
+    @property
+    def _current(self) -> StoredObject | None:
+        return cells.current_of(self._listed)
+
+    # Reading
+
+    def load(self) -> None:
+        if self._bucket and not self._paging:
+            self._paging = True
+            self._read_versions(max(_PAGE, len(self._listed)))
+        self._read_lock()
+
+    @work(group="versions", exit_on_error=False)
+    async def _read_versions(self, count: int) -> None:
+        """The newest `count` anew; those that are known already keep what was read of them, which cannot change."""
+        overview, service, environment = self.desk.overview, self.service_name, self.environment
+
+        def first() -> tuple[Iterator[StoredObject], tuple[StoredObject, ...]]:
+            found = overview.state_versions(service, environment)
+            return found, tuple(islice(found, count))
+
+        try:
+            self._rest, versions = await self.read(first)
+            self._versions = self._versions.got(versions, self.desk.now())
+            self._is_more = len(versions) == count
+            self.rows.empty_says = (
+                f"There is no state at {self._url()}: nothing was ever applied, or the key is another."
+            )
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
+            self._versions = self._versions.failed(error)
+            self.rows.empty_says = str(getattr(error, "title", error))
+        finally:
+            self._paging = False
+        self._draw()
+
+    def _url(self) -> str:
+        return f"s3://{self._bucket}/{self.desk.config.state_key_of(self.service_name, self.environment)}"
+
+    @work(group="versions", exit_on_error=False)
+    async def _read_more(self) -> None:
+        rest = self._rest
+        try:
+            if rest is not None:
+                found = await self.read(lambda: tuple(islice(rest, _PAGE)))
+                self._is_more = len(found) == _PAGE
+                self._versions = self._versions.got((*self._listed, *found), self._versions.read_at or self.desk.now())
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above; what is listed stays, and a refresh begins anew
+            self._versions = self._versions.failed(error)
+            self._rest, self._is_more = None, False
+        finally:
+            self._paging = False
+        self._draw()
+
+    @work(exclusive=True, group="lock", exit_on_error=False)
+    async def _read_lock(self) -> None:
+        overview, service, environment = self.desk.overview, self.service_name, self.environment
+        try:
+            self._lock = self._lock.got(await self.read(lambda: overview.lock(service, environment)), self.desk.now())
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._lock = self._lock.failed(error)
+        self._draw()
+
+    def _in_view(self) -> None:
+        """Read the versions that are in view and not known yet."""
+        if not self.is_mounted or not self._listed:
+            return
+        top = round(self.rows.scroll_y)
+        current = self._current
+        shown = {row.key for row in self.rows.shown[top : top + max(1, self.rows.size.height)]}
+        cursor = self.rows.current_key
+        for place, version in enumerate(self._listed):
+            key = cells.key_of(version, place)
+            wanted = version is current or key == cursor or (key in shown and version.size_bytes < LARGE_BYTES)
+            if wanted and not version.is_delete_marker and version.version_id not in self._asked:
+                self._asked.add(version.version_id)
+                self.run_worker(self._learn(version.version_id), group="summaries", exit_on_error=False)
+
+    async def _learn(self, version_id: str) -> None:
+        overview, service, environment = self.desk.overview, self.service_name, self.environment
+        async with self._places:
+            try:
+                self._known[version_id] = await self.read(
+                    lambda: overview.state_version(service, environment, version_id)
+                )
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge of a load: in its row, whole on Enter
+                self._known[version_id] = error
+        self._draw()
+
+    # Drawing
+
+    def tick(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        now = self.desk.now()
+        self.rows.set_rows(cells.version_rows(self._listed, self._known, self._marked, now))
+        name = f"{self.service_name} {self.environment}"
+        if self._bucket:
+            headline = cells.headline(name, self._versions, self._lock, now, more=self._is_more)
+        else:
+            headline = lines([said((f"The state of {name}", "strong")), said(*cells.lock_parts(self._lock, now))])
+        self.query_one("#headline", Says).say(headline)
+        self._draw_row()
+        self._in_view()
+
+    def _draw_row(self) -> None:
+        version = self._version(self.rows.current_key)
+        says = self.query_one("#row-says", Says)
+        if version is None:
+            says.say(Content())
+            return
+        current = self._current
+        known = self._known.get(current.version_id) if current else None
+        found = self._known.get(version.version_id)
+        large = version.size_bytes >= LARGE_BYTES
+        says.say(cells.row_says(version, found, known, is_current=version is current, is_large=large))
+
+    # Keys
+
+    @on(Rows.Moved, "#versions")
+    def _moved(self) -> None:
+        if self.rows.cursor == len(self._listed) - 1 and self._is_more:
+            self.action_more()
+        self._draw_row()
+        self._in_view()
+        self.refresh_bindings()
+
+    @on(Rows.Chosen, "#versions")
+    def _chosen(self) -> None:
+        self.action_describe_one()
+
+    def list_widget(self) -> Widget:
+        return self.rows
+
+    def narrow(self, words: str) -> None:
+        self.rows.set_filter(words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        version = self._version(self.rows.current_key) if self.is_mounted else None
+        content = version is not None and not version.is_delete_marker
+        if action == "roll_back" and not (
+            content
+            and version is not self._current
+            and not self.desk.config.read_only
+            and deploying.offers("state-rollback")
+        ):
+            return None
+        if action == "unlock" and not (
+            self._holder and not self.desk.config.read_only and deploying.offers("state-unlock")
+        ):
+            return None
+        if action == "mark" and not content:
+            return None
+        if action == "describe" and not content and self._versions.error is None:
+            return None
+        if action == "more" and not self._is_more:
+            return None
+        return super().check_action(action, parameters)
+
+    @property
+    def _holder(self) -> str:
+        lock = self._lock.value.lock if self._lock.value else None
+        return lock.id if lock else ""
+
+    def action_more(self) -> None:
+        if self._is_more and not self._paging:
+            self._paging = True
+            self._read_more()
+
+    def action_mark(self) -> None:
+        key = self.rows.current_key
+        self._marked = "" if self._marked == key else key
+        self._draw()
+
+    def action_describe(self) -> None:
+        version, current = self._version(self.rows.current_key), self._current
+        if version is None or version.is_delete_marker:
+            if self._versions.error is not None:
+                self.show_error("The versions", self._versions.error)
+            return
+        other = self._version(self._marked) or current
+        if other is None or other is version:
+            self.action_describe_one()
+            return
+        from infraconsole.screens.state.diff import StateDiffScreen
+
+        order = list(self._listed)
+        older, newer = sorted((version, other), key=order.index, reverse=True)
+        self.app.push_screen(StateDiffScreen(self.desk, self.service_name, self.environment, older, newer))
+
+    def action_describe_one(self) -> None:
+        version = self._version(self.rows.current_key)
+        if version is None:
+            if self._versions.error is not None:
+                self.show_detail("The versions", lines(whole_error(self._versions.error)))
+            return
+        found = self._known.get(version.version_id)
+        told = [cells.version_story(version, found, self.desk.now()), cells.lock_story(self._lock)]
+        title = f"The state of {self.service_name} {self.environment}"
+        self.show_detail(title, Content("\n\n").join([part for part in told if part.plain]))
+
+    def action_roll_back(self) -> None:
+        version = self._version(self.rows.current_key)
+        if version is not None:
+            wish = {"version": version.version_id}
+            self.post_message(StartRun("state-rollback", self.service_name, self.environment, wish))
+
+    def action_unlock(self) -> None:
+        self.post_message(StartRun("state-unlock", self.service_name, self.environment))
+
+    def action_environment(self) -> None:
+        names = list(self.desk.config.environments)
+        following = names[(names.index(self.environment) + 1) % len(names)]
+        self.post_message(GoTo(Place(STATE, self.service_name, following), replace=True))
+
+    def copied(self) -> tuple[str, str] | None:
+        version = self._version(self.rows.current_key)
+        if version is None or not version.version_id:
+            return None
+        return "the version id", version.version_id
