@@ -41,6 +41,8 @@ class StepRecord:
     detail: str = ""
     """The failure's words, or why it was skipped."""
     progress: str = ""
+    rows: tuple[tuple[str, str, float], ...] = ()
+    """Of what is under way, where the step tells it one by one: name, state, seconds."""
     unanswered: tuple[Intent, ...] = ()
 
 
@@ -190,7 +192,8 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             left = tuple(intent for intent in record.step(event.step).unanswered if intent.call != data["call"])
             return _with_step(record, event.step, unanswered=left)
         case Kind.PROGRESS:
-            return _with_step(record, event.step, progress=data["text"])
+            rows = tuple((str(name), str(state), float(seconds)) for name, state, seconds in data.get("rows", ()))
+            return _with_step(record, event.step, progress=data["text"], rows=rows)
         case Kind.NOTE:
             return replace(record, warnings=(*record.warnings, data["text"])) if data["level"] == "warning" else record
         case Kind.FOLLOW_UP_OPENED:

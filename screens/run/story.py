@@ -132,18 +132,27 @@ def _took(step: StepRecord, now: datetime) -> str:
 def step_story(step: StepRecord, current: bool) -> Content:
     """Why this step is there, what it would be by hand, how far it is, and why it failed."""
     rows: list[Part | Content] = [said((step.title, STRONG), (f"  {step.state.value}", DIM))]
+    # First what is happening: on a low terminal the rest of the story is out of view.
+    if step.progress and current:
+        rows.append((step.progress, STRONG))
+        rows += [_resource_row(*row) for row in step.rows]
     if step.why:
         rows.append(step.why)
     elif step.state is StepState.PENDING:
         rows.append(("Its turn has not come yet.", DIM))
     rows += [said(("$ ", DIM), command) for command in step.commands]
-    if step.progress and current:
-        rows.append((step.progress, STRONG))
     if step.unanswered:
         rows.append((f"▲ No answer is known of {step.unanswered[-1].operation}; it will be looked up.", WARN))
     if step.detail:
         rows.append((step.detail, BAD if step.state is StepState.FAILED else DIM))
     return lines(rows)
+
+
+def _resource_row(name: str, state: str, seconds: float) -> Content:
+    tone = {"failed": BAD, "done": GOOD}.get(state, WARN)
+    mark = {"failed": "✗", "done": "✓"}.get(state, "▶")
+    took = f"  {text.duration(seconds)}" if seconds else ""
+    return said((f"  {mark} ", tone), name, (f"  {state}{took}", DIM))
 
 
 def state_of(record: RunRecord, executor: Holder | None, known: bool = True) -> tuple[str, str]:
