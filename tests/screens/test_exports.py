@@ -333,7 +333,12 @@ async def test_a_missing_export_leads_to_the_deploy_of_its_module(
     app: ConsoleApp, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Any] = []
-    monkeypatch.setattr("infraconsole.app.begin", lambda _, wish: begun.append(wish) or "k3m9px")
+
+    def begin(_: Any, wish: Any) -> str:
+        begun.append(wish)
+        return "k3m9px"
+
+    monkeypatch.setattr("infraconsole.app.begin", begin)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
         await checked(pilot, app)
