@@ -28,6 +28,7 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext
 from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
 from infraconsole.terraform import backend, binary, commands, events, plan, texts
+from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.events import Diagnostic
@@ -433,8 +434,17 @@ def change_lines(change: plan.Change) -> list[str]:
     imported = f"  imported as {change.importing_id}" if change.importing_id else ""
     lines = [f"{sign or '→'} {change.address}{because}{moved}{imported}"]
     if change.kind in (Kind.UPDATE, Kind.REPLACE):
-        lines += [f"    {line}" for each in change.attributes() if each.counts for line in each.lines()]
+        lines += [
+            f"    {line}" for each in change.attributes() if each.counts for line in _attribute_lines(change, each)
+        ]
     return lines
+
+
+def _attribute_lines(change: plan.Change, each: AttributeChange) -> Sequence[str]:
+    if not each.unknown:
+        return each.lines()
+    # Of what is made anew, ids and ARNs are always to be known later: that says nothing.
+    return () if change.kind is Kind.REPLACE else (f"~ {each.name}: {shown(each.before)} → (known after apply)",)
 
 
 class ApplyPlan(Step):
@@ -464,7 +474,7 @@ class ApplyPlan(Step):
             context.target,
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
-                f"{read['words']}, made from commit {bound['commit'][:40]} and state serial {bound['serial']}",
+                f"{read['words']}, made from commit {bound['commit'][:10]}{bound['commit'][40:]} and state serial {bound['serial']}",
                 *shown,
                 *more,
             ),
