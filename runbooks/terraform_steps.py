@@ -440,6 +440,10 @@ def change_lines(change: plan.Change) -> list[str]:
     return lines
 
 
+def _commit_words(name: str) -> str:
+    return f"commit {name[:10]}{name[40:]}" if len(name) >= 40 else name
+
+
 def _attribute_lines(change: plan.Change, each: AttributeChange) -> Sequence[str]:
     if not each.unknown:
         return each.lines()
@@ -474,7 +478,7 @@ class ApplyPlan(Step):
             context.target,
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
-                f"{read['words']}, made from commit {bound['commit'][:10]}{bound['commit'][40:]} and state serial {bound['serial']}",
+                f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
                 *shown,
                 *more,
             ),
