@@ -60,11 +60,11 @@ class BoardScreen(ConsoleScreen):
                 tooltip="Deploy this service: plans, and asks before anything changes"),
         Binding("d", "describe", "Describe", id="board.describe", tooltip="Everything known of this row, errors whole"),
         Binding("l", "logs", "Logs", id="board.logs", tooltip="Logs of this service"),
-        Binding("t", "state", "State", id="board.state", tooltip="Versions and lock of this service's Terraform state"),
-        Binding("v", "environments", "Environments", show=False, id="board.environments",
-                tooltip="This service's environments side by side"),
         Binding("x", "exports", "Exports", id="board.exports", tooltip="What the infrastructure repository shares"),
         Binding("h", "journal", "Journal", id="board.journal", tooltip="All runs, and their events"),
+        Binding("t", "state", "State", id="board.state", tooltip="Versions and lock of this service's Terraform state"),
+        Binding("v", "environments", "Environments", id="board.environments",
+                tooltip="This service's environments side by side"),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from infraconsole import text
 from infraconsole.aws.s3 import StoredObject
+from infraconsole.errors import AwsError
 from infraconsole.overview import STALE_LOCK, Fact, LockFacts
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import (
@@ -36,7 +37,7 @@ COLUMNS = (
     Column("terraform", "Terraform", 9),
     Column("what", "", 20, rank=1, stretch=True),
     Column("at", "written", 25, rank=2),
-    Column("version", "version", 32, rank=3),
+    Column("version", "version", 24, rank=3),
 )
 Known = StateSummary | BaseException
 """What was read of a version, or why it could not be."""
@@ -93,9 +94,9 @@ def lineage_of(current: StoredObject | None, known: Mapping[str, Known]) -> str:
 
 def _what(version: StoredObject, found: Known | None, *, is_current: bool, lineage: str) -> tuple[str, str]:
     if version.is_delete_marker:
-        return (f"{MARKS[BAD]} deleted: there is no state", BAD) if version.is_latest else ("was deleted here", WARN)
+        return (f"{MARKS[BAD]} deleted", BAD) if version.is_latest else ("was deleted here", WARN)
     if isinstance(found, BaseException):
-        return f"{MARKS[BAD]} {short_error(found)}", BAD
+        return f"{MARKS[BAD]} {short_error(found)}" if isinstance(found, AwsError) else f"{MARKS[BAD]} unreadable", BAD
     if is_current:
         return f"{MARKS[GOOD]} current", GOOD
     if isinstance(found, StateSummary) and lineage and found.lineage != lineage:
@@ -104,7 +105,13 @@ def _what(version: StoredObject, found: Known | None, *, is_current: bool, linea
 
 
 def headline(
-    name: str, versions: Fact[tuple[StoredObject, ...]], lock: Fact[LockFacts], now: datetime, *, more: bool
+    name: str,
+    versions: Fact[tuple[StoredObject, ...]],
+    lock: Fact[LockFacts],
+    now: datetime,
+    *,
+    more: bool,
+    unlocks: bool,
 ) -> Content:
     parts: list[Part] = []
     found = versions.value
@@ -116,12 +123,15 @@ def headline(
     else:
         many = f"{len(found):,}{' and more' if more else ''} version{'s' if len(found) != 1 or more else ''}"
         parts.append((f"{many} of the state of {name}", STRONG))
+        if found and found[0].is_latest and found[0].is_delete_marker:
+            parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state.  ", BAD))
     if versions.read_at:
         parts.append((f"  read {text.ago(versions.read_at, now)} ago", DIM))
-    return lines([said(*parts), said(*lock_parts(lock, now))])
+    return lines([said(*parts), said(*lock_parts(lock, now, unlocks=unlocks))])
 
 
-def lock_parts(fact: Fact[LockFacts], now: datetime) -> list[Part]:
+def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[Part]:
+    """`unlocks`: whether the screen can start a run that takes the lock away."""
     if fact.value is None:
         if fact.error is None:
             return [("Lock: reading…", DIM)]
@@ -133,7 +143,7 @@ def lock_parts(fact: Fact[LockFacts], now: datetime) -> list[Part]:
         return [("Lock: nobody holds it.", DIM)]
     stale = lock.created is not None and now - lock.created > STALE_LOCK
     since = f" for {text.ago(lock.created, now)}" if lock.created else ""
-    hint = "  U unlocks it, if nobody is at work." if stale else ""
+    hint = "  U unlocks it, if nobody is at work." if stale and unlocks else ""
     return [(f"{MARKS[WARN]} Locked: {lock.who} holds it{since} ({lock.operation}, ID {lock.id}).{hint}", WARN)]
 
 

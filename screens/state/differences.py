@@ -19,7 +19,7 @@ from infraconsole.terraform.state_diff import Difference, InstanceDifference, Ou
 COLUMNS = (
     Column("sign", "", 1),
     Column("what", "address", 30, stretch=True),
-    Column("why", "", 18, rank=1),
+    Column("why", "", 20, rank=1),
 )
 SIGNS: Mapping[Difference, tuple[str, str]] = {
     Difference.ADDED: ("+", GOOD),

@@ -26,7 +26,7 @@ from infraconsole.screens.state import cells
 from infraconsole.screens.state.cells import Known
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import lines, said, whole_error
+from infraconsole.screens.words import STRONG, lines, said, whole_error
 
 _PAGE = 50
 _AT_ONCE = 4
@@ -208,21 +208,25 @@ class StateScreen(ConsoleScreen):
     # Drawing
 
     def tick(self) -> None:
-        self._draw()
+        self._draw_headline()
 
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        now = self.desk.now()
-        self.rows.set_rows(cells.version_rows(self._listed, self._known, self._marked, now))
-        name = f"{self.service_name} {self.environment}"
-        if self._bucket:
-            headline = cells.headline(name, self._versions, self._lock, now, more=self._is_more)
-        else:
-            headline = lines([said((f"The state of {name}", "strong")), said(*cells.lock_parts(self._lock, now))])
-        self.query_one("#headline", Says).say(headline)
+        self.rows.set_rows(cells.version_rows(self._listed, self._known, self._marked, self.desk.now()))
+        self._draw_headline()
         self._draw_row()
         self._in_view()
+        self.refresh_bindings()
+
+    def _draw_headline(self) -> None:
+        now, name = self.desk.now(), f"{self.service_name} {self.environment}"
+        if self._bucket:
+            headline = cells.headline(name, self._versions, self._lock, now, more=self._is_more, unlocks=self._unlocks)
+        else:
+            lock = cells.lock_parts(self._lock, now, unlocks=self._unlocks)
+            headline = lines([said((f"The state of {name}", STRONG)), said(*lock)])
+        self.query_one("#headline", Says).say(headline)
 
     def _draw_row(self) -> None:
         version = self._version(self.rows.current_key)
@@ -266,9 +270,7 @@ class StateScreen(ConsoleScreen):
             and deploying.offers("state-rollback")
         ):
             return None
-        if action == "unlock" and not (
-            self._holder and not self.desk.config.read_only and deploying.offers("state-unlock")
-        ):
+        if action == "unlock" and not (self._holder and self._unlocks):
             return None
         if action == "mark" and not content:
             return None
@@ -277,6 +279,10 @@ class StateScreen(ConsoleScreen):
         if action == "more" and not self._is_more:
             return None
         return super().check_action(action, parameters)
+
+    @property
+    def _unlocks(self) -> bool:
+        return not self.desk.config.read_only and deploying.offers("state-unlock")
 
     @property
     def _holder(self) -> str:

@@ -1,0 +1,323 @@
+"""The plan screen: what is lost leads, everything can be reached, nothing secret is shown, and no text drives the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infraconsole.app import ConsoleApp
+from infraconsole.engine.journal import Journal
+from infraconsole.screens.places import GoTo, Place
+from infraconsole.screens.plan.files import document_of
+from infraconsole.screens.plan.screen import PlanScreen
+from infraconsole.screens.plan.tree import FOLDED_FROM
+from infraconsole.screens.run import RunScreen
+from infraconsole.screens.widgets.rows import Rows
+from tests.screens.runs import FakeExecutor
+from tests.screens.seen import focused_id, text_of, until, until_seen
+from tests.screens.test_terminals import HOSTILE, assert_harmless
+
+DATA = Path(__file__).parents[1] / "unit" / "data"
+RUN = "k3m9px"
+SECRETS = (
+    "hunter2-secret",
+    "hunter3-secret",
+    "clear-token",
+    "other-token",
+    "first-hidden-value",
+    "second-hidden-value",
+)
+
+
+def write(journal: Journal, document: bytes, run: str = RUN) -> Path:
+    file = document_of(journal.folder, run)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(document)
+    return file
+
+
+def real(name: str) -> bytes:
+    return (DATA / f"{name}.json").read_bytes()
+
+
+def made(*entries: Mapping[str, Any], **others: Any) -> bytes:
+    return json.dumps({"format_version": "1.2", "resource_changes": list(entries), **others}).encode()
+
+
+def entry(address: str, actions: list[str], *, module: str = "", **change: Any) -> dict[str, Any]:
+    type_, _, name = address.removeprefix(f"{module}.").partition(".")
+    found = {"address": address, "mode": "managed", "type": type_, "name": name}
+    return {**found, **({"module_address": module} if module else {}), "change": {"actions": actions, **change}}
+
+
+async def opened(pilot: Any, app: ConsoleApp, run: str = RUN) -> PlanScreen:
+    app.on_go_to(GoTo(Place("plan", run=run)))
+    await until(pilot, lambda: isinstance(app.screen, PlanScreen) and app.screen.is_mounted)
+    screen = app.screen
+    assert isinstance(screen, PlanScreen)
+    await until(pilot, lambda: not screen._reading, "the plan read and reviewed", 20)
+    await pilot.pause(0.2)
+    return screen
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_what_is_lost_leads(app: ConsoleApp, journal: Journal, size: tuple[int, int]) -> None:
+    write(journal, real("plan-aws"))
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app)
+        seen = text_of(app)
+        assert "2 to destroy, 6 to replace, 1 to create" in seen
+        assert "6 things lost for good" in seen
+        assert "loses the key" in seen
+        lost = [row.key for row in screen.rows.shown if row.key.startswith("x:")]
+        assert lost[0] == "x:c:aws_kms_key.files"
+        assert next(row.key for row in screen.rows.shown) == "s:lost"
+        for strip in app.screen._compositor.render_strips():
+            assert strip.cell_length == size[0]
+
+
+async def test_the_attributes_of_the_change_under_the_cursor(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, real("plan-aws"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        assert screen.rows.move_to("x:c:aws_db_instance.shared")
+        await until_seen(pilot, "forces the replacement")
+        seen = text_of(app)
+        assert "This loses the database" in seen
+        assert "(known after apply)" in seen
+        assert "username" in seen
+        assert "Leave username as it is" in seen
+
+
+async def test_at_80_columns_enter_shows_the_attributes_and_escape_the_list(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, real("plan-aws"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        screen.rows.move_to("x:c:aws_db_instance.shared")
+        await pilot.press("enter")
+        await until_seen(pilot, "forces the replacement")
+        assert focused_id(pilot) == "attributes"
+        await pilot.press("escape")
+        await until(pilot, lambda: focused_id(pilot) == "changes")
+        assert app.screen is screen
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is not screen)
+
+
+@pytest.mark.parametrize("name", ["plan-aws", "plan-modules"])
+async def test_nothing_sensitive_is_shown(app: ConsoleApp, journal: Journal, name: str) -> None:
+    write(journal, real(name))
+    async with app.run_test(size=(200, 60)) as pilot:
+        screen = await opened(pilot, app)
+        for row in list(screen.rows.shown):
+            screen.rows.move_to(row.key)
+            await pilot.pause(0.08)
+            seen = text_of(app)
+            assert not [secret for secret in SECRETS if secret in seen], row.key
+
+
+async def test_folding_and_going_up_and_down_the_tree(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, real("plan-modules"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        key = 'm:module.store["a.b"]'
+        screen.rows.move_to(key)
+        before = len(screen.rows.shown)
+        await pilot.press("enter")
+        assert len(screen.rows.shown) == before - 1
+        assert screen.rows.current_key == key
+        await pilot.press("right")
+        assert len(screen.rows.shown) == before
+        await pilot.press("right")
+        assert screen.rows.current_key == 'c:module.store["a.b"].terraform_data.bucket'
+        await pilot.press("left")
+        assert screen.rows.current_key == key
+        await pilot.press("space")
+        assert len(screen.rows.shown) == before - 1
+        await pilot.press("z")
+        assert len(screen.rows.shown) == before
+        await pilot.press("z")
+        assert len(screen.rows.shown) < before - 1
+
+
+def many() -> bytes:
+    entries = [
+        entry(f"module.m{n % 7}.aws_sqs_queue.q{n}", ["delete"] if n % 50 == 0 else ["update"], module=f"module.m{n % 7}",
+              before={"name": "a"}, after=None if n % 50 == 0 else {"name": "b"})
+        for n in range(FOLDED_FROM + 100)
+    ]  # fmt: skip
+    return made(*entries)
+
+
+async def test_next_destroy_is_found_where_it_is_folded_away(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, many())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        changes = [row for row in screen.rows.shown if row.key.startswith("c:")]
+        assert not changes, "folded, so that thousands are on the screen at once"
+        visited = []
+        for _ in range(6):
+            await pilot.press("n")
+            visited.append(screen.rows.current_key)
+        assert len(set(visited)) == 6
+        assert all(key.startswith("c:module.m") for key in visited)
+        await pilot.press("n")
+        assert screen.rows.current_key == visited[0], "around the end"
+        await pilot.press("N")
+        assert screen.rows.current_key == visited[-1]
+
+
+async def test_the_filter_looks_through_what_is_folded(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, many())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await pilot.press("slash", *"q123", "enter")
+        await until(pilot, lambda: [row.key for row in screen.rows.shown] == ["c:module.m4.aws_sqs_queue.q123"])
+        await until(pilot, lambda: screen.rows.has_focus)
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.rows.current_key == "c:module.m4.aws_sqs_queue.q123" and not screen._filtered)
+        await pilot.press("slash", *"kind:destroy", "enter")
+        await until(pilot, lambda: len(screen.rows.shown) == 6)
+        await pilot.press("n")
+        assert screen.rows.current_key in {row.key for row in screen.rows.shown}
+
+
+async def test_the_address_is_copied(app: ConsoleApp, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr(app, "copy_to_clipboard", copied.append)
+    write(journal, real("plan-aws"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        screen.rows.move_to("x:c:aws_s3_bucket.storage")
+        await pilot.press("y")
+        assert copied == ["aws_s3_bucket.storage"]
+
+
+async def test_p_on_the_run_is_there_once_the_plan_is(app: ConsoleApp, journal: Journal) -> None:
+    executor = FakeExecutor(journal.folder)
+    executor.begin("look")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.on_go_to(GoTo(Place("run", run=executor.run)))
+        await until_seen(pilot, "Look at the service")
+        await pilot.press("p")
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, RunScreen)
+        write(journal, real("plan-aws"), executor.run)
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen))
+        await until_seen(pilot, " PROD ")
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    executor.leave()
+
+
+async def test_a_run_without_a_plan_and_a_broken_one_say_so(app: ConsoleApp, journal: Journal) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        assert "has left no plan" in text_of(app)
+        await pilot.press("d")
+        await until_seen(pilot, "Only runs that plan have one")
+        await pilot.press("escape")
+        write(journal, real("plan-aws")[:1000])
+        await pilot.press("r")
+        await until_seen(pilot, "cut off")
+        write(journal, real("plan-modules"))
+        await pilot.press("r")
+        await until_seen(pilot, "2 to destroy, 1 to create")
+
+
+async def test_another_plan_of_the_same_run_is_said(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, made(entry("aws_sqs_queue.a", ["create"], after={"name": "a"})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        file = write(journal, real("plan-modules"))
+        os.utime(file, (1, 1))
+        await until_seen(pilot, "Another plan has been made since")
+        await pilot.press("r")
+        await until_seen(pilot, "2 to destroy, 1 to create")
+        (file.parent / "plan.consumed").touch()
+        await pilot.press("r")
+        await until_seen(pilot, "its apply has begun")
+
+
+async def test_nothing_to_do_is_said(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, made())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        assert "Nothing to do" in text_of(app)
+
+
+async def test_every_kind_has_its_sign_and_word(app: ConsoleApp, journal: Journal) -> None:
+    gone = entry("aws_sqs_queue.gone", ["delete"], before={"name": "q"})
+    write(
+        journal,
+        made(
+            entry("aws_a.new", ["create"], after={"name": "n"}),
+            entry("aws_b.other", ["explode"]),
+            entry("aws_c.first", ["create", "delete"], before={"n": 1}, after={"n": 2}, replace_paths=[["n"]]),
+            entry("aws_d.kept", ["forget"], before={"n": 1}),
+            {**entry("aws_e.moved", ["no-op"], before={"n": 1}, after={"n": 1}), "previous_address": "aws_e.old"},
+            entry("aws_f.found", ["no-op"], importing={"id": "i-1"}, before={"n": 1}, after={"n": 1}),
+            resource_drift=[gone],
+            deferred_changes=[
+                {"reason": "deferred_prereq", "resource_change": entry("aws_g.later", ["create"], after={"n": 1})}
+            ],
+            output_changes={
+                "url": {"actions": ["create"], "before": None, "after": "https://x", "after_unknown": False}
+            },
+        ),
+    )
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        seen = " ".join(text_of(app).split())
+        for words in (
+            "+ aws_a.new create",
+            "? aws_b.other explode",
+            "+/- aws_c.first forced by n",
+            ". aws_d.kept stays in AWS",
+            "→ aws_e.moved moved from aws_e.old",
+            "↓ aws_f.found imported as i-1",
+            "! aws_sqs_queue.gone it is gone",
+            "output.url https://x",
+            "aws_g.later something that",
+        ):
+            assert words in seen, words
+
+
+async def test_hostile_text_does_no_harm(app: ConsoleApp, journal: Journal) -> None:
+    write(
+        journal,
+        made(
+            entry("aws_s3_bucket.x", ["delete", "create"], before={HOSTILE: HOSTILE}, after={HOSTILE: [HOSTILE]},
+                  replace_paths=[[HOSTILE]]),
+            {**entry(f"aws_s3_bucket.{HOSTILE}", ["update"]), "action_reason": HOSTILE},
+            output_changes={HOSTILE: {"actions": ["create"], "before": None, "after": HOSTILE}},
+        ),
+    )  # fmt: skip
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        for row in list(screen.rows.shown):
+            screen.rows.move_to(row.key)
+            await pilot.pause(0.08)
+            assert_harmless(app)
+        await pilot.press("d")
+        await pilot.pause(0.3)
+        assert_harmless(app)
+
+
+async def test_go_to_takes_a_plan(app: ConsoleApp, journal: Journal) -> None:
+    executor = FakeExecutor(journal.folder)
+    write(journal, real("plan-modules"), executor.run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        await until(pilot, lambda: focused_id(pilot) == "goto-words")
+        await pilot.press(*"plan k3", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen))
+        rows = app.screen.query_one("#changes", Rows)
+        await until(pilot, lambda: rows.shown)
+    executor.leave()

@@ -1,0 +1,469 @@
+"""The state's versions, what differs between two of them, environments side by side, and the dialog before a deploy."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infraconsole.app import ConsoleApp
+from infraconsole.config import Config, parse
+from infraconsole.engine.journal import Journal
+from infraconsole.errors import AccessDenied, AwsNotFound
+from infraconsole.screens import deploying
+from infraconsole.screens.board import BoardScreen
+from infraconsole.screens.environments import EnvironmentsScreen
+from infraconsole.screens.places import GoTo, Place
+from infraconsole.screens.run import RunScreen
+from infraconsole.screens.state import StateScreen
+from infraconsole.screens.state.diff import StateDiffScreen
+from infraconsole.screens.widgets.rows import Rows
+from tests.screens.conftest import NOW, FakeAccess, _Body
+from tests.screens.seen import focused_id, text_of, until, until_seen
+from tests.screens.test_terminals import HOSTILE, assert_harmless
+
+SECRET = "hunter2-of-the-state"
+KEY = "fileflow/terraform.tfstate"
+
+
+def resource(name: str, type_: str = "aws_sqs_queue", /, **attributes: Any) -> dict[str, Any]:
+    return {
+        "mode": "managed",
+        "type": type_,
+        "name": name,
+        "provider": 'provider["registry.terraform.io/hashicorp/aws"]',
+        "instances": [{"schema_version": 0, "attributes": attributes}],
+    }
+
+
+def state(serial: int, *resources: dict[str, Any], lineage: str = "l-1") -> bytes:
+    head = {"version": 4, "terraform_version": "1.9.8", "serial": serial, "lineage": lineage, "outputs": {}}
+    return json.dumps({**head, "resources": list(resources)}).encode()
+
+
+class StateAccess(FakeAccess):
+    """Also a bucket with versions: `stored` is (version id, content or None for a delete marker), newest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        password = resource("db", "aws_db_instance", id="db-1", password=SECRET, size=1)
+        self.stored: list[tuple[str, bytes | None]] = [
+            ("v4", state(4, resource("new", id="q-1", name="jobs"), password, resource("more", id="q-2"))),
+            ("v3", state(3, resource("old", id="q-1", name="jobs"),
+                         resource("db", "aws_db_instance", id="db-1", password=SECRET + "-before", size=2))),
+            ("v2", None),
+            ("v1", state(1, lineage="another")),
+        ]  # fmt: skip
+        self.got: list[str] = []
+        self.lock = ""
+
+    def _ListObjectVersions(self, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N802, N803
+        versions, markers = [], []
+        for place, (version, content) in enumerate(self.stored):
+            row = {
+                "Key": Prefix,
+                "VersionId": version,
+                "IsLatest": place == 0,
+                "LastModified": NOW - timedelta(days=place),
+            }
+            if content is None:
+                markers.append(row)
+            else:
+                versions.append({**row, "Size": len(content), "ETag": f'"{version}"'})
+        return {"Versions": versions, "DeleteMarkers": markers}
+
+    def _GetObject(self, Key: str, VersionId: str = "", **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+        if not VersionId:
+            return super()._GetObject(Key=Key)
+        self.got.append(VersionId)
+        content = dict(self.stored).get(VersionId)
+        if content is None:
+            raise AwsNotFound("There is none.", operation="s3:GetObject", code="NoSuchVersion")
+        return {"Body": _Body(content), "ContentLength": len(content), "LastModified": NOW, "VersionId": VersionId}
+
+    def _GetItem(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+        return {"Item": {"Info": {"S": self.lock}}} if self.lock else {}
+
+
+@pytest.fixture
+def aws() -> StateAccess:
+    access = StateAccess()
+    for environment, tag in (("dev", "v2"), ("staging", "v1.4.2"), ("prod", "v1.4.2")):
+        access.add("fileflow", environment, running=1, desired=1, tag=tag)
+    return access
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    code = {
+        "variables.tf": """
+variable "image_tag" {
+  description = "Tag of the image"
+}
+variable "ecs_task_cpu" { default = "2048" }
+variable "node_type" {}
+variable "db_password" {}
+""",
+        "environments/dev/terraform.tfvars": 'image_tag = "v1"\nnode_typ = "small"\ndb_password = "hunter2-dev"\n',
+        "environments/prod/terraform.tfvars": 'image_tag = "v1.4.2" # pinned\nnode_type = "big"\ndb_password = "hunter2-prod"\n',
+    }
+    for name, content in code.items():
+        file = tmp_path / "fileflow" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    environments = {name: {"state_bucket": f"b-{name}", "lock_table": "locks"} for name in ("dev", "prod")}
+    return parse(
+        {
+            "region": "ap-northeast-2",
+            "services": {"fileflow": {"path": "fileflow"}, "authhub": {}},
+            "environments": {**environments, "staging": {}},
+        },
+        tmp_path / "infraconsole.toml",
+    )
+
+
+@pytest.fixture
+def app(
+    config: Config, journal: Journal, aws: StateAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ConsoleApp:
+    monkeypatch.setenv("INFRACONSOLE_STATE", str(tmp_path / "state"))
+    return ConsoleApp(config, journal, lambda _: aws, "woken")
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    names = {"deploy", "state-rollback", "state-unlock"}
+    monkeypatch.setattr(deploying, "_known", names)
+    return names
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    wishes: list[Any] = []
+
+    def begin(_: Any, wish: Any) -> str:
+        wishes.append(wish)
+        return "k3m9px"
+
+    monkeypatch.setattr("infraconsole.app.begin", begin)
+    return wishes
+
+
+async def opened(pilot: Any, app: ConsoleApp, environment: str = "prod") -> StateScreen:
+    app.on_go_to(GoTo(Place("state", "fileflow", environment)))
+    await until(pilot, lambda: isinstance(app.screen, StateScreen) and app.screen.is_mounted)
+    screen = app.screen
+    assert isinstance(screen, StateScreen)
+    await pilot.pause(0.1)
+    return screen
+
+
+def serials(screen: StateScreen) -> list[str]:
+    return [row.cells["serial"].text for row in screen.rows.shown]
+
+
+# Versions
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_versions_newest_first_and_what_they_are(
+    app: ConsoleApp, aws: StateAccess, size: tuple[int, int]
+) -> None:
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
+        seen = text_of(app)
+        assert "4 versions of the state of fileflow prod" in seen
+        assert "✓ current" in seen
+        assert "was deleted here" in seen
+        assert "another lineage" in seen
+        assert "nobody holds it" in seen
+        assert sorted(aws.got) == ["v1", "v3", "v4"], "each once"
+        assert SECRET not in seen
+        for strip in app.screen._compositor.render_strips():
+            assert strip.cell_length == size[0]
+
+
+async def test_versions_are_listed_a_page_at_a_time_and_read_as_they_come_into_view(
+    app: ConsoleApp, aws: StateAccess
+) -> None:
+    aws.stored = [(f"v{n:03}", state(n)) for n in range(120, 0, -1)]
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 50)
+        assert "50 and more versions" in text_of(app)
+        await until(pilot, lambda: serials(screen)[0] == "#120")
+        await pilot.pause(0.3)
+        assert len(aws.got) < 30, "only those in view"
+        await pilot.press("G")
+        await until(pilot, lambda: len(screen.rows.shown) == 100)
+        await until(pilot, lambda: serials(screen)[49] == "#71", "read as it came into view")
+        await pilot.press("plus")
+        await until(pilot, lambda: len(screen.rows.shown) == 120)
+        assert "120 versions" in text_of(app)
+        await pilot.press("r")
+        await pilot.pause(0.3)
+        assert len(screen.rows.shown) == 120, "reading again loses nothing"
+
+
+async def test_a_large_version_waits_for_the_cursor(
+    app: ConsoleApp, aws: StateAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infraconsole.screens.state.screen.LARGE_BYTES", 100)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen)[:1] == ["#4"])
+        await pilot.pause(0.3)
+        assert aws.got == ["v4"]
+        await pilot.press("j")
+        await until(pilot, lambda: serials(screen)[1] == "#3")
+
+
+async def test_a_deleted_state_and_an_unreadable_version_say_so(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.stored = [("v3", None), ("v2", state(2)[:40]), ("v1", state(1))]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "It was deleted: Terraform finds no state.")
+        await until_seen(pilot, "✗ unreadable")
+        await pilot.press("j")
+        await until_seen(pilot, "Version v2 is cut off")
+        await pilot.press("enter")
+        await until_seen(pilot, "Take another version")
+
+
+async def test_without_a_bucket_it_says_whose_the_versions_are(app: ConsoleApp, aws: StateAccess) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app, "staging")
+        await until_seen(pilot, "the versions of a state are S3's, and a local state has none")
+        assert aws.calls.count("ListObjectVersions") == 0
+
+
+async def test_an_error_keeps_what_is_there(app: ConsoleApp, aws: StateAccess) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
+        aws.raises["ListObjectVersions"] = AccessDenied(
+            "s3:ListObjectVersions is not allowed.", operation="s3:ListObjectVersions", code="AccessDenied"
+        )
+        await pilot.press("r")
+        await until_seen(pilot, "s3:ListObjectVersions is not allowed.")
+        assert serials(screen) == ["#4", "#3", "-", "#1"]
+
+
+# Comparing
+
+
+async def test_two_versions_are_compared_with_moves_recognised_and_secrets_masked(
+    app: ConsoleApp, aws: StateAccess
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("j", "d")
+        await until(pilot, lambda: isinstance(app.screen, StateDiffScreen))
+        await until_seen(pilot, "From serial 3")
+        seen = text_of(app)
+        assert "to serial 4" in seen
+        assert "1 added, 1 changed, 1 moved" in seen
+        assert "was aws_sqs_queue.old" in " ".join(seen.split())
+        rows = app.screen.query_one("#changes", Rows)
+        rows.move_to("r:aws_db_instance.db ")
+        await until_seen(pilot, "••••••")
+        assert "size: 2 → 1" in text_of(app)
+        assert SECRET not in text_of(app)
+        await pilot.press("d")
+        await pilot.pause(0.3)
+        assert SECRET not in text_of(app)
+
+
+async def test_the_marked_version_is_compared_and_another_state_is_said(app: ConsoleApp, aws: StateAccess) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("j", "space", "G", "d")
+        await until_seen(pilot, "From serial 1")
+        await until_seen(pilot, "to serial 3")
+        assert "their lineages differ" in text_of(app)
+
+
+# What starts runs
+
+
+async def test_rolling_back_starts_a_run_with_the_version(
+    app: ConsoleApp, begun: list[Any], catalogue: set[str]
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("R")
+        await pilot.pause(0.2)
+        assert not begun, "it is the current one"
+        await pilot.press("j", "j", "R")
+        await pilot.pause(0.2)
+        assert not begun, "a delete marker holds no state"
+        await pilot.press("k", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    wish = begun[0]
+    assert (wish.runbook, wish.service, wish.environment) == ("state-rollback", "fileflow", "prod")
+    assert wish.inputs == {"version": "v3"}
+
+
+async def test_unlocking_is_there_only_while_somebody_holds_the_lock(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str]
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "nobody holds it")
+        await pilot.press("U")
+        await pilot.pause(0.2)
+        assert not begun
+        created = (NOW - timedelta(hours=3)).isoformat()
+        aws.lock = json.dumps(
+            {"ID": "id-1", "Who": "kim@laptop", "Operation": "OperationTypeApply", "Created": created}
+        )
+        await pilot.press("r")
+        await until_seen(pilot, "kim@laptop holds it for 3 h")
+        await pilot.press("U")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert begun[0].runbook == "state-unlock"
+
+
+async def test_what_the_catalogue_does_not_have_is_not_offered(
+    app: ConsoleApp, begun: list[Any], catalogue: set[str]
+) -> None:
+    catalogue.clear()
+    catalogue.add("ecs-rollback")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("D")
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, BoardScreen)
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("j", "R", "U")
+        await pilot.pause(0.2)
+    assert not begun
+
+
+# The dialog before a deploy
+
+
+async def to_board_row(pilot: Any, app: ConsoleApp, key: str) -> None:
+    board = app.screen.query_one("#board", Rows)
+    await until(pilot, lambda: board.move_to(key))
+    await pilot.pause(0.3)
+
+
+async def test_a_deploy_is_asked_for_and_its_run_begun(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_board_row(pilot, app, "fileflow-prod")
+        await pilot.press("D")
+        await until(pilot, lambda: focused_id(pilot) == "deploy-image")
+        await until_seen(pilot, "v1.4.2, as the tfvars say")
+        seen = " ".join(text_of(app).replace("│", " ").split())
+        assert "Deploy fileflow to prod" in seen
+        assert "Nothing changes before its gates are answered." in seen
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+        assert not begun
+        await pilot.press("D")
+        await until(pilot, lambda: focused_id(pilot) == "deploy-image")
+        await pilot.press(*"v 1", "enter")
+        await until_seen(pilot, "A tag is letters")
+        await pilot.press("backspace", "backspace", *"1.5", "tab", *"module.a, aws_b.c", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    wish = begun[0]
+    assert (wish.runbook, wish.service, wish.environment) == ("deploy", "fileflow", "prod")
+    assert wish.inputs == {"image_tag": "v1.5", "targets": "module.a, aws_b.c"}
+
+
+async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.on_go_to(GoTo(Place("containers", "fileflow", "dev")))
+        await until_seen(pilot, "tasks run fileflow-dev")
+        await pilot.press("D")
+        await until_seen(pilot, "v2 runs now")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert begun[0].inputs == {}
+
+
+async def test_read_only_offers_no_run(
+    config: Config, journal: Journal, aws: StateAccess, begun: list[Any], catalogue: set[str]
+) -> None:
+    from dataclasses import replace
+
+    app = ConsoleApp(replace(config, read_only=True), journal, lambda _: aws, "woken")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_board_row(pilot, app, "fileflow-prod")
+        await pilot.press("D")
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, BoardScreen)
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("j", "R")
+        await pilot.pause(0.2)
+    assert not begun
+
+
+# Environments
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_environments_side_by_side(app: ConsoleApp, size: tuple[int, int]) -> None:
+    async with app.run_test(size=size) as pilot:
+        await to_board_row(pilot, app, "fileflow-prod")
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(app.screen, EnvironmentsScreen))
+        await until_seen(pilot, "node_typ ", seconds=30)
+        seen = text_of(app)
+        assert "✗ missing" in seen
+        assert "No variables in this code: staging" in seen
+        assert "hunter2" not in seen
+        assert "▲ v2" in seen, "dev runs another image than its variables say"
+        rows = app.screen.query_one("#lines", Rows)
+        await pilot.press("n")
+        assert rows.current_key == "node_type"
+        await pilot.press("n")
+        await until_seen(pilot, "Is node_type meant?")
+        await pilot.press("slash", *"drifted", "enter")
+        await until(pilot, lambda: [row.key for row in rows.shown] == ["runs:image"])
+        await until(pilot, lambda: rows.has_focus)
+        await pilot.press("d")
+        await until_seen(pilot, "the variables say v1")
+
+
+async def test_a_service_without_code_still_says_what_runs(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.add("authhub", "prod", tag="v9")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.on_go_to(GoTo(Place("environments", "authhub")))
+        await until_seen(pilot, "The Terraform code of authhub is not known")
+        await until_seen(pilot, "v9")
+        await until_seen(pilot, "dev: has no such service")
+        await pilot.press("s")
+        await until_seen(pilot, "node_typ ", seconds=30)
+
+
+async def test_hostile_states_and_variables_do_no_harm(app: ConsoleApp, aws: StateAccess, tmp_path: Path) -> None:
+    aws.stored = [
+        (HOSTILE, state(2, resource(HOSTILE, id=HOSTILE, name=HOSTILE), lineage=HOSTILE)),
+        ("v1", state(1, lineage="x")),
+    ]
+    (tmp_path / "fileflow/environments/prod/terraform.tfvars").write_text("x = <<A\n\\u001b[2J\u202egnp\x9b31m\nA\n")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 2)
+        await pilot.pause(0.3)
+        assert_harmless(app)
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        assert_harmless(app)
+        await pilot.press("escape", "j", "d")
+        await until(pilot, lambda: isinstance(app.screen, StateDiffScreen))
+        await pilot.pause(0.3)
+        assert_harmless(app)
+        app.on_go_to(GoTo(Place("environments", "fileflow")))
+        await until_seen(pilot, "node_typ ", seconds=30)
+        assert_harmless(app)
