@@ -28,10 +28,12 @@ from infraconsole.runbooks.terraform_steps import (
     ReadPlan,
     Root,
     failure,
+    own_holder,
+    refuse_errored_state,
     root_of,
     state_summary,
 )
-from infraconsole.terraform import backend, commands, events
+from infraconsole.terraform import commands, events
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
 
 
@@ -48,7 +50,7 @@ class Precheck(Step):
         if commit.dirty:
             listed = ", ".join(line[3:] for line in commit.dirty[:5])
             context.note(f"Not committed: {listed}. Nobody else can see what is deployed.", warning=True)
-        _refuse_errored_state(root)
+        refuse_errored_state(root)
         _look_at_state(context, root)
         _refuse_locked(context, root)
         _refuse_missing_exports(context)
@@ -104,16 +106,6 @@ class Verify(Step):
         return _verify_service(context)
 
 
-def _refuse_errored_state(root: Root) -> None:
-    left = root.folder / backend.ERRORED_STATE
-    if left.exists():
-        raise StepFailed(
-            f"{left} holds a state that could not be stored.",
-            cause="An earlier apply changed things that the stored state does not know of.",
-            mend=f"In {root.folder}: terraform state push {backend.ERRORED_STATE}, then remove the file.",
-        )
-
-
 def _look_at_state(context: StepContext, root: Root) -> None:
     if root.backend is None:
         context.note("The configuration names no state bucket: the code's own backend holds the state.", warning=True)
@@ -132,11 +124,14 @@ def _refuse_locked(context: StepContext, root: Root) -> None:
     about = context.config.environment(context.target.environment)
     lock = state_lock.held(context.reads, about, root.backend.bucket, root.backend.key)
     if lock is not None:
+        ours = own_holder(context, root, lock)
         raise StepFailed(
             "The state is locked.",
             cause=f"{lock.who} holds it for {text.ago(lock.created, context.now())}: {lock.operation}, lock {lock.id}. "
-            "No run of this journal is at this target.",
-            mend="Wait for its holder; where that is gone: infraconsole run state-unlock.",
+            + (f"Terraform of run {ours} is still at work." if ours else "No run of this journal is at this target."),
+            mend=f"Wait for its end: infraconsole resume {ours}"
+            if ours
+            else "Wait for its holder; where that is gone: infraconsole run state-unlock.",
         )
 
 

@@ -15,7 +15,7 @@ from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed, UsageError
-from infraconsole.runbooks.terraform_steps import Init, failure, root_of
+from infraconsole.runbooks.terraform_steps import Init, failure, own_holder, root_of
 from infraconsole.terraform import commands
 from infraconsole.terraform.runner import Lost
 from infraconsole.terraform.state import LockInfo
@@ -33,6 +33,12 @@ class Look(Step):
             return {"lock": ""}
         age = text.ago(lock.created, context.now())
         context.note(f"{lock.who} holds it for {age}: {lock.operation}, Terraform {lock.version}, lock {lock.id}.")
+        if ours := own_holder(context, root_of(context), lock):
+            raise StepFailed(
+                f"Terraform of run {ours} of this journal is still at work, and may be the one that holds it.",
+                cause="Its executor is gone, but it goes on to its own end.",
+                mend=f"Wait for that: infraconsole resume {ours}",
+            )
         context.note(
             "No run of this journal is at this target. Ask that person, and look whether that process still lives: an "
             "apply whose lock is taken away overwrites what others store.",

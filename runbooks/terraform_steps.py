@@ -7,10 +7,13 @@ Terraform's commands mean is from its documentation (Command: plan, apply; Machi
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,14 @@ from infraconsole.engine.gate import Gate, GateKind
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext
 from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
-from infraconsole.terraform import backend, binary, commands, events, plan, texts
+from infraconsole.terraform import backend, binary, commands, events, plan, runner, texts
 from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.plan import Kind
-from infraconsole.terraform.runner import Ended, Lost, Terraform
-from infraconsole.terraform.state import StateSummary, summary
+from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running, Terraform
+from infraconsole.terraform.state import LockInfo, StateSummary, summary
 
 PLAN_FILE = "plan.tfplan"
 PLAN_DOCUMENT = "plan.json"
@@ -93,8 +96,14 @@ def root_of(context: StepContext) -> Root:
         if target.is_module
         else backend.of_service(context.config, target.service, name, environ)
     )
-    terraform = Terraform(binary.find(), folder, environ)
+    terraform = Terraform(_binary(os.environ.get(binary.VARIABLE), os.environ.get("PATH")), folder, environ)
     return Root(folder, data, name, terraform, place, () if alike else (variables,))
+
+
+@cache
+def _binary(*_chosen_by: str | None) -> binary.Binary:
+    """Asked for its version once: every step needs it several times."""
+    return binary.find()
 
 
 def initialise(context: StepContext, root: Root) -> str:
@@ -248,6 +257,33 @@ def state_summary(context: StepContext, root: Root) -> StateSummary | None:
     return summary(body) if body else None
 
 
+def refuse_errored_state(root: Root) -> None:
+    """Raises StepFailed where an apply has left a state that could not be stored. It bars the whole folder: of which environment
+    it is, the file does not tell."""
+    left = root.folder / backend.ERRORED_STATE
+    if left.exists():
+        raise StepFailed(
+            f"{left} holds a state that could not be stored.",
+            cause="An earlier apply changed things that the stored state does not know of.",
+            mend=f"In {root.folder}: terraform state push {backend.ERRORED_STATE}, then remove the file.",
+        )
+
+
+def own_holder(context: StepContext, root: Root, lock: LockInfo) -> str:
+    """The run of this journal whose Terraform is still at work in that folder, and may hold the lock: it outlives its executor.
+    "" where there is none."""
+    for file in context.folder.parent.glob(f"*/*/{runner.COMMAND}"):
+        try:
+            if json.loads(file.read_bytes())["folder"] != str(root.folder):
+                continue
+            begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            if (lock.created is None or begun <= lock.created) and Running(file.parent).poll() is None:
+                return file.parent.parent.name
+        except (OSError, ValueError, KeyError, TypeError, Lost):
+            continue
+    return ""
+
+
 def sha256(file: Path) -> str:
     """ "" where there is no such file."""
     try:
@@ -301,6 +337,7 @@ class MakePlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
+        refuse_errored_state(root)
         initialise(context, root)
         for name in (PLAN_FILE, PLAN_DOCUMENT, CONSUMED):
             (context.folder / name).unlink(missing_ok=True)
@@ -330,7 +367,7 @@ def binding(context: StepContext, root: Root) -> dict[str, Any]:
     commit = git.current(root.folder)
     return {
         "commit": commit.name,
-        "code": _sources_sha256(root.folder),
+        "code": _sources_sha256(root),
         "variables": {str(file): sha256(file) for file in root.var_files},
         "workspace": root.terraform.environ.get("TF_WORKSPACE", backend.DEFAULT_WORKSPACE),
         "lineage": stored.lineage if stored else "",
@@ -338,11 +375,31 @@ def binding(context: StepContext, root: Root) -> dict[str, Any]:
     }
 
 
-def _sources_sha256(folder: Path) -> str:
+_LOADED_BY_ITSELF = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
+_CODE = (".tf", ".tf.json", ".tftpl", ".tpl")
+
+
+def _sources_sha256(root: Root) -> str:
+    """Of the code, its local modules wherever they lie, and the variables that Terraform loads without being told to."""
+    files = {file for form in _LOADED_BY_ITSELF for file in root.folder.glob(form)}
+    for folder in (root.folder, *_local_modules(root)):
+        for parent, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            files |= {Path(parent, name) for name in names if name.endswith(_CODE)}
     digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.tf"), *folder.glob("*.tf.json"), *folder.glob("*.auto.tfvars")]):
-        digest.update(f"{file.name}\0{sha256(file)}\0".encode())
+    for file in sorted(files):
+        digest.update(f"{file}\0{sha256(file)}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _local_modules(root: Root) -> list[Path]:
+    """Those that `init` has found; what it has fetched from elsewhere stays as it is."""
+    try:
+        listed = json.loads((root.data / "modules/modules.json").read_bytes())["Modules"]
+        found = [(root.folder / str(module["Dir"])).resolve() for module in listed if module["Key"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [folder for folder in found if root.data.resolve() not in folder.parents]
 
 
 _WHAT = {
@@ -505,6 +562,8 @@ class ApplyPlan(Step):
         if not self._wanted(context):
             return Probe(ProbeState.DONE, "It was asked to stop after the plan.", {"applied": 0})
         made = context.result("plan")
+        if not made:  # in a dry run, behind a change that was left out
+            return Probe(ProbeState.DONE, "No plan was made.", {"applied": 0})
         if not made["changes"]:
             return Probe(ProbeState.DONE, "There is nothing to apply.", {"applied": 0})
         listener = self._listener(context)
@@ -515,7 +574,20 @@ class ApplyPlan(Step):
         if ended is not None:
             return Probe(ProbeState.DONE, "The apply came to its end.", self._result(context, ended, listener))
         if (context.folder / CONSUMED).exists():
-            return Probe(ProbeState.OVERTAKEN, "This plan was applied already, or in part.", back_to="plan")
+            ended = _recorded_apply(context, listener)
+            if ended is None:
+                (context.folder / CONSUMED).unlink()
+            elif ended.code == 0:
+                return Probe(ProbeState.DONE, "It was applied already.", self._result(context, ended, listener))
+            elif context.interactive:
+                said = f"This plan was applied in part. {listener.summary}"
+                return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
+            else:
+                raise StepFailed(
+                    f"This plan was applied in part. {listener.summary}",
+                    cause="No plan is applied twice.",
+                    mend="Start a new run: it makes a plan of what is left.",
+                )
         if why := unbound(context, root_of(context), made["bound"]):
             return Probe(ProbeState.OVERTAKEN, why, back_to="plan")
         return Probe(ProbeState.NOT_DONE, "The plan is as it was approved, and has not been applied.")
@@ -546,3 +618,24 @@ class ApplyPlan(Step):
             )
         context.wait(0)  # where somebody asked to stop, that is what it was
         raise failure(ended, f"The apply failed. {listener.summary}", listener.diagnostics)
+
+
+def _recorded_apply(context: StepContext, listener: Listener) -> Ended | None:
+    """How the apply of the plan at hand ended, where its end was recorded and the step's was not; None where it never began.
+
+    The folders of a run's commands are numbered in the order in which they began (executor.py): later than the plan, it is its.
+    """
+
+    def newest(name: str) -> tuple[int, Path]:
+        found = [(int(folder.name.partition("-")[0]), folder) for folder in context.folder.glob(f"*-{name}")]
+        return max(found, default=(0, context.folder))
+
+    number, record = newest("apply")
+    if number <= newest("plan")[0]:
+        return None
+    try:
+        running = Running.attach(record)
+    except NotStarted:
+        return None
+    running.wait(listener)
+    return running.ended()

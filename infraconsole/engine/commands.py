@@ -70,7 +70,7 @@ class Commands:
         try:
             ended = self._watch(running, each)
         except Lost as error:
-            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=False)
+            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=True)
             raise
         self._write(Kind.CALL_DONE, call=call, operation=name, answer={"exit_code": ended.code})
         return ended
@@ -91,7 +91,7 @@ class Commands:
                 asked = True
                 if running.interrupt():
                     self._say("Terraform was asked to stop: it finishes what it has begun and stores the state.")
-            if self._inbox.insisted and not cancelled:
+            elif self._inbox.insisted and not cancelled:  # two signals at once may arrive as one
                 cancelled = True
                 running.kill()
                 self._say("Terraform was told to give up: what it was doing may be missing from the state.")

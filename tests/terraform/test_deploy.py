@@ -1,0 +1,268 @@
+"""Deploys of code that needs no provider, as a script runs them: what is applied, what is refused, and what is said."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infraconsole.terraform import backend
+from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, PLAIN, VARIABLES, Site, data
+
+pytestmark = pytest.mark.slow
+
+TYPED = ("--answer", "type-target=plain-dev")
+
+
+@BOTH
+def test_a_first_deploy_makes_everything_and_a_second_finds_nothing_to_do(site: Site) -> None:
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    assert site.values() == {"first": "one", "second": "build-1"}
+    assert site.lock() is None
+    assert "There is no state at" in done.warnings
+    serial = site.serial
+    again = site.deploy()
+    assert again.code == 0, again.stderr
+    assert again.result("read-plan")["words"] == "nothing to do"
+    assert again.count("call-intended") == again.count("gate-opened") == 0
+    assert site.serial == serial
+
+
+def test_an_image_and_its_target_given_by_hand_are_deployed_alone_and_said_to_be_so(site: Site) -> None:
+    site.seed(first="old", second="build-1")
+    chosen = ("--set", "image_tag=build-2", "--set", "targets=terraform_data.second")
+    done = site.deploy(*DEV, *chosen)
+    assert done.code == 0, done.stderr
+    assert site.values() == {"first": "old", "second": "build-2"}
+    assert "aimed at targets" in done.warnings
+    notes = [each["text"] for each in done.events if each["kind"] == "note"]
+    assert any("image_tag was given by hand" in note for note in notes)
+
+
+@BOTH
+def test_a_dry_run_applies_nothing_and_leaves_no_lock(site: Site) -> None:
+    before = site.seed(first="old")
+    done = site.deploy("--dry-run")
+    assert done.code == 0, done.stderr
+    assert done.result("read-plan")["words"] == "1 to create, 1 to update"
+    assert [each["step"] for each in done.events if each["kind"] == "step-skipped"] == ["apply"]
+    assert done.count("call-intended") == 0
+    assert site.versions() == [before]
+    assert site.lock() is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ('resource "terraform_data" "first" {\n  input = var.vlaue\n}\n', "undeclared input variable"),
+        ('resource "terraform_data" "first" {\n  inputs = "x"\n}\n', "Unsupported argument"),
+        ('resource "terraform_data" "first" {\n  input = \n}\n', "Invalid expression"),
+    ],
+)
+def test_code_that_is_wrong_is_named_with_file_and_line_before_anything_is_locked(
+    site: Site, wrong: str, words: str
+) -> None:
+    site.write(f"{HEAD}{wrong}")
+    seen = max(call["seq"] for call in site.world.calls())
+    done = site.deploy()
+    assert done.code == 1, done.stderr
+    said = " ".join(done.stderr.split())
+    assert words in said
+    assert "main.tf:6" in said or "on main.tf line 6" in said
+    assert site.world.calls("dynamodb", "PutItem", seen) == []
+
+
+def test_an_environment_without_variables_is_named_with_those_that_have_some(site: Site) -> None:
+    (site.root / "environments/dev/terraform.tfvars").unlink()
+    done = site.deploy()
+    assert done.code == 5
+    assert "dev/terraform.tfvars does not exist; there are prod" in done.stderr
+
+
+def test_an_environment_that_the_configuration_does_not_know(site: Site) -> None:
+    done = site.deploy(environment="dve")
+    assert (done.code, done.events) == (2, [])
+    assert "There is no environment 'dve'" in done.stderr
+    assert "Did you mean dev" in done.stderr
+
+
+def test_a_service_without_code(site: Site) -> None:
+    site.write_settings(path=False)
+    done = site.deploy()
+    assert done.code == 5
+    assert "services.plain" in done.stderr
+    site.write_settings()
+    site.main.unlink()
+    done = site.deploy()
+    assert done.code == 5
+    assert "There is no Terraform code in" in done.stderr
+
+
+def test_a_state_that_could_not_be_stored_blocks_every_deploy_of_that_folder(site: Site) -> None:
+    left = site.root / backend.ERRORED_STATE
+    left.write_text("{}")
+    before = site.seed(first="old")
+    done = site.deploy()
+    assert done.code == 1
+    assert str(left) in done.stderr
+    assert f"terraform state push {backend.ERRORED_STATE}" in done.stderr
+    assert site.versions() == [before]
+
+
+def test_what_is_not_committed_or_formatted_is_said(site: Site) -> None:
+    site.seed(first="one", second="build-1")
+    site.write(PLAIN.replace("  input = var.value", "  input    =    var.value"))
+    done = site.deploy("--dry-run")
+    assert done.code == 0, done.stderr
+    assert "Not committed: " in done.warnings
+    assert "Not formatted: main.tf" in done.warnings
+
+
+def test_the_gate_says_that_what_is_deployed_is_in_no_commit(site: Site) -> None:
+    site.write(f"{PLAIN}# more\n")
+    done = site.deploy()
+    (opened,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    assert "with changed files" in opened["changes"][0]
+
+
+def test_without_an_answer_nothing_is_applied(site: Site) -> None:
+    done = site.deploy("--set", "image_tag=build-1")
+    assert done.code == 3
+    assert "--answer confirm=" in done.stderr
+    assert (site.stored(), site.lock()) == (b"", None)
+
+
+def test_destroying_needs_the_typed_name_even_where_a_yes_is_enough(site: Site) -> None:
+    before = site.seed(first="one", second="build-1", third="x")
+    refused = site.deploy()
+    assert refused.code == 3, refused.stderr
+    assert "--answer type-target=" in refused.stderr
+    assert site.versions() == [before]
+    done = site.deploy(*TYPED)
+    assert done.code == 0, done.stderr
+    (opened,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    assert opened["irreversible"] == ["terraform_data.third is destroyed"]
+    assert site.values() == {"first": "one", "second": "build-1"}
+
+
+def test_a_replacement_of_what_holds_nothing_is_a_change_like_any_other(site: Site) -> None:
+    site.seed(first="one", second="build-1")
+    site.write_vars("dev", value="one", trigger="b")
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    shown = [each["gate"]["changes"] for each in done.events if each["kind"] == "gate-opened"]
+    assert any("-/+ terraform_data.second  forced by triggers_replace" in line for line in shown[0])
+
+
+def test_a_change_of_outputs_alone_is_a_change(site: Site) -> None:
+    site.seed(first="one", second="build-1")
+    site.write(f'{PLAIN}output "said" {{\n  value = "hello"\n}}\n')
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    assert done.result("read-plan")["words"] == "1 output"
+    assert site.state()["outputs"]["said"]["value"] == "hello"
+
+
+def test_variables_are_those_of_the_environment(site: Site) -> None:
+    site.write_vars("prod", value="of prod")
+    site.write_vars("dev", value="of dev")
+    site.commit()
+    assert site.deploy().code == 0
+    assert site.values()["first"] == "of dev"
+    assert site.stored("prod") == b""
+
+
+PROD = (
+    *("--answer", "approve=platform-lead:CHG-7", "--answer", "approve=cto:CHG-7"),
+    *("--answer", "type-target=plain-prod"),
+)
+
+
+def closed_window() -> str:
+    """One that is not open now, nor soon."""
+    day = (datetime.now(UTC) + timedelta(days=3)).strftime("%a")
+    return f'window = "{day} 10:00-11:00 UTC"\n'
+
+
+def test_prod_outside_its_window_needs_a_reason_two_approvals_and_the_typed_name(site: Site) -> None:
+    site.write_settings(prod=closed_window())
+    for answers, gate in (
+        ((), "reason"),
+        (("--set", "reason=the site is down"), "approve"),
+        (("--set", "reason=the site is down", *PROD[:4]), "type-target"),
+    ):
+        refused = site.deploy("--set", "image_tag=b", *answers, environment="prod")
+        assert refused.code == 3, refused.stderr
+        assert f"--answer {gate}=" in refused.stderr
+    assert site.stored("prod") == b""
+    done = site.deploy("--answer", "reason=the site is down", *PROD, environment="prod")
+    assert done.code == 0, done.stderr
+    answered = [(each["gate"], each["value"]) for each in done.events if each["kind"] == "gate-answered"]
+    assert answered == [
+        ("reason", "the site is down"),
+        ("approve", "platform-lead:CHG-7"),
+        ("approve", "cto:CHG-7"),
+        ("type-target", "plain-prod"),
+    ]
+    assert site.values("prod") == {"first": "one", "second": "build-1"}
+
+
+def test_nobody_approves_an_own_deploy(site: Site) -> None:
+    site.write_settings(prod=closed_window())
+    reason = ("--set", "reason=the site is down")
+    done = site.deploy(*reason, *PROD, environment="prod", INFRACONSOLE_OPERATOR="cto")
+    assert done.code == 3, done.stderr
+    assert "cto runs this and cannot approve it" in done.stderr
+    assert site.stored("prod") == b""
+
+
+def test_inside_the_window_no_reason_is_asked_for(site: Site) -> None:
+    site.write_settings(prod='window = "Mon-Sun 00:00-23:59 UTC"\napprovers = []\n')
+    done = site.deploy(*PROD[4:], environment="prod")
+    assert done.code == 0, done.stderr
+
+
+SECRETS = ("hunter2-old-secret", "correct-horse-battery")
+
+
+def test_a_secret_is_nowhere_but_in_files_that_only_the_operator_can_read(site: Site) -> None:
+    old, new = SECRETS
+    variable = 'variable "password" {\n  type      = string\n  sensitive = true\n}\n\n'
+    said = '  provisioner "local-exec" {\n    command = "echo made with ${self.input}; echo again >&2"\n  }\n'
+    replaced = f"  triggers_replace = [var.password]\n{said}"
+    site.write(f"{HEAD}{variable}{VARIABLES}{FIRST}{data('secret', 'var.password', replaced)}")
+    runs = []
+    for value in (old, new):
+        site.write_vars("dev", value="one", password=value)
+        site.commit(f"Renew it {hashlib.sha256(value.encode()).hexdigest()[:6]}")
+        done = site.deploy()
+        assert done.code == 0, done.stderr
+        runs.append(done.run)
+        assert not any(secret in f"{done.events}{done.stderr}" for secret in SECRETS)
+    assert site.values()["secret"] == new
+    for run in runs:
+        markdown = site.console("journal", run, "--markdown")
+        assert markdown.returncode == 0
+        assert "terraform:apply succeeded" in markdown.stdout
+        assert not any(secret in markdown.stdout for secret in SECRETS)
+    for file in site.folder.rglob("*"):
+        if file.is_file() and any(secret.encode() in file.read_bytes() for secret in SECRETS):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+            assert file.is_relative_to(site.folder / "runs"), file
+            assert "journal" not in file.name
+
+
+def test_the_code_of_one_environment_does_not_touch_another_one_s_setup(site: Site) -> None:
+    """One root for all environments: what `init` set up for prod is not what a deploy of dev works with."""
+    site.write_settings(prod='window = "Mon-Sun 00:00-23:59 UTC"\napprovers = []\n')
+    site.write_vars("prod", value="of prod")
+    assert site.deploy(*PROD[4:], environment="prod").code == 0
+    assert site.deploy().code == 0
+    again = site.deploy(*PROD[4:], environment="prod")
+    assert again.result("read-plan")["words"] == "nothing to do"
+    assert again.result("init")["why"] == ""
+    assert (site.values("prod")["first"], site.values()["first"]) == ("of prod", "one")
+    assert not (site.root / ".terraform").exists()
