@@ -17,11 +17,12 @@ from textual.pilot import Pilot
 
 from infraconsole import config
 from infraconsole.app import ConsoleApp
-from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.engine.journal import Journal
 from infraconsole.world import process
+from infraconsole.world.company import load
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 SIZES = ((120, 40),)
 
 
@@ -89,6 +90,63 @@ async def walk(folder: Path, size: tuple[int, int], journal: Journal) -> None:
         await pilot.press("question_mark")
         await pilot.pause(1)
         picture("help")
+        await pilot.press("escape", "escape")
+        await go(pilot, "exports prod")
+        await until(pilot, lambda: bool(getattr(app.screen, "_checked", False)), "the checks of the exports")
+        await pilot.press("n")
+        await pilot.pause(1)
+        picture("exports")
+        await pilot.press("n", "enter")
+        await pilot.pause(6)
+        picture("export")
+        await pilot.press("escape", "escape")
+        await go(pilot, "state fileflow prod")
+        await pilot.pause(4)
+        await pilot.press("j")
+        await pilot.pause(1)
+        picture("state")
+        await pilot.press("escape")
+        if has_provider():
+            await deploy(pilot, journal, gate)
+            picture("plan")
+
+
+async def go(pilot: Pilot[Any], where: str) -> None:
+    await pilot.press("colon", *where, "enter")
+    await pilot.pause(2)
+
+
+async def deploy(pilot: Pilot[Any], journal: Journal, gate: Callable[[], str]) -> None:
+    """To the gate of a deploy that changes something, and to its plan."""
+    await pilot.press("g", "D")
+    await pilot.pause(2)
+    await pilot.press(*load().tag("fileflow", "dev", 6), "enter")
+    await until(pilot, lambda: gate() == "confirm", "the plan")
+    await pilot.pause(1)
+    await pilot.press("p")
+    await pilot.pause(4)
+
+
+def has_provider() -> bool:
+    """Plans of the world's code need the AWS provider: from a mirror that Terraform's CLI configuration names."""
+    return bool(os.environ.get("INFRACONSOLE_PROVIDER_MIRROR"))
+
+
+def spoil(region: str) -> None:
+    """Two exports as a bad night leaves them."""
+    access = ChangingAccess(region=region)
+    access.change("ssm", "DeleteParameter", Name="/shared/ecr/authhub-repository-url")
+    wrong = {"Name": "/shared/rds/staging/endpoint", "Value": "staging-shared-mysql-old.example.com:3306"}
+    access.change("ssm", "PutParameter", **wrong, Type="String", Overwrite=True)
+
+
+def with_mirror(folder: Path) -> None:
+    """A CLI configuration of our own: the user's is neither read nor written."""
+    mirror = os.environ.get("INFRACONSOLE_PROVIDER_MIRROR")
+    if mirror:
+        file = folder / "terraform.tfrc"
+        file.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
+        os.environ["TF_CLI_CONFIG_FILE"] = str(file)
 
 
 def main(arguments: list[str]) -> None:
@@ -100,6 +158,8 @@ def main(arguments: list[str]) -> None:
         with tempfile.TemporaryDirectory() as root:
             world = process.start(Path(root), "bad-image", 20.0)
             world.apply()
+            with_mirror(Path(root))
+            spoil(world.region)
             try:
                 with Journal(config.state_folder()) as journal:
                     asyncio.run(walk(folder, size, journal))
