@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -25,6 +25,9 @@ from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, lines, said, whole_error
+
+if TYPE_CHECKING:
+    from infraconsole.engine.history import RunRecord
 
 _PANES = ("changes", "attributes")
 _REST_SECONDS = 0.03
@@ -65,7 +68,6 @@ class PlanScreen(ConsoleScreen):
         self._reviewed: Reviewed | None = None
         self._error: BaseException | None = None
         self._reading = False
-        self._image_tag = ""
         self._filtered = False
         self._newer = False
 
@@ -80,7 +82,6 @@ class PlanScreen(ConsoleScreen):
     def on_mount(self) -> None:
         self._arrange()
         self.rows.focus()
-        self._learn_run()
         self.load()
 
     async def _add_footer(self) -> None:
@@ -98,15 +99,13 @@ class PlanScreen(ConsoleScreen):
 
     # Reading
 
-    @work(group="run", exit_on_error=False)
-    async def _learn_run(self) -> None:
+    async def _learn_run(self) -> RunRecord | None:
+        """Whose plan it is, for the band."""
         journal, run = self.desk.journal, self.run_id
         record = await in_thread(lambda: record_of_run(journal, run), "run")
-        if record is None:
-            return
-        self._image_tag = record.inputs.get("image_tag", "")
-        if record.target.environment in self.desk.config.environments:
+        if record is not None and record.target.environment in self.desk.config.environments:
             self.look_at(record.target.service, record.target.environment)
+        return record
 
     def load(self) -> None:
         if not self._reading:
@@ -116,6 +115,7 @@ class PlanScreen(ConsoleScreen):
     @work(group="plan", exit_on_error=False)
     async def _read_all(self) -> None:
         folder, run = self.desk.journal.folder, self.run_id
+        learning = asyncio.ensure_future(self._learn_run())
         try:
             self._read = await in_thread(lambda: read_plan(folder, run), "plan")
             self._error, self._reviewed, self._newer = None, None, False
@@ -123,7 +123,9 @@ class PlanScreen(ConsoleScreen):
             if len(self._read.tree.plan.changes) >= _WORTH_FREEZING:
                 gc.freeze()  # a document has no cycles; looking through all of it for some would hold up keys
             plan = self._read.tree.plan
-            self._reviewed = await in_thread(lambda: review_plan(plan, self._image_tag), "review")
+            record = await learning
+            image_tag = record.inputs.get("image_tag", "") if record else ""
+            self._reviewed = await in_thread(lambda: review_plan(plan, image_tag), "review")
             tree = self._read.tree
             tree.reviewed(self._reviewed.findings, self._reviewed.drift)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it

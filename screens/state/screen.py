@@ -333,7 +333,8 @@ class StateScreen(ConsoleScreen):
             self.post_message(StartRun("state-rollback", self.service_name, self.environment, wish))
 
     def action_unlock(self) -> None:
-        self.post_message(StartRun("state-unlock", self.service_name, self.environment))
+        """By its id: should another have been taken meanwhile, the run leaves that one alone."""
+        self.post_message(StartRun("state-unlock", self.service_name, self.environment, {"lock": self._holder}))
 
     def action_environment(self) -> None:
         names = list(self.desk.config.environments)

@@ -329,6 +329,7 @@ async def test_unlocking_is_there_only_while_somebody_holds_the_lock(
         await pilot.press("U")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert begun[0].runbook == "state-unlock"
+    assert begun[0].inputs == {"lock": "id-1"}, "and no other one"
 
 
 async def test_what_the_catalogue_does_not_have_is_not_offered(
