@@ -21,6 +21,7 @@ from infraconsole.engine.inbox import INSIST
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, UsageError
 
+INFRASTRUCTURE = "infrastructure"
 _POLL_SECONDS = 0.05
 _GONE_SECONDS = 1.0
 _GATE_KINDS = (Kind.GATE_OPENED, Kind.GATE_ANSWERED, Kind.GATE_REJECTED, Kind.GATE_REFUSED)
@@ -56,19 +57,35 @@ def run(
     interactive = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     with Journal(config.state_folder()) as journal:
         operator = config.operator_name(settings)
-        begun = launch.begin(
-            journal,
-            runbook,
-            settings,
-            service=service,
-            environment=environment,
-            inputs=dict(_pair(given, "--set") for given in inputs),
-            answers=[_pair(given, "--answer") for given in answers],
-            interactive=interactive,
-            dry_run=dry_run,
-            operator=operator,
-        )
-        return _Follower(journal, begun, operator, as_json=as_json, owns=True).follow(prompt=interactive)
+        for target in _targets(settings, name, service):
+            begun = launch.begin(
+                journal,
+                runbook,
+                settings,
+                service=target,
+                environment=environment,
+                inputs=dict(_pair(given, "--set") for given in inputs),
+                answers=[pair for given in answers if _is_for(target, pair := _pair(given, "--answer"), settings)],
+                interactive=interactive,
+                dry_run=dry_run,
+                operator=operator,
+            )
+            code = _Follower(journal, begun, operator, as_json=as_json, owns=True).follow(prompt=interactive)
+            if code:
+                return code
+    return EXIT_DONE
+
+
+def _targets(settings: config.Config, runbook: str, service: str) -> Sequence[str]:
+    """`infrastructure` stands for all of its modules, each in a run of its own, in the order they build on each other."""
+    everything = runbook == "deploy" and service == INFRASTRUCTURE and service not in settings.services
+    return settings.modules() or [service] if everything else [service]
+
+
+def _is_for(target: str, answer: tuple[str, str], settings: config.Config) -> bool:
+    """Whether an answer is meant for this run: of the modules' typed names each opens its own."""
+    gate, value = answer
+    return gate != "type-target" or value == target or value not in settings.modules()
 
 
 def attach(name: str, *, as_json: bool, plain: bool) -> int:
