@@ -5,6 +5,7 @@ Plain functions, called in threads: the attributes of one resource may be a poli
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from textual.content import Content
@@ -16,6 +17,8 @@ from infraconsole.terraform.attributes import NATURE_WORDS, UNKNOWN, AttributeCh
 SHOWN_CHARACTERS = 600
 """Of one value in a pane; a detail shows it whole."""
 WHOLE_CHARACTERS = 50_000
+_ON_ONE_LINE = 60
+"""Characters of a list or an object; a longer one is written over several lines."""
 _INDENT = "    "
 
 
@@ -68,7 +71,10 @@ def _after(change: AttributeChange, most: int) -> str | None:
 def _value(value: object, most: int) -> str | None:
     if value is None:
         return None
-    return text.block(shown(value) or '""', most)
+    words = shown(value) or '""'
+    if isinstance(value, dict | list) and len(words) > _ON_ONE_LINE:
+        words = json.dumps(value, indent=2, ensure_ascii=False)
+    return text.block(words, most)
 
 
 def _notes(change: AttributeChange) -> list[tuple[str, str]]:
