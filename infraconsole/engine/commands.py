@@ -33,7 +33,7 @@ class Commands:
 
     def read(self, terraform: Terraform, arguments: Sequence[str], record: Path, each: Each | None) -> Ended:
         """Run a command that changes nothing outside this machine. Raises TerraformError, InterruptRequested."""
-        ended = self._watch(terraform.start(arguments, record), each)
+        ended = self._watch(_started(terraform, arguments, record), each)
         self._inbox.raise_if_interrupted()
         return ended
 
@@ -44,7 +44,7 @@ class Commands:
         parameters = {"record": str(record), "command": ["terraform", *arguments], "folder": str(terraform.folder)}
         self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=parameters)
         try:
-            running = terraform.start(arguments, record)
+            running = _started(terraform, arguments, record)
         except TerraformError as error:
             self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=False)
             raise
@@ -96,3 +96,9 @@ class Commands:
                 running.kill()
                 self._say("Terraform was told to give up: what it was doing may be missing from the state.")
         return running.ended()
+
+
+def _started(terraform: Terraform, arguments: Sequence[str], record: Path) -> Running:
+    """In a run's folder that only the operator can read, as the record itself."""
+    record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return terraform.start(arguments, record)

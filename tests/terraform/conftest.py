@@ -27,7 +27,7 @@ from infraconsole.terraform import binary
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.state import LockInfo, parse_lock
 from infraconsole.world.process import World
-from tests.faults.conftest import ENGINE, KILLED_EXECUTOR, Stage
+from tests.faults.conftest import KILLED_EXECUTOR, Stage
 from tests.world.conftest import client, worlds
 
 TABLE = "terraform-lock"
@@ -119,7 +119,7 @@ class Site(Stage):
             "environments.dev": f'{account}\nstate_bucket = "ryuqqq-dev-tfstate"\n{self._place}',
             "environments.prod": f'{account}\nstate_bucket = "ryuqqq-prod-tfstate"\n{self._place}\n{prod}',
             "environments.sandbox": account,
-            "engine": ENGINE,
+            "engine": "settle_seconds = 1\npoll_seconds = 0.2\nwatch_minutes = 0.5",
         }
         text = "".join(f"\n[{name}]\n{lines}\n" for name, lines in tables.items())
         self.settings.write_text(f'region = "{self.world.region}"\n{text}')
