@@ -163,6 +163,8 @@ class ConsoleScreen(Screen[None]):
         """After the first frame: its keys are a dozen widgets, and nobody reads them before the list."""
         if self.is_attached and self.is_running:
             await self.mount(Footer(compact=True, show_command_palette=True))
+            # What was greyed out before it stood has to be told to it.
+            self.refresh_bindings()
 
     def tick(self) -> None:
         """Once a second while in view: ages move on."""

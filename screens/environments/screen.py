@@ -64,10 +64,6 @@ class EnvironmentsScreen(ConsoleScreen):
         self._draw()
         self.load()
 
-    async def _add_footer(self) -> None:
-        await super()._add_footer()
-        self.refresh_bindings()
-
     @property
     def rows(self) -> Rows:
         return self.query_one("#lines", Rows)

@@ -84,11 +84,6 @@ class PlanScreen(ConsoleScreen):
         self.rows.focus()
         self.load()
 
-    async def _add_footer(self) -> None:
-        """What is read from the disk is there before the footer is, which shows its keys from the next change on."""
-        await super()._add_footer()
-        self.refresh_bindings()
-
     @property
     def rows(self) -> Rows:
         return self.query_one("#changes", Rows)

@@ -73,10 +73,6 @@ class StateDiffScreen(ConsoleScreen):
         self.rows.focus()
         self.load()
 
-    async def _add_footer(self) -> None:
-        await super()._add_footer()
-        self.refresh_bindings()
-
     @property
     def rows(self) -> Rows:
         return self.query_one("#changes", Rows)

@@ -85,10 +85,6 @@ class StateScreen(ConsoleScreen):
         self._draw()
         self.load()
 
-    async def _add_footer(self) -> None:
-        await super()._add_footer()
-        self.refresh_bindings()
-
     def _empty(self) -> str:
         if not self._bucket:
             return "No state_bucket is set here: the versions of a state are S3's, and a local state has none."

@@ -1,7 +1,7 @@
 variable "alert_webhook_url" {
   description = "Where alerts are sent; it holds a token"
   type        = string
-  sensitive   = true
+  default     = "set by hand, once"
 }
 
 data "aws_ssm_parameter" "ssm_key_arn" {
@@ -13,6 +13,10 @@ resource "aws_ssm_parameter" "alert_webhook_url" {
   description = "alert-webhook-url for all services"
   type        = "SecureString"
   value       = var.alert_webhook_url
-  key_id      = data.aws_ssm_parameter.ssm_key_arn.value
+  key_id      = data.aws_ssm_parameter.ssm_key_arn.insecure_value
   tags        = merge(local.tags, { Name = "monitoring-alert-webhook-url", Component = "monitoring" })
+
+  lifecycle {
+    ignore_changes = [value]
+  }
 }
