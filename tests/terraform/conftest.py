@@ -28,9 +28,11 @@ from infraconsole.terraform.environment import environment as process_environmen
 from infraconsole.terraform.state import LockInfo, parse_lock
 from infraconsole.world.process import World
 from tests.faults.conftest import KILLED_EXECUTOR, Stage
-from tests.world.conftest import client, worlds
+from tests.world.conftest import client as client
+from tests.world.conftest import worlds
 
 TABLE = "terraform-lock"
+SERVICE = "plain"
 LOCKINGS = {"dynamodb": f'lock_table = "{TABLE}"', "lockfile": "use_lockfile = true"}
 BOTH = pytest.mark.parametrize("site", sorted(LOCKINGS), indirect=True)
 DEV = ("--answer", "confirm=yes")
@@ -78,8 +80,6 @@ PLAIN = f"{HEAD}{VARIABLES}{FIRST}{SECOND}"
 
 class Site(Stage):
     """The service `plain` of one test: its code, state, lock, settings and journal are the test's own."""
-
-    service = "plain"
 
     def __init__(self, world: World, folder: Path, name: str, locking: str) -> None:
         self.world = world
@@ -297,7 +297,7 @@ class Site(Stage):
 
     def run(self, runbook: str, *more: str, environment: str = "dev", **environ: str) -> Done:
         """From the command line, as a script would."""
-        command = self.command("run", runbook, "--service", self.service, "--env", environment, "--json", *more)
+        command = self.command("run", runbook, "--service", SERVICE, "--env", environment, "--json", *more)
         return self._done(command, environ)
 
     def deploy(self, *more: str, environment: str = "dev", **environ: str) -> Done:
@@ -340,7 +340,7 @@ class Site(Stage):
                 self.journal,
                 catalogue.runbook(runbook),
                 self.config,
-                service=self.service,
+                service=SERVICE,
                 environment=environment,
                 inputs=inputs,
                 answers=answers,
