@@ -21,7 +21,7 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UnknownName, UsageError
 from infraconsole.runbooks.terraform_steps import (
     ApplyPlan,
@@ -190,7 +190,7 @@ class Push(Step):
                 "Saved plans of this state are void after this.",
                 f"It can be undone: infraconsole run state-rollback … --set version=backup:{_run_of(context)}",
             ),
-            commands=[" ".join(command) for command in self.commands(context)],
+            commands=[command_line(command) for command in self.commands(context)],
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )

@@ -13,7 +13,7 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks.terraform_steps import Init, failure, own_holder, root_of
 from infraconsole.terraform import commands
@@ -69,7 +69,7 @@ class Unlock(Step):
             title=f"Take the lock of {context.target} away from {looked['who']}",
             changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}",),
             irreversible=("If its holder still works, two write one state, and one of them is lost.",),
-            commands=[" ".join(command) for command in self.commands(context)],
+            commands=[command_line(command) for command in self.commands(context)],
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )

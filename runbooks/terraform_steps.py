@@ -28,7 +28,7 @@ from infraconsole.checks.plan_review import review
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext
+from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
 from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
 from infraconsole.terraform import backend, binary, commands, events, plan, runner, texts
 from infraconsole.terraform.attributes import AttributeChange, shown
@@ -39,6 +39,7 @@ from infraconsole.terraform.plan import Kind
 from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running, Terraform
 from infraconsole.terraform.state import LockInfo, StateSummary, summary
 
+_BY_HAND = ("TF_DATA_DIR", "AWS_PROFILE", "AWS_REGION")
 PLAN_FILE = "plan.tfplan"
 PLAN_DOCUMENT = "plan.json"
 CONSUMED = "plan.consumed"
@@ -67,7 +68,10 @@ class Root:
         return backend.found_in(self.data)
 
     def by_hand(self, arguments: Sequence[str]) -> tuple[str, ...]:
-        return ("terraform", f"-chdir={self.folder}", *arguments)
+        """For a person's shell, which knows neither our data folder nor the target's profile."""
+        environ = self.terraform.environ
+        other = [name for name in _BY_HAND if name in environ and environ[name] != os.environ.get(name)]
+        return ("env", *(f"{name}={environ[name]}" for name in other), "terraform", f"-chdir={self.folder}", *arguments)
 
 
 def root_of(context: StepContext) -> Root:
@@ -157,7 +161,7 @@ _SENTENCES = {
 _MENDS = {
     texts.Kind.LOCK_HELD: "Wait for its holder; where that is gone: infraconsole run state-unlock.",
     texts.Kind.STALE_PLAN: "Make a new plan.",
-    texts.Kind.STATE_NOT_PERSISTED: "Push it with `terraform state push errored.tfstate` in that folder, then remove it.",
+    texts.Kind.STATE_NOT_PERSISTED: "Push it before anything else; a new run says how, and does nothing else before that.",
     texts.Kind.DIGEST_MISMATCH: "infraconsole run digest-repair compares the two and mends the digest.",
     texts.Kind.PROVIDER_UNAVAILABLE: "Check the network, or the provider mirror of Terraform's CLI configuration.",
     texts.Kind.INIT_REQUIRED: "Run it again: init is made anew.",
@@ -265,7 +269,7 @@ def refuse_errored_state(root: Root) -> None:
         raise StepFailed(
             f"{left} holds a state that could not be stored.",
             cause="An earlier apply changed things that the stored state does not know of.",
-            mend=f"In {root.folder}: terraform state push {backend.ERRORED_STATE}, then remove the file.",
+            mend=f"Push it, then remove the file: {command_line(root.by_hand(commands.state_push(left)))}",
         )
 
 
@@ -540,7 +544,7 @@ class ApplyPlan(Step):
                 *more,
             ),
             irreversible=dangers,
-            commands=[" ".join(command) for command in self.commands(context)],
+            commands=[command_line(command) for command in self.commands(context)],
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )

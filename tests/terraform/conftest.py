@@ -245,6 +245,13 @@ class Site(Stage):
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
+    def shell(self, line: str) -> None:
+        """Carry on by hand, as the console shows it."""
+        done = subprocess.run(
+            ("sh", "-c", line), env=self.environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def somebody(self, text: str | None = None, environment: str = "dev") -> Path:
         """A colleague's checkout, set up on the same state."""
         folder = self._others / f"checkout-{next(self._count)}"

@@ -138,6 +138,20 @@ def test_a_state_that_changes_in_the_last_moment_makes_terraform_refuse_the_plan
     assert site.versions() == before
 
 
+def test_what_the_gate_shows_can_be_typed_in_a_shell_and_then_is_not_done_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.seed(first="old", second="build-1")
+    run = site.start(monkeypatch)
+    (line,) = site.until_gate(run, "confirm").gate.commands
+    site.shell(line)
+    assert site.values()["first"] == "one"
+    site.answer(run, "confirm", "yes")
+    record = site.finished(run)
+    assert (record.outcome, site.intents(run)) == ("done", [])
+    assert record.step("read-plan").result["words"] == "nothing to do"
+
+
 # Half way
 
 
@@ -371,7 +385,8 @@ def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_bl
     rollback = site.run("state-rollback", *DEV, "--set", "version=x")
     assert rollback.code == 1
     assert str(left) in rollback.stderr
-    site.terraform("state", "push", str(left), folder=site.somebody())
+    by_hand = next(line for line in refused.stderr.splitlines() if "state push" in line).partition(": ")[2]
+    site.shell(by_hand)
     left.unlink()
     again = site.deploy()
     assert again.code == 0, again.stderr

@@ -328,3 +328,34 @@ def test_a_local_state_is_rolled_back_from_a_file(site: Site, tmp_path: Path) ->
     undone = site.run("state-rollback", *DEV, "--set", f"version=backup:{done.run}", environment="sandbox")
     assert undone.code == 0, undone.stderr
     assert {each["name"] for each in json.loads(local.read_bytes())["resources"]} == {"first", "second"}
+
+
+def test_a_push_of_which_terraform_does_not_know_that_it_arrived(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is cut behind the write: the state is there, its digest is not."""
+    ids = three_versions(site)
+    run = site.start(monkeypatch, "state-rollback", kill="hold:call-intended:push", answers=YES, version=ids[0])
+    site.until(lambda: site.intents(run), "the intent")
+    site.world.fault("drop-after", "s3", "PutObject")
+    (site.folder / "go").touch()
+    record = site.finished(run)
+    site.world.clear_faults()
+    assert site.values() == {"first": "one"}
+    assert any("It is stored all the same" in said for said in record.warnings)
+    assert record.step("verify-stored").result["serial"] in (7, 8)
+    assert record.outcome == "failed"
+    assert "infraconsole run digest-repair" in record.ending
+
+
+def test_a_push_that_did_not_arrive_has_failed_although_the_content_is_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = site.seed(serial=5, first="one")
+    site.seed(serial=6, first="one")
+    run = site.start(monkeypatch, "state-rollback", kill="hold:call-intended:push", answers=YES, version=same)
+    site.until(lambda: site.intents(run), "the intent")
+    site.world.fault("access-denied", "s3", "PutObject")
+    (site.folder / "go").touch()
+    record = site.finished(run)
+    assert record.outcome == "failed"
+    assert "The push failed" in record.ending
+    assert site.serial == 6
