@@ -1,0 +1,321 @@
+"""The parts of the Terraform steps that need no Terraform: what is said of a plan and of a failure, what a plan is bound to,
+which locks are our own, and how a command under way is watched."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from infraconsole.aws.access import AwsAccess
+from infraconsole.engine.commands import Commands
+from infraconsole.engine.event import Kind
+from infraconsole.engine.inbox import Inbox
+from infraconsole.engine.runbook import Intent, StepContext
+from infraconsole.errors import StepFailed
+from infraconsole.runbooks import terraform_steps
+from infraconsole.runbooks.terraform_steps import Listener, Root, change_lines, failure, own_holder, write_private
+from infraconsole.terraform import events, plan, supervise
+from infraconsole.terraform.backend import S3Backend
+from infraconsole.terraform.binary import Binary
+from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
+from infraconsole.terraform.state import LockInfo
+
+NOW = datetime.now(UTC)
+
+
+class Spoken:
+    """As much of a step's context as these need."""
+
+    def __init__(self, folder: Path = Path("/nowhere/runs/abc234")) -> None:
+        self.folder = folder
+        self.lines: list[str] = []
+        self.newest: tuple[str, Mapping[str, Any]] = ("", {})
+        self.reads = cast(AwsAccess, None)
+
+    def output(self, *lines: str) -> None:
+        self.lines.extend(lines)
+
+    def progress(self, text: str, **figures: Any) -> None:
+        self.newest = (text, figures)
+
+
+def context(spoken: Spoken) -> StepContext:
+    return cast(StepContext, spoken)
+
+
+def root(folder: Path, **environ: str) -> Root:
+    tool = Terraform(Binary(("terraform",), "1.11.4", "path"), folder, environ)
+    return Root(folder, folder / "data", "dev", tool, S3Backend("b", "k", "r"), ())
+
+
+def ended(folder: Path, said: str = "", errors: str = "", code: int = 1) -> Ended:
+    (folder / "out").write_text(said)
+    (folder / "err").write_text(errors)
+    return Ended(("terraform", "apply"), code, folder / "out", folder / "err")
+
+
+def event(kind: str, address: str = "", **hook: Any) -> str:
+    resource = {"addr": address, "module": "", "resource_type": "t", "resource_name": "n", "resource_key": None}
+    body = {"hook": {"resource": resource, **hook}} if address else hook
+    return json.dumps({"@level": "info", "@message": "…", "@timestamp": "2026-01-01T00:00:00Z", "type": kind, **body})
+
+
+# What is said
+
+
+def test_an_apply_is_told_by_resource_and_summed_up_where_it_ended() -> None:
+    spoken = Spoken()
+    listener = Listener(context(spoken), total=3)
+    for line in (
+        event("apply_start", "a.a", action="create"),
+        event("apply_complete", "a.a", action="create", elapsed_seconds=2),
+        event("apply_start", "a.b", action="create"),
+        event("apply_errored", "a.b", action="create", elapsed_seconds=1),
+        event("apply_start", "a.c", action="update"),
+        event("apply_progress", "a.c", action="update", elapsed_seconds=70),
+    ):
+        listener(line)
+    assert spoken.newest[0] == "1 of 3 done, 1 failed; a.c 70 s"
+    rows = {name: state for name, state, _ in spoken.newest[1]["rows"]}
+    assert rows == {"a.a": "done", "a.b": "failed", "a.c": "update"}
+    assert listener.summary == "1 of 3 changes were made, 1 failed. Under way when it ended: a.c."
+
+
+def test_words_among_the_events_are_shown_and_unknown_events_are_not() -> None:
+    spoken = Spoken()
+    listener = Listener(context(spoken))
+    for line in ("plain words", "", event("something_new"), '{"half": '):
+        listener(line)
+    assert spoken.lines == ["plain words", '{"half": ']
+
+
+def test_data_that_is_read_during_an_apply_counts_as_no_change() -> None:
+    listener = Listener(context(Spoken()), total=1)
+    listener(event("apply_start", "data.a.b", action="read"))
+    listener(event("apply_complete", "data.a.b", action="read", elapsed_seconds=0))
+    assert listener.summary == "0 of 1 changes were made, 0 failed."
+
+
+def test_a_failure_says_file_and_line_and_what_is_known_to_help(tmp_path: Path) -> None:
+    said = event(
+        "diagnostic", diagnostic={"severity": "error", "summary": "Saved plan is stale", "detail": "It  has\nchanged"}
+    )
+    found = events.parse(said)
+    assert isinstance(found, events.Diagnostic)
+    error = failure(ended(tmp_path, said), "The apply failed.", [found])
+    assert error.title == "The apply failed. The plan is stale: the state has changed since it was made."
+    assert "Error: Saved plan is stale: It has changed" in error.cause
+    assert "Make a new plan." in error.mend
+
+
+def test_a_failure_that_nobody_knows_is_told_in_terraform_s_own_words(tmp_path: Path) -> None:
+    error = failure(ended(tmp_path, errors="Error: the moon is down"), "The push failed.")
+    assert error.title.startswith("The push failed.")
+    assert "the moon is down" in error.cause
+
+
+def entry(actions: list[str], before: Any = None, after: Any = None, **others: Any) -> plan.Change:
+    change = {"actions": actions, "before": before, "after": after, **others.pop("change", {})}
+    found = {"address": "a.b", "mode": "managed", "type": "a", "name": "b", "change": change, **others}
+    (one,) = plan.read({"format_version": "1.2", "resource_changes": [found]}).changes
+    return one
+
+
+def test_lines_of_a_change() -> None:
+    assert change_lines(entry(["no-op"], {"x": 1}, {"x": 1})) == []
+    assert change_lines(entry(["create"], None, {"x": 1})) == ["+ a.b"]
+    assert change_lines(entry(["delete"], {"x": 1})) == ["- a.b"]
+    replaced = entry(["delete", "create"], {"x": 1}, {"x": 2}, change={"replace_paths": [["x"]]})
+    assert change_lines(replaced)[0] == "-/+ a.b  forced by x"
+    moved = entry(["no-op"], {"x": 1}, {"x": 1}, previous_address="a.old")
+    assert change_lines(moved) == ["→ a.b  moved from a.old"]
+
+
+def test_a_sensitive_attribute_is_no_line() -> None:
+    marks = {"before_sensitive": {"x": True}, "after_sensitive": {"x": True}}
+    lines = change_lines(entry(["update"], {"x": "old-secret", "y": "1"}, {"x": "new-secret", "y": "2"}, change=marks))
+    assert not any("secret" in line for line in lines)
+    assert any("y" in line for line in lines[1:])
+
+
+# What a plan is bound to
+
+
+def bound(folder: Path) -> str:
+    return terraform_steps._sources_sha256(root(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("main.tf", True),
+        ("more.tf.json", True),
+        ("modules/part/main.tf", True),
+        ("templates/user_data.tftpl", True),
+        ("terraform.tfvars", True),
+        ("x.auto.tfvars", True),
+        ("x.auto.tfvars.json", True),
+        ("environments/prod/terraform.tfvars", False),
+        (".terraform/modules/x/main.tf", False),
+        ("terraform.tfstate", False),
+        ("README.md", False),
+    ],
+)
+def test_which_files_are_code(tmp_path: Path, name: str, counts: bool) -> None:
+    before = bound(tmp_path)
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("x")
+    assert (bound(tmp_path) != before) is counts
+
+
+def test_a_local_module_beside_the_root_is_code_too(tmp_path: Path) -> None:
+    folder, part = tmp_path / "root", tmp_path / "part"
+    for each in (folder / "data/modules", part):
+        each.mkdir(parents=True)
+    listed = {"Modules": [{"Key": "", "Dir": "."}, {"Key": "part", "Dir": "../part"}]}
+    (folder / "data/modules/modules.json").write_text(json.dumps(listed))
+    before = bound(folder)
+    (part / "main.tf").write_text("x")
+    assert bound(folder) != before
+
+
+def test_lines_for_a_shell_name_what_differs_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "r")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    line = root(tmp_path, TF_DATA_DIR="/d", AWS_PROFILE="prod", AWS_REGION="r", TF_INPUT="0").by_hand(("plan",))
+    assert line == ("env", "TF_DATA_DIR=/d", "AWS_PROFILE=prod", "terraform", f"-chdir={tmp_path}", "plan")
+
+
+# Files
+
+
+def test_what_is_written_replaces_what_others_could_read(tmp_path: Path) -> None:
+    file = tmp_path / "folder/state"
+    file.parent.mkdir()
+    file.write_text("old")
+    file.chmod(0o644)
+    write_private(file, b"new")
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"new", 0o600)
+
+
+def test_a_state_that_could_not_be_stored_bars_the_folder(tmp_path: Path) -> None:
+    terraform_steps.refuse_errored_state(root(tmp_path))
+    (tmp_path / "errored.tfstate").write_text("{}")
+    with pytest.raises(StepFailed) as caught:
+        terraform_steps.refuse_errored_state(root(tmp_path, TF_DATA_DIR="/d"))
+    assert f"env TF_DATA_DIR=/d terraform -chdir={tmp_path} state push" in caught.value.mend
+
+
+# Locks of our own
+
+
+def lock(created: datetime | None) -> LockInfo:
+    return LockInfo("id", "b/k", "OperationTypeApply", "kim@here", "1.11.4", created, "")
+
+
+def record(runs: Path, folder: Path, *, alive: bool) -> None:
+    """Of a command of run xyz234 that began just now; this process stands for its Terraform."""
+    made = runs / "xyz234/00007-apply"
+    made.mkdir(parents=True)
+    (made / "command").write_text(json.dumps({"command": ["terraform", "apply"], "folder": str(folder)}))
+    (made / supervise.PID).write_text(f"{os.getpid()} {supervise.start_mark(os.getpid())}")
+    if not alive:
+        (made / supervise.CODE).write_text("1")
+
+
+@pytest.mark.parametrize(
+    ("there", "alive", "created", "run"),
+    [
+        (True, True, NOW + timedelta(minutes=1), "xyz234"),
+        (True, True, None, "xyz234"),
+        (True, False, NOW + timedelta(minutes=1), ""),
+        (False, True, NOW + timedelta(minutes=1), ""),
+        (True, True, NOW - timedelta(hours=1), ""),
+    ],
+    ids=["alive", "no-time", "ended", "another-folder", "an-older-lock"],
+)
+def test_whose_lock_it_is(tmp_path: Path, there: bool, alive: bool, created: datetime | None, run: str) -> None:
+    runs, folder = tmp_path / "runs", tmp_path / "root"
+    record(runs, folder if there else tmp_path / "other", alive=alive)
+    assert own_holder(context(Spoken(runs / "abc234")), root(folder), lock(created)) == run
+
+
+# Commands under way
+
+
+class Pretended:
+    """A command that ends when it was signalled as often as `patience` says; `looks` are the signals, by look."""
+
+    command = ("terraform", "apply")
+
+    def __init__(self, patience: int, *, lost: bool = False) -> None:
+        self.patience, self.lost = patience, lost
+        self.looks: list[str] = []
+
+    def wait(self, each: Callable[[str], None] | None, *, seconds: float) -> int | None:
+        if self.lost:
+            raise Lost("Nobody knows.", command=self.command)
+        if len([look for look in self.looks if look]) >= self.patience:
+            return 1
+        self.looks.append("")
+        return None
+
+    def interrupt(self) -> bool:
+        self.looks[-1] += "interrupt"
+        return True
+
+    def kill(self) -> bool:
+        self.looks[-1] += "kill"
+        return True
+
+    def ended(self) -> Ended:
+        return Ended(self.command, 1, Path("/nowhere"), Path("/nowhere"))
+
+
+def rejoined(monkeypatch: pytest.MonkeyPatch, running: Pretended, inbox: Any) -> list[tuple[Kind, dict[str, Any]]]:
+    written: list[tuple[Kind, dict[str, Any]]] = []
+    monkeypatch.setattr(Running, "attach", lambda _: running)
+    watching = Commands(cast(Inbox, inbox), lambda kind, **more: written.append((kind, more)), lambda _: None)
+    intent = Intent("abc234/9", "terraform:apply", {"record": "/nowhere"}, NOW)
+    try:
+        watching.rejoin(intent, None)
+    except Lost:
+        written.append((Kind.STEP_FAILED, {}))
+    return written
+
+
+class Asked:
+    interrupts = ("kim",)
+    awaits_command = False
+
+    def __init__(self, insisted: bool) -> None:
+        self.insisted = insisted
+
+
+def test_the_second_signal_never_comes_together_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two signals at once may arrive as one, and then nothing is left to insist with."""
+    running = Pretended(patience=2)
+    written = rejoined(monkeypatch, running, Asked(insisted=True))
+    assert running.looks == ["interrupt", "kill"]
+    assert written == [
+        (Kind.CALL_DONE, {"call": "abc234/9", "operation": "terraform:apply", "answer": {"exit_code": 1}})
+    ]
+
+
+def test_one_interrupt_is_one_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = Pretended(patience=1)
+    rejoined(monkeypatch, running, Asked(insisted=False))
+    assert running.looks == ["interrupt"]
+
+
+def test_a_command_whose_end_nobody_saw_may_have_changed_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    (failed, about), _ = rejoined(monkeypatch, Pretended(patience=9, lost=True), Asked(insisted=False))
+    assert (failed, about["maybe_done"]) == (Kind.CALL_FAILED, True)
