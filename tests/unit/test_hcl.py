@@ -204,5 +204,5 @@ def test_variables_in_json_and_broken_json() -> None:
         ("zones", ["list", [["lit", "a"]]]),
     ]
     with pytest.raises(HclUnreadable) as caught:
-        digest('{\n"a": 1,\n}', is_json=True)
+        digest('{\n"a": 1,\n"b" 2}', is_json=True)
     assert caught.value.line == 3

@@ -96,7 +96,7 @@ def test_everything_that_is_broken_is_named_and_the_rest_is_read(root: Path, cac
     (root / "itself.tf").symlink_to(root / "itself.tf")
     os.mkfifo(root / "pipe.tf")
     (root / "zero.tf").symlink_to("/dev/zero")
-    (root / "json.tf.json").write_text('{\n  "a": 1,\n}')
+    (root / "json.tf.json").write_text('{\n  "a": 1,\n  "b" 2}')
     tree = read_tree(root, cache)
     assert names(tree) == ["bom.tf", "fine.tf", "folder.tf/inner.tf"]
     found = {Path(problem.file).name: problem for problem in tree.problems}
