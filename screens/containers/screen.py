@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from textual import on, work
@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widget import Widget
 
 from infraconsole import text
 from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family_and_revision
@@ -21,9 +20,9 @@ from infraconsole.errors import AwsError
 from infraconsole.overview import BoardRow, Fact, ServiceFacts, revision_name, tag_of, troubles
 from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import TONE_OF
-from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.containers import cells
 from infraconsole.screens.desk import Desk
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import CONTAINERS, LOGS, STATE, GoTo, Place, StartRun
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -31,13 +30,17 @@ from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, lines, said, wh
 
 T = TypeVar("T")
 
-_PANES = ("service", "tasks", "targets", "revisions")
 _SLOW_EVERY = 6
 _DEFINITIONS_AT_ONCE = 8
 
 
-class ContainersScreen(ConsoleScreen):
+class ContainersScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Containers"
+    panes: ClassVar[tuple[str, ...]] = ("service", "tasks", "targets", "revisions")
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "left": ("service", "revisions"),
+        "right": ("tasks", "targets"),
+    }
     about: ClassVar[str] = (
         "One ECS service: deployments and events, tasks, target health, and the revisions it could run. `d` on a revision "
         "shows what differs from the one that runs now. `R` starts a rollback, to the revision under the cursor where the "
@@ -64,7 +67,6 @@ class ContainersScreen(ConsoleScreen):
         super().__init__(desk)
         self.service_name = service
         self.environment = environment
-        self._pane = "service"
         self._service: Fact[ServiceFacts] = Fact()
         self._tasks: Fact[tuple[Task, ...]] = Fact()
         self._targets: Fact[tuple[TargetHealth, ...]] = Fact()
@@ -88,7 +90,7 @@ class ContainersScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
-        self._arrange()
+        self.lay_out()
         self._draw()
         self.query_one("#service").focus()
         deploying.learn_runbooks(self)
@@ -191,7 +193,7 @@ class ContainersScreen(ConsoleScreen):
         revisions.set_rows(
             cells.revision_rows(self._revision_references(), self._definitions, self._history.value or (), service, now)
         )
-        self._draw_titles()
+        self.draw_titles()
         self.refresh_bindings()
 
     def _revision_references(self) -> list[str]:
@@ -219,7 +221,7 @@ class ContainersScreen(ConsoleScreen):
         )
         return said((words, GOOD), (age, DIM))
 
-    def _titles(self) -> dict[str, str]:
+    def pane_titles(self) -> Mapping[str, str]:
         healthy = sum(target.state == "healthy" for target in self._targets.value or ())
         running = sum(task.last_status == "RUNNING" for task in self._tasks.value or ())
         return {
@@ -229,70 +231,30 @@ class ContainersScreen(ConsoleScreen):
             "revisions": f"revisions {len(self._references.value or ())}",
         }
 
-    def _draw_titles(self) -> None:
-        titles = self._titles()
-        parts: list[tuple[str, str]] = []
-        for pane in _PANES:
-            self.query_one(f"#{pane}").border_title = Content(text.line(titles[pane]))
-            here = pane == self._pane
-            parts.append((f"[{titles[pane]}]" if here else f" {titles[pane]} ", STRONG if here else DIM))
-        self.query_one("#tabs", Says).say(said(*parts))
-
-    def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        wide = self.size.width >= 120
-        for pane in _PANES:
-            self.query_one(f"#{pane}").display = wide or pane == self._pane
-        self.query_one("#left").display = wide or self._pane in ("service", "revisions")
-        self.query_one("#right").display = wide or self._pane in ("tasks", "targets")
-        self._draw_titles()
-
-    def on_resize(self) -> None:
-        self._arrange()
-
     # Keys
 
-    def action_pane(self, direction: int) -> None:
-        self._show(_PANES[(_PANES.index(self._pane) + direction) % len(_PANES)])
-
-    def _show(self, pane: str) -> None:
-        self._pane = pane
-        self._arrange()
-        self.query_one(f"#{pane}").focus()
-        self.refresh_bindings()
-
-    def on_descendant_focus(self) -> None:
-        focused = self.focused
-        if focused is not None and focused.id in _PANES and focused.id != self._pane:
-            self._pane = focused.id
-            self._draw_titles()
-
-    def list_widget(self) -> Widget:
-        return self.query_one(f"#{self._pane}")
-
     def narrow(self, words: str) -> None:
-        if self._pane == "service":
-            self._pane = "tasks"
-            self._arrange()
-        self.query_one(f"#{self._pane}", Rows).set_filter(words)
+        if self.pane == "service":
+            self.pane = "tasks"
+            self.lay_out()
+        self.query_one(f"#{self.pane}", Rows).set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "roll_back" and (self.desk.config.read_only or self._service.absent):
             return None
         if action == "deploy" and (self.desk.config.read_only or not deploying.offers("deploy")):
             return None
-        if action == "whole" and not (self._pane == "revisions" and self._revision):
+        if action == "whole" and not (self.pane == "revisions" and self._revision):
             return None
         return super().check_action(action, parameters)
 
     @property
     def _revision(self) -> str:
-        return self.query_one("#revisions", Rows).current_key if self._pane == "revisions" else ""
+        return self.query_one("#revisions", Rows).current_key if self.pane == "revisions" else ""
 
     @property
     def _picked_task(self) -> Task | None:
-        key = self.query_one("#tasks", Rows).current_key if self._pane == "tasks" else ""
+        key = self.query_one("#tasks", Rows).current_key if self.pane == "tasks" else ""
         return next((task for task in self._tasks.value or () if task.arn == key), None)
 
     def action_roll_back(self) -> None:
@@ -367,7 +329,7 @@ class ContainersScreen(ConsoleScreen):
             return f"the ARN of {revision_name(self._revision)}", self._revision
         if self._picked_task is not None:
             return f"the ARN of task {self._picked_task.id[-8:]}", self._picked_task.arn
-        if self._pane == "targets":
+        if self.pane == "targets":
             key = self.query_one("#targets", Rows).current_key
             return ("the target", key) if key else None
         if self._service.value is None:

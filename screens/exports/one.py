@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widget import Widget
 
 from infraconsole import text
 from infraconsole.aws.ssm import SECURE, Parameter, ParameterVersion
@@ -18,11 +17,11 @@ from infraconsole.checks.findings import Finding
 from infraconsole.checks.trace import impact
 from infraconsole.exports.survey import Expected, Survey
 from infraconsole.overview import Fact
-from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells, code
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import EXPORT, GoTo, Place, StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
@@ -30,11 +29,14 @@ from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, lines, said, whole_error
 from infraconsole.terraform.exports import Trace
 
-_PANES = ("about", "code", "history")
 
-
-class ExportScreen(ConsoleScreen):
+class ExportScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Export"
+    panes: ClassVar[tuple[str, ...]] = ("about", "code", "history")
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "left": ("about", "history"),
+        "right": ("code",),
+    }
     about: ClassVar[str] = (
         "One export. `code` lists who writes it and who reads it, with file and line, and the resources that would see a "
         "change; the ones that Terraform would replace come first. In `history`, `d` compares the version under the cursor "
@@ -62,7 +64,6 @@ class ExportScreen(ConsoleScreen):
         super().__init__(desk)
         self.environment = environment
         self.export_name = name
-        self._pane = "about"
         self._entry: Fact[Entry] = Fact()
         self._history: Fact[tuple[ParameterVersion, ...]] = Fact()
         self._trace: Trace | None = None
@@ -84,7 +85,7 @@ class ExportScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at(self.export_name, self.environment)
-        self._arrange()
+        self.lay_out()
         self.query_one("#about").focus()
         self._draw()
         self.load()
@@ -173,7 +174,7 @@ class ExportScreen(ConsoleScreen):
             history.empty_says = str(getattr(self._history.error, "title", self._history.error))
         history.set_rows(code.history_rows(self._history.value or (), self._marked, now))
         self._draw_headline()
-        self._draw_titles()
+        self.draw_titles()
         self.refresh_bindings()
 
     def _draw_headline(self) -> None:
@@ -185,43 +186,14 @@ class ExportScreen(ConsoleScreen):
             headline = said((f"{code.verdict(entry)} {self.export_name}", entry.tone), (age, DIM))
         self.query_one("#headline", Says).say(headline)
 
-    def _draw_titles(self) -> None:
-        counts = {"history": len(self._history.value or ()), "code": len(self.query_one("#code", Rows).shown)}
-        parts: list[tuple[str, str]] = []
-        for pane in _PANES:
-            title = f"{pane} {counts[pane]}" if pane in counts else pane
-            self.query_one(f"#{pane}").border_title = title
-            here = pane == self._pane
-            parts.append((f"[{title}]" if here else f" {title} ", STRONG if here else DIM))
-        self.query_one("#tabs", Says).say(said(*parts))
-
-    def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        wide = self.size.width >= 120
-        for pane in _PANES:
-            self.query_one(f"#{pane}").display = wide or pane == self._pane
-        self.query_one("#left").display = wide or self._pane in ("about", "history")
-        self.query_one("#right").display = wide or self._pane == "code"
-        self._draw_titles()
-
-    def on_resize(self) -> None:
-        self._arrange()
+    def pane_titles(self) -> Mapping[str, str]:
+        return {
+            "about": "about",
+            "code": f"code {len(self.query_one('#code', Rows).shown)}",
+            "history": f"history {len(self._history.value or ())}",
+        }
 
     # Keys
-
-    def action_pane(self, direction: int) -> None:
-        self._pane = _PANES[(_PANES.index(self._pane) + direction) % len(_PANES)]
-        self._arrange()
-        self.query_one(f"#{self._pane}").focus()
-        self.refresh_bindings()
-
-    def on_descendant_focus(self) -> None:
-        focused = self.focused
-        if focused is not None and focused.id in _PANES and focused.id != self._pane:
-            self._pane = focused.id
-            self._arrange()
-            self.refresh_bindings()
 
     @property
     def _module(self) -> str:
@@ -235,16 +207,13 @@ class ExportScreen(ConsoleScreen):
         if self._module:
             self.post_message(StartRun("deploy", self._module, self.environment))
 
-    def list_widget(self) -> Widget:
-        return self.query_one(f"#{self._pane}")
-
     def narrow(self, words: str) -> None:
-        pane = self._pane if self._pane != "about" else "code"
+        pane = self.pane if self.pane != "about" else "code"
         self.query_one(f"#{pane}", Rows).set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         entry = self._entry.value
-        if action == "mark" and self._pane != "history":
+        if action == "mark" and self.pane != "history":
             return None
         secret = bool(entry and entry.parameter and entry.parameter.type == SECURE)
         if action == "reveal" and not secret:
@@ -263,10 +232,10 @@ class ExportScreen(ConsoleScreen):
         return next((version for version in self._history.value or () if str(version.version) == key), None)
 
     def copied(self) -> tuple[str, str] | None:
-        if self._pane == "code":
+        if self.pane == "code":
             key = self.query_one("#code", Rows).current_key
             return ("the place in the code", code.place_of(key)) if key else None
-        if self._pane == "history":
+        if self.pane == "history":
             version = self._version
             if version is None or version.value is None:
                 return None
@@ -294,9 +263,9 @@ class ExportScreen(ConsoleScreen):
             self._draw()
 
     def action_describe(self) -> None:
-        if self._pane == "history":
+        if self.pane == "history":
             self._describe_version()
-        elif self._pane == "code":
+        elif self.pane == "code":
             row = self.query_one("#code", Rows).current
             if row is not None:
                 self.show_detail(code.place_of(row.key), code.line_story(row))

@@ -16,7 +16,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widget import Widget
 
 from infraconsole import text
 from infraconsole.aws.ssm import SECURE, Parameter
@@ -24,11 +23,11 @@ from infraconsole.checks.findings import Finding
 from infraconsole.errors import AwsError
 from infraconsole.exports import last_visit, listing
 from infraconsole.exports.survey import Expected, Survey
-from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place, StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
@@ -36,12 +35,13 @@ from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, STRONG, WARN, Part, lines, said, whole_error
 from infraconsole.terraform.exports import Trace
 
-_PANES = ("folders", "exports")
 _DRAW_SECONDS = 0.25
 
 
-class ExportsScreen(ConsoleScreen):
+class ExportsScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Exports"
+    panes: ClassVar[tuple[str, ...]] = ("folders", "exports")
+    first_pane: ClassVar[str] = "exports"
     about: ClassVar[str] = (
         "Every parameter that the infrastructure repository shares. The mark says what the checks found: ✗ an error, ▲ a "
         "warning; `n` goes to the next one. `/` narrows by any word: also by `finding:error`, `type:StringList`, "
@@ -71,7 +71,6 @@ class ExportsScreen(ConsoleScreen):
         super().__init__(desk)
         self.environment = environment
         self._go_to_name = name
-        self._pane = "exports"
         self._folder = desk.config.export_root
         self._order = "name"
         self._parameters: dict[str, Parameter] = {}
@@ -101,7 +100,7 @@ class ExportsScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at("exports", self.environment)
-        self._arrange()
+        self.lay_out()
         self.rows.focus()
         self.load()
 
@@ -235,7 +234,7 @@ class ExportsScreen(ConsoleScreen):
         if self._go_to_name and self.rows.move_to(self._go_to_name):
             self._go_to_name = ""
         self._draw_row()
-        self._draw_titles()
+        self.draw_titles()
 
     def _draw_headline(self) -> None:
         self.query_one("#headline", Says).say(self._headline())
@@ -279,25 +278,11 @@ class ExportsScreen(ConsoleScreen):
         self.query_one("#row-says", Says).say(lines(says or [""]))
         self.refresh_bindings()
 
-    def _draw_titles(self) -> None:
-        titles = {"folders": "paths", "exports": f"exports {len(self.rows.shown):,}, by {self._order}"}
-        parts: list[tuple[str, str]] = []
-        for pane in _PANES:
-            self.query_one(f"#{pane}").border_title = Content(titles[pane])
-            here = pane == self._pane
-            parts.append((f"[{titles[pane]}]" if here else f" {titles[pane]} ", STRONG if here else DIM))
-        self.query_one("#tabs", Says).say(said(*parts, (f"  {self._folder}", DIM)))
+    def pane_titles(self) -> Mapping[str, str]:
+        return {"folders": "paths", "exports": f"exports {len(self.rows.shown):,}, by {self._order}"}
 
-    def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        wide = self.size.width >= 120
-        for pane in _PANES:
-            self.query_one(f"#{pane}").display = wide or pane == self._pane
-        self._draw_titles()
-
-    def on_resize(self) -> None:
-        self._arrange()
+    def beside_tabs(self) -> str:
+        return self._folder
 
     # Keys
 
@@ -318,12 +303,6 @@ class ExportsScreen(ConsoleScreen):
     @on(Rows.Chosen, "#exports")
     def _chosen(self) -> None:
         self.action_open()
-
-    def on_descendant_focus(self) -> None:
-        focused = self.focused
-        if focused is not None and focused.id in _PANES and focused.id != self._pane:
-            self._pane = focused.id
-            self._arrange()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("open", "describe", "copy_name") and self.entry is None and self._error is None:
@@ -353,12 +332,9 @@ class ExportsScreen(ConsoleScreen):
         if self._module:
             self.post_message(StartRun("deploy", self._module, self.environment))
 
-    def list_widget(self) -> Widget:
-        return self.query_one(f"#{self._pane}")
-
     def narrow(self, words: str) -> None:
         self.rows.set_filter(words)
-        self._draw_titles()
+        self.draw_titles()
 
     def copied(self) -> tuple[str, str] | None:
         parameter = self.entry.parameter if self.entry else None
@@ -373,11 +349,6 @@ class ExportsScreen(ConsoleScreen):
     def action_copy_arn(self) -> None:
         if self.entry is not None and self.entry.parameter is not None:
             self.put_into_clipboard("ARN", self.entry.parameter.arn)
-
-    def action_pane(self, direction: int) -> None:
-        self._pane = _PANES[(_PANES.index(self._pane) + direction) % len(_PANES)]
-        self._arrange()
-        self.query_one(f"#{self._pane}").focus()
 
     def action_finding(self, direction: int) -> None:
         """The next row with an error or a warning, from the cursor on, around the end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -13,8 +14,8 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
@@ -29,15 +30,15 @@ from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, lines, said, who
 if TYPE_CHECKING:
     from infraconsole.engine.history import RunRecord
 
-_PANES = ("changes", "attributes")
 _REST_SECONDS = 0.03
 """The cursor rests this long on a row before its attributes are worked out."""
 _WORTH_FREEZING = 1_000
 """Changes, from which on the collector had better not look through the plan again and again."""
 
 
-class PlanScreen(ConsoleScreen):
+class PlanScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Plan"
+    panes: ClassVar[tuple[str, ...]] = ("changes", "attributes")
     about: ClassVar[str] = (
         "What the plan of a run would do. Signs as in Terraform: + create, ~ update, -/+ replace (+/- the new one first), - "
         "destroy, <= read, → move, ↓ import, . forget, ! changed by somebody else. What destroys or replaces things that hold "
@@ -63,7 +64,6 @@ class PlanScreen(ConsoleScreen):
     def __init__(self, desk: Desk, run: str) -> None:
         super().__init__(desk)
         self.run_id = run
-        self._pane = "changes"
         self._read: ReadPlan | None = None
         self._reviewed: Reviewed | None = None
         self._error: BaseException | None = None
@@ -80,7 +80,7 @@ class PlanScreen(ConsoleScreen):
                 yield Says(id="attributes-text")
 
     def on_mount(self) -> None:
-        self._arrange()
+        self.lay_out()
         self.rows.focus()
         self.load()
 
@@ -149,7 +149,7 @@ class PlanScreen(ConsoleScreen):
         elif self._error is not None:
             self.rows.empty_says = str(getattr(self._error, "title", self._error))
         self._draw_headline()
-        self._draw_titles()
+        self.draw_titles()
         self._draw_attributes()
         self.refresh_bindings()
 
@@ -162,16 +162,6 @@ class PlanScreen(ConsoleScreen):
         else:
             content = story.headline(self._read, self._reviewed, self.run_id, self.desk.now(), newer=self._newer)
         self.query_one("#headline", Says).say(content)
-
-    def _draw_titles(self) -> None:
-        tree = self.tree_of
-        titles = {"changes": f"changes {tree.totals.changing:,}" if tree else "changes", "attributes": "attributes"}
-        parts: list[tuple[str, str]] = []
-        for pane in _PANES:
-            self.query_one(f"#{pane}").border_title = Content(titles[pane])
-            here = pane == self._pane
-            parts.append((f"[{titles[pane]}]" if here else f" {titles[pane]} ", STRONG if here else DIM))
-        self.query_one("#tabs", Says).say(said(*parts))
 
     @work(exclusive=True, group="attributes", exit_on_error=False)
     async def _draw_attributes(self) -> None:
@@ -196,16 +186,14 @@ class PlanScreen(ConsoleScreen):
         pane = self.query_one("#attributes")
         return (pane.scrollable_content_region.width or self.size.width) - 1
 
-    def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        wide = self.size.width >= 120
-        for pane in _PANES:
-            self.query_one(f"#{pane}").display = wide or pane == self._pane
-        self._draw_titles()
+    def pane_titles(self) -> Mapping[str, str]:
+        return {
+            "changes": f"changes {self.tree_of.totals.changing:,}" if self.tree_of else "changes",
+            "attributes": "attributes",
+        }
 
     def on_resize(self) -> None:
-        self._arrange()
+        super().on_resize()
         if self.is_mounted:
             self._draw_attributes()
 
@@ -227,23 +215,17 @@ class PlanScreen(ConsoleScreen):
         elif not self._fold(event.key, event.key not in tree.folded):
             self.action_pane(1)
 
-    def on_descendant_focus(self) -> None:
-        focused = self.focused
-        if focused is not None and focused.id in _PANES and focused.id != self._pane:
-            self._pane = focused.id
-            self._arrange()
-
     def list_widget(self) -> Widget:
-        self._pane = "changes"
-        self._arrange()
+        self.pane = "changes"
+        self.lay_out()
         return self.rows
 
     def narrow(self, words: str) -> None:
         tree = self.tree_of
         if tree is None:
             return
-        self._pane = "changes"
-        self._arrange()
+        self.pane = "changes"
+        self.lay_out()
         if bool(words.strip()) != self._filtered:
             self._filtered = not self._filtered
             self.rows.set_filter("")
@@ -283,15 +265,9 @@ class PlanScreen(ConsoleScreen):
             return key[2:], key[2:]
         return None
 
-    def action_pane(self, direction: int) -> None:
-        self._pane = _PANES[(_PANES.index(self._pane) + direction) % len(_PANES)]
-        self._arrange()
-        self.query_one(f"#{self._pane}").focus()
-        self.refresh_bindings()
-
     def action_back(self) -> None:
         """At 80 columns first from the attributes to the list."""
-        if self._pane == "attributes" and self.size.width < 120:
+        if self.pane == "attributes" and not self.is_wide:
             self.action_pane(-1)
         else:
             super().action_back()

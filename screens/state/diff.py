@@ -6,6 +6,7 @@ The states are compared in a thread and let go; what is kept is the difference, 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on, work
@@ -16,23 +17,23 @@ from textual.content import Content
 from textual.widget import Widget
 
 from infraconsole.aws.s3 import StoredObject
-from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
 from infraconsole.screens.state import differences
 from infraconsole.screens.state.differences import Subject
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Row, Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, lines, said, whole_error
+from infraconsole.screens.words import BAD, DIM, MARKS, lines, said, whole_error
 from infraconsole.terraform.state_diff import StateComparison, compare
 
-_PANES = ("changes", "attributes")
 _REST_SECONDS = 0.03
 
 
-class StateDiffScreen(ConsoleScreen):
+class StateDiffScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Compare states"
+    panes: ClassVar[tuple[str, ...]] = ("changes", "attributes")
     about: ClassVar[str] = (
         "What differs from the older version of the state to the newer one: - gone, → at another address, + added, ~ changed. "
         "What is equal is only counted. `/` narrows by words, also by `kind:removed`, `kind:moved`. Sensitive values are masked. "
@@ -52,7 +53,6 @@ class StateDiffScreen(ConsoleScreen):
         self.environment = environment
         self.older = older
         self.newer = newer
-        self._pane = "changes"
         self._comparison: StateComparison | None = None
         self._subjects: dict[str, Subject] = {}
         self._error: BaseException | None = None
@@ -68,7 +68,7 @@ class StateDiffScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
-        self._arrange()
+        self.lay_out()
         self._draw_headline()
         self.rows.focus()
         self.load()
@@ -116,7 +116,7 @@ class StateDiffScreen(ConsoleScreen):
         finally:
             self._reading = False
         self._draw_headline()
-        self._draw_titles()
+        self.draw_titles()
         self._draw_attributes()
         self.refresh_bindings()
 
@@ -134,15 +134,6 @@ class StateDiffScreen(ConsoleScreen):
         else:
             content = differences.headline(self._comparison, self.older, self.newer, self.desk.now())
         self.query_one("#headline", Says).say(content)
-
-    def _draw_titles(self) -> None:
-        titles = {"changes": f"differences {len(self._subjects):,}", "attributes": "attributes"}
-        parts: list[tuple[str, str]] = []
-        for pane in _PANES:
-            self.query_one(f"#{pane}").border_title = Content(titles[pane])
-            here = pane == self._pane
-            parts.append((f"[{titles[pane]}]" if here else f" {titles[pane]} ", STRONG if here else DIM))
-        self.query_one("#tabs", Says).say(said(*parts))
 
     @work(exclusive=True, group="attributes", exit_on_error=False)
     async def _draw_attributes(self) -> None:
@@ -162,16 +153,11 @@ class StateDiffScreen(ConsoleScreen):
         says.say(content)
         pane.scroll_home(animate=False)
 
-    def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        wide = self.size.width >= 120
-        for pane in _PANES:
-            self.query_one(f"#{pane}").display = wide or pane == self._pane
-        self._draw_titles()
+    def pane_titles(self) -> Mapping[str, str]:
+        return {"changes": f"differences {len(self._subjects):,}", "attributes": "attributes"}
 
     def on_resize(self) -> None:
-        self._arrange()
+        super().on_resize()
         if self.is_mounted:
             self._draw_attributes()
 
@@ -186,20 +172,14 @@ class StateDiffScreen(ConsoleScreen):
     def _chosen(self) -> None:
         self.action_pane(1)
 
-    def on_descendant_focus(self) -> None:
-        focused = self.focused
-        if focused is not None and focused.id in _PANES and focused.id != self._pane:
-            self._pane = focused.id
-            self._arrange()
-
     def list_widget(self) -> Widget:
-        self._pane = "changes"
-        self._arrange()
+        self.pane = "changes"
+        self.lay_out()
         return self.rows
 
     def narrow(self, words: str) -> None:
-        self._pane = "changes"
-        self._arrange()
+        self.pane = "changes"
+        self.lay_out()
         self.rows.set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -214,14 +194,9 @@ class StateDiffScreen(ConsoleScreen):
         name = getattr(subject, "address", "") or f"output.{getattr(subject, 'name', '')}"
         return name, name
 
-    def action_pane(self, direction: int) -> None:
-        self._pane = _PANES[(_PANES.index(self._pane) + direction) % len(_PANES)]
-        self._arrange()
-        self.query_one(f"#{self._pane}").focus()
-
     def action_back(self) -> None:
         """At 80 columns first from the attributes to the list."""
-        if self._pane == "attributes" and self.size.width < 120:
+        if self.pane == "attributes" and not self.is_wide:
             self.action_pane(-1)
         else:
             super().action_back()
