@@ -156,9 +156,22 @@ class Config:
         is_module = service not in self.services and service in self.modules()
         if not is_module:
             self.service(service)
-        settings = self.environment(environment)
-        account = account or settings.account or ""
+        self.environment(environment)
+        if is_module and not self.has_environments(service):
+            # Its state is prod's, and every environment stands on it: prod's policy, account and lock hold, whoever asks.
+            environment = self.guarding_environment() or environment
+        account = account or self.environment(environment).account or ""
         return Target(service, environment, self.region_of(environment), account, is_module)
+
+    def has_environments(self, module: str) -> bool:
+        """Whether a module is applied once for each environment; else once for all."""
+        return self.infrastructure is not None and (self.infrastructure / module / "environments").is_dir()
+
+    def guarding_environment(self) -> str:
+        """The environment whose rules hold for what all of them share: prod, else the first that is guarded; "" without any."""
+        named = [name for name in self.environments if name == "prod" or name.startswith("prod-")]
+        guarded = [name for name, about in self.environments.items() if about.is_prod]
+        return next(iter([*named, *guarded]), "")
 
     def modules(self) -> tuple[str, ...]:
         """The root modules of the infrastructure repository, in the order in which they build on each other."""
@@ -193,10 +206,8 @@ class Config:
         if environment:
             bucket = self.environment(environment).state_bucket
         else:
-            known = self.environments.values()
-            named = [one for one in known if one.name == "prod" or one.name.startswith("prod-")]
-            prod = next(iter([*named, *(one for one in known if one.is_prod)]), None)
-            bucket = self.module_states.bucket or (prod.state_bucket if prod else None)
+            guarding = self.environments.get(self.guarding_environment())
+            bucket = self.module_states.bucket or (guarding.state_bucket if guarding else None)
         return (bucket, key) if bucket else None
 
     def tfvars_of(self, service: str, environment: str) -> Path | None:

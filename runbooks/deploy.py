@@ -45,6 +45,9 @@ class Precheck(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         context.note(f"{root.folder}, Terraform {root.terraform.binary.version} ({root.terraform.binary.source}).")
+        if not root.environment:
+            rules = f"the rules of {context.target.environment} hold"
+            context.note(f"{context.target.service} serves all environments: {rules}, whichever was named.")
         commit = git.current(root.folder)
         context.note(f"Commit {commit.short} on {commit.branch or 'no branch'}: {commit.subject or '-'}")
         if commit.dirty:

@@ -123,11 +123,16 @@ class Mend(Step):
         return (_put(context),)
 
     def probe(self, context: StepContext) -> Probe:
+        if context.result("look")["agree"]:
+            return Probe(ProbeState.DONE, "There is nothing to mend.")
         wanted = context.result("look")["calculated"]
         if _digest(context) == wanted:
             return Probe(ProbeState.DONE, "The digest agrees.", {"digest": wanted})
         if _checksum_now(context) != wanted:
-            return Probe(ProbeState.UNKNOWN, "Another state is stored by now, although the lock is held.")
+            raise StepFailed(
+                "Another state is stored by now, although the lock is held.",
+                mend=f"Find out who stored it. The lock is still ours: state-unlock --set lock={_lock_id(context)}",
+            )
         return Probe(ProbeState.NOT_DONE, "The digest still differs.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraconsole.aws.ssm import SECURE, Parameter, Ssm
-from infraconsole.checks.export_rules import Shape, load_rules
+from infraconsole.checks.export_rules import ExportRules, Shape, load_rules
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
@@ -48,6 +48,7 @@ class Look(Step):
             )
         rules = load_rules(context.config)
         rule = rules.rule_for(name)
+        _check_environment(context, rules, name)
         if rule is not None and rule.type != kind:
             raise UsageError(f"{name} is a {rule.type}, not a {kind}.", mend=f"--set type={rule.type}")
         if rule is not None and rule.shape is not None:
@@ -151,6 +152,24 @@ class Verify(Step):
         return {"version": now.version}
 
 
+def _check_environment(context: StepContext, rules: ExportRules, name: str) -> None:
+    """An export is written under the rules of whom it is for: its own environment's, or of all that share the account."""
+    config, asked = context.config, context.target.environment
+    match = rules.match(name)
+    if match is not None and match.environment in config.environments and match.environment != asked:
+        raise UsageError(f"{name} is {match.environment}'s, not {asked}'s.", mend=f"--env {match.environment}")
+    if match is not None and match.environment:
+        return
+
+    def place(environment: str) -> tuple[str | None, str]:
+        return config.environment(environment).profile, config.region_of(environment)
+
+    sharing = [known for known in config.environments if place(known) == place(asked)]
+    guarded = [known for known in sharing if config.environment(known).is_prod]
+    if guarded and asked not in guarded:
+        raise UsageError(f"{name} is {guarded[-1]}'s as well: they share the account.", mend=f"--env {guarded[-1]}")
+
+
 def _check_shape(name: str, shape: Shape, value: str, *, listed: bool) -> None:
     for item in value.split(",") if listed else [value]:
         if not shape.fits(item):
@@ -178,7 +197,7 @@ def _aws(context: StepContext, verb: str, **options: object) -> tuple[str, ...]:
 RUNBOOK = Runbook(
     name=NAME,
     title="Write an export by hand",
-    summary="Put one parameter below the export root, where its module cannot be applied: typed, recorded, followed up.",
+    summary="Put one parameter below the export root, where its module cannot be applied: typed and recorded.",
     purpose=Purpose.RECOVERY,
     inputs=(
         Input("service", "service", "for whom it is written", required=True),

@@ -111,13 +111,15 @@ class Choose(Step):
         return (Gate("version", GateKind.CHOOSE, f"Which state shall {context.target.name} have?", choices=choices),)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        root, backed_up = root_of(context), context.result("back-up")
+        root = root_of(context)
         named = context.answer("version") or context.inputs.get("version", "")
         body, told = _body(context, root, named)
         chosen = summary(body, told)
         current = (context.folder / BACKUP_FILE).read_bytes()
         write_private(context.folder / CHOSEN_FILE, body)
         difference = state_diff.compare(current, body, before_name="the stored state", after_name=told)
+        if difference.is_empty and difference.is_same_lineage:
+            raise UsageError(f"{told} says the same as the stored state.", mend="Choose another version.")
         lines = [_line(each) for each in (*difference.resources, *difference.data_sources)]
         context.note(f"{told}: serial {chosen.serial}, {chosen.resource_count} resources; {difference.words()}.")
         context.output(*lines)
@@ -130,7 +132,6 @@ class Choose(Step):
             "terraform": chosen.terraform_version,
             "words": difference.words(),
             "lines": lines[:40],
-            "same": difference.is_empty and chosen.serial == backed_up["serial"],
         }
 
 
@@ -184,7 +185,7 @@ class Push(Step):
             context.target,
             title=f"Put the state of {context.target} back to {chosen['told']}",
             changes=(
-                f"serial {backed_up['serial']} is followed by {checked['serial']}: the content of serial {chosen['serial']}",
+                f"serial {backed_up['serial']} is followed by {checked['serial']} or one more, with what {chosen['serial']} said",
                 chosen["words"],
                 *chosen["lines"],
                 "Saved plans of this state are void after this.",
@@ -393,7 +394,13 @@ RUNBOOK = Runbook(
         Input(
             "version", "text", "an S3 version id, backup:RUN or file:PATH; default: asks, and needed without a terminal"
         ),
-        Input("apply", "choice", "whether the plan that follows is applied", default="no", choices=("yes", "no")),
+        Input(
+            "apply",
+            "choice",
+            "whether to apply the plan that follows, as a deploy",
+            default="no",
+            choices=("yes", "no"),
+        ),
         Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
     ),
     gates=(
@@ -410,7 +417,7 @@ RUNBOOK = Runbook(
         VerifyStored(),
         MakePlan(),
         ReadPlan(),
-        ApplyPlan(Purpose.RECOVERY, _wanted),
+        ApplyPlan(Purpose.DEPLOY, _wanted),
         Ending(),
     ),
 )

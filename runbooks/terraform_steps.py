@@ -278,7 +278,9 @@ def own_holder(context: StepContext, root: Root, lock: LockInfo) -> str:
     "" where there is none."""
     for file in context.folder.parent.glob(f"*/*/{runner.COMMAND}"):
         try:
-            if json.loads(file.read_bytes())["folder"] != str(root.folder):
+            # Dev and prod of one root share the folder, and no lock: what tells them apart is where `init` put its data.
+            told = json.loads(file.read_bytes())
+            if told["folder"] != str(root.folder) or told.get("data_dir") != root.terraform.environ.get("TF_DATA_DIR"):
                 continue
             begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
             if (lock.created is None or begun <= lock.created) and Running(file.parent).poll() is None:
@@ -373,23 +375,26 @@ def binding(context: StepContext, root: Root) -> dict[str, Any]:
         "commit": commit.name,
         "code": _sources_sha256(root),
         "variables": {str(file): sha256(file) for file in root.var_files},
-        "workspace": root.terraform.environ.get("TF_WORKSPACE", backend.DEFAULT_WORKSPACE),
         "lineage": stored.lineage if stored else "",
         "serial": stored.serial if stored else 0,
     }
 
 
-_LOADED_BY_ITSELF = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
-_CODE = (".tf", ".tf.json", ".tftpl", ".tpl")
+_NOT_READ = ("terraform.tfstate", "terraform.tfstate.backup", backend.ERRORED_STATE)
 
 
 def _sources_sha256(root: Root) -> str:
-    """Of the code, its local modules wherever they lie, and the variables that Terraform loads without being told to."""
-    files = {file for form in _LOADED_BY_ITSELF for file in root.folder.glob(form)}
+    """Of everything below the root and its local modules: code may read any file (templates, policies, archives). Only the
+    variables of other environments, and what Terraform itself leaves there, are not part of it."""
+    files: set[Path] = set()
+    own = {file.parent for file in root.var_files}
     for folder in (root.folder, *_local_modules(root)):
         for parent, folders, names in os.walk(folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            files |= {Path(parent, name) for name in names if name.endswith(_CODE)}
+            if Path(parent).parent == root.folder / "environments" and own and Path(parent) not in own:
+                folders[:] = []
+                continue
+            files |= {Path(parent, name) for name in names if not name.startswith(".") and name not in _NOT_READ}
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file}\0{sha256(file)}\0".encode("utf-8", "surrogateescape"))
@@ -411,7 +416,6 @@ _WHAT = {
     "commit": "the commit",
     "code": "the code",
     "variables": "the variables' file",
-    "workspace": "the workspace",
     "lineage": "the state's lineage",
     "serial": "the state's serial",
 }
@@ -442,8 +446,7 @@ class ReadPlan(Step):
             raise failure(ended, "The plan cannot be read.")
         write_private(context.folder / PLAN_DOCUMENT, ended.output())
         read = plan.read(ended.output())
-        for secret in read.secrets():
-            context.learn_secret(secret)
+        learn_secrets(context)
         table = stateful.load()
         # A replacement of what holds nothing is how task definitions are deployed; it stands in the plan like any change.
         dangers = [
@@ -459,7 +462,12 @@ class ReadPlan(Step):
         context.note(f"The plan: {totals.words()}. {cost.words()}")
         context.output(*lines)
         context.evidence("plan", "\n".join((totals.words(), *dangers, *lines)))
-        return {"words": totals.words(), "lines": lines[:_LINES_SHOWN], "dangers": dangers, "count": totals.changing}
+        return {
+            "words": totals.words(),
+            "lines": lines[:_LINES_SHOWN],
+            "dangers": dangers,
+            "count": _operations(totals),
+        }
 
 
 def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
@@ -474,6 +482,21 @@ def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
         if count > _FEW:
             first = next(finding for finding in findings if finding.id == rule)
             context.note(f"{count} times, as {first.subject}: {first.message}")
+
+
+def _operations(totals: plan.Totals) -> int:
+    """As Terraform tells them one by one: a replacement is a destroy and a create."""
+    return totals.to_add + totals.to_change + totals.to_destroy
+
+
+def learn_secrets(context: StepContext) -> None:
+    """Those of the plan that was read. An executor that goes on with a run has learned none of them yet."""
+    try:
+        document = (context.folder / PLAN_DOCUMENT).read_bytes()
+    except OSError:
+        return
+    for secret in plan.read(document).secrets():
+        context.learn_secret(secret)
 
 
 _SIGNS = {
@@ -563,6 +586,7 @@ class ApplyPlan(Step):
         return opened
 
     def probe(self, context: StepContext) -> Probe:
+        learn_secrets(context)
         if not self._wanted(context):
             return Probe(ProbeState.DONE, "It was asked to stop after the plan.", {"applied": 0})
         made = context.result("plan")

@@ -234,8 +234,12 @@ class Executor(StepContext):
                 self.output(*gate.changes, *gate.commands)
             self._write(Kind.STEP_SKIPPED, reason="dry run: nothing was changed")
             return None
-        for gate in gates:
-            self._pass(gate)
+        # One after the other, and asked for anew: a window may have closed while the last one stood open.
+        passed: set[str] = set()
+        while waiting := [gate for gate in gates if gate.id not in passed]:
+            self._pass(waiting[0])
+            passed.add(waiting[0].id)
+            gates = step.gates(self)
         attempts, pauses = 0, iter(BACK_OFF_SECONDS)
         while True:
             # A gate may have stood open for hours, and credentials may have been waited for: what is sent is what was shown.
@@ -351,6 +355,8 @@ class Executor(StepContext):
             elif value == DECLINED:
                 raise self._refused(gate, opening, f"{by} declined.", "")
             try:
+                # Neither who began the run nor who answers now is a second person.
+                gate.check(value, operator=by, approved=tuple(answers))
                 value = gate.check(value, operator=self.operator, approved=tuple(answers))
             except GateRefused as error:
                 if not prompted:

@@ -115,7 +115,7 @@ class Gate:
         name, _, reference = answer.partition(":")
         if not name.strip() or not reference.strip():
             raise self._refused("an approval is NAME:REFERENCE, as in cto:CHG-1234")
-        if name == operator:
+        if name.strip().lower() == operator.strip().lower():
             raise self._refused(f"{name} runs this and cannot approve it")
         if name not in self.approvers:
             raise self._refused(f"{name} is not one of {', '.join(self.approvers)}")

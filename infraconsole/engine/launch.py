@@ -50,8 +50,9 @@ def begin(
     Raises UsageError for wrong inputs or answers, an AwsError, TargetBusy, PrerequisiteMissing where the credentials
     belong to another account than the configuration says, and JournalError.
     """
-    settings = config.environment(environment)
     target = config.target(service, environment)
+    environment = target.environment
+    settings = config.environment(environment)
     named = {"service": service, "environment": environment}
     for name, value in named.items():
         if inputs.get(name, value) != value:

@@ -113,17 +113,10 @@ def of_module(config: Config, module: str, environment: str, environ: Mapping[st
     place = config.module_state_of(module, environment)
     if place is None:
         return None
-    name = environment or _prod_of(config)
+    name = environment or config.guarding_environment()
     if not name:
         return None
     return _backend(config.environment(name), place, config.region_of(name), environ)
-
-
-def _prod_of(config: Config) -> str:
-    """The environment whose bucket modules of all environments lie in, chosen as `module_state_of` does; "" without any."""
-    named = [name for name in config.environments if name == "prod" or name.startswith("prod-")]
-    guarded = [name for name, about in config.environments.items() if about.is_prod]
-    return next(iter([*named, *guarded]), "")
 
 
 def _backend(

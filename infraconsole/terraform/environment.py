@@ -21,7 +21,7 @@ def environment(
     """`base` (usually os.environ) for a Terraform process that nobody sits at.
 
     `data_dir` becomes TF_DATA_DIR; `profile` and `region` are the target's, as the AWS calls of the console use them.
-    `keep_logs` leaves TF_LOG and its like. TF_WORKSPACE, TF_VAR_… and the CLI configuration stay as they are.
+    `keep_logs` leaves TF_LOG and its like. TF_VAR_… and the CLI configuration stay as they are.
     """
     found = {name: value for name, value in base.items() if not _dropped(name, keep_logs)}
     found |= {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
@@ -39,5 +39,8 @@ def environment(
 
 
 def _dropped(name: str, keep_logs: bool) -> bool:
-    """TF_CLI_ARGS adds arguments to commands behind everybody's back: `-auto-approve`, `-lock=false`, another `-state`."""
-    return name.startswith("TF_CLI_ARGS") or name == "TF_DATA_DIR" or (name in _LOGS and not keep_logs)
+    """TF_CLI_ARGS adds arguments to commands behind everybody's back: `-auto-approve`, `-lock=false`, another `-state`.
+    TF_WORKSPACE means another state than the one that was looked at."""
+    return (
+        name.startswith("TF_CLI_ARGS") or name in ("TF_DATA_DIR", "TF_WORKSPACE") or (name in _LOGS and not keep_logs)
+    )

@@ -81,10 +81,11 @@ class Terraform:
 
         record = record.absolute()
         command = ("terraform", *arguments)
+        told = {"command": command, "folder": str(self.folder), "data_dir": self.environ.get("TF_DATA_DIR")}
         try:
             record.mkdir(parents=True, exist_ok=True, mode=0o700)
             record.chmod(0o700)
-            _create(record / COMMAND, json.dumps({"command": command, "folder": str(self.folder)}))
+            _create(record / COMMAND, json.dumps(told))
             with (
                 open(os.devnull, "r+b") as null,  # noqa: PTH123
                 open(os.open(record / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log,  # noqa: PTH123

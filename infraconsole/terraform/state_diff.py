@@ -104,6 +104,11 @@ class InstanceDifference:
         """Whether the address is the same and what stands there is not: it was replaced in between."""
         if self.difference is not Difference.CHANGED or self._before is None or self._after is None:
             return False
+        # A version that an older provider wrote may lack the ARN: then the id has to do, and says that it is the same.
+        both = [_raw_attributes(side).get("arn") for side in (self._before, self._after)]
+        if not all(both):
+            ids = [_raw_attributes(side).get("id") for side in (self._before, self._after)]
+            return all(ids) and ids[0] != ids[1]
         before, after = _identity(self._before), _identity(self._after)
         return before is not None and after is not None and before != after
 

@@ -297,7 +297,7 @@ class ExportScreen(PanedScreen):
 
         def written(wish: dict[str, str] | None) -> None:
             if wish is not None:
-                service = next(iter(self.desk.config.services), "")
+                service = self._module or next(iter(self.desk.config.services), "")
                 self.post_message(StartRun("export-put", service, self.environment, wish))
 
         self.app.push_screen(WriteScreen(entry), written)
