@@ -391,7 +391,7 @@ def _sources_sha256(root: Root) -> str:
     for folder in (root.folder, *_local_modules(root)):
         for parent, folders, names in os.walk(folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            if Path(parent).parent == root.folder / "environments" and own and Path(parent) not in own:
+            if Path(parent).parent == root.folder / "environments" and Path(parent) not in own:
                 folders[:] = []
                 continue
             files |= {Path(parent, name) for name in names if not name.startswith(".") and name not in _NOT_READ}

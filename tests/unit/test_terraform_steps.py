@@ -165,7 +165,8 @@ def bound(folder: Path) -> str:
         ("environments/prod/terraform.tfvars", False),
         (".terraform/modules/x/main.tf", False),
         ("terraform.tfstate", False),
-        ("README.md", False),
+        ("files/policy.json", True),  # code may read any file
+        ("README.md", True),
     ],
 )
 def test_which_files_are_code(tmp_path: Path, name: str, counts: bool) -> None:

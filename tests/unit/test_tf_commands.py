@@ -110,7 +110,6 @@ def test_the_environment_of_a_command() -> None:
     found = environment(base)
     assert found == {
         "PATH": "/bin",
-        "TF_WORKSPACE": "blue",
         "TF_VAR_x": "1",
         "TF_CLI_CONFIG_FILE": "/home/x/.terraformrc",
         "TF_IN_AUTOMATION": "1",
