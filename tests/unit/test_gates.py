@@ -107,3 +107,10 @@ def test_deploys_follow_approvers_and_window() -> None:
     assert opened(Purpose.DEPLOY, "staging", SATURDAY) == ["reason", "approve", "confirm"]
     assert opened(Purpose.DEPLOY, "prod", TUESDAY_IN_WINDOW) == ["approve", "type-target"]
     assert opened(Purpose.DEPLOY, "prod", SATURDAY) == ["reason", "approve", "type-target"]
+
+
+def test_an_operator_does_not_approve_in_other_letters() -> None:
+    gate = Gate("approve", GateKind.APPROVE, "Who?", approvers=("cto", "platform-lead"))
+    with pytest.raises(GateRefused, match="cannot approve it"):
+        gate.check("cto:CHG-1", operator="CTO")
+    assert gate.check("cto:CHG-1", operator="kim") == "cto:CHG-1"

@@ -97,3 +97,18 @@ def test_a_dry_run_sends_nothing(shell: Shell) -> None:
     assert done.returncode == 0, done.stderr
     assert puts(shell) == before
     assert json.loads(done.stdout.splitlines()[-1])["outcome"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("/shared/rds/prod/identifier", "prod-other-mysql"),
+        (VPC, "vpc-0123456789abcdef0"),
+    ],
+)
+def test_what_is_prods_is_not_written_in_the_name_of_dev(shell: Shell, name: str, value: str) -> None:
+    before = puts(shell)
+    done = put(shell, name, value, "--answer", f"type-export={name}", environment="dev")
+    assert done.returncode == 2
+    assert "--env prod" in done.stderr
+    assert puts(shell) == before
