@@ -352,6 +352,21 @@ def test_outside_prod_yes_is_enough(bench: Bench) -> None:
     assert len(bench.cloud.sent) == 1
 
 
+def test_a_gate_that_is_needed_once_another_was_passed_opens_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a deploy window closes while somebody reads."""
+    before = Change.gates
+
+    def gates(self: Change, context: StepContext) -> Sequence[Gate]:
+        opened = before(self, context)
+        late = Gate("reason", GateKind.BREAK_GLASS, "The window has closed")
+        return (*opened, late) if context.answer("confirm") else opened
+
+    monkeypatch.setattr(Change, "gates", gates)
+    bench.begin(("confirm", "yes"), environment="dev")
+    assert bench.carry_out() == 3
+    assert bench.cloud.sent == []
+
+
 def test_a_reason_given_as_input_is_not_asked_for(bench: Bench) -> None:
     bench.begin(TYPED, reason="prod answers 503")
     assert bench.carry_out() == 0
