@@ -348,11 +348,15 @@ class MakePlan(Step):
         for name in (PLAN_FILE, PLAN_DOCUMENT, CONSUMED):
             (context.folder / name).unlink(missing_ok=True)
         context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        bound = binding(context, root)
+        bound, written = binding(context, root), _sources_sha256(root, _WRITTEN)
         listener = Listener(context)
         ended = context.terraform(root.terraform, self._arguments(context, root), "plan", listener)
         if ended.code not in (0, 2):
             raise failure(ended, "The plan failed.", listener.diagnostics)
+        if _sources_sha256(root, _WRITTEN) != written:
+            raise StepFailed("The code changed while the plan was made.", mend="Make it again.")
+        # Making a plan may leave files there, as archives of functions.
+        bound |= {"code": _sources_sha256(root), "commit": git.current(root.folder).name}
         (context.folder / PLAN_FILE).chmod(0o600)
         changes = ended.code == 2
         context.note("The plan has changes." if changes else "There is nothing to change.")
@@ -380,10 +384,12 @@ def binding(context: StepContext, root: Root) -> dict[str, Any]:
     }
 
 
+_WRITTEN = (".tf", ".tf.json", ".tfvars", ".tfvars.json", ".tftpl", ".tpl")
+"""What nobody but people write."""
 _NOT_READ = ("terraform.tfstate", "terraform.tfstate.backup", backend.ERRORED_STATE)
 
 
-def _sources_sha256(root: Root) -> str:
+def _sources_sha256(root: Root, endings: tuple[str, ...] = ("",)) -> str:
     """Of everything below the root and its local modules: code may read any file (templates, policies, archives). Only the
     variables of other environments, and what Terraform itself leaves there, are not part of it."""
     files: set[Path] = set()
@@ -394,7 +400,8 @@ def _sources_sha256(root: Root) -> str:
             if Path(parent).parent == root.folder / "environments" and Path(parent) not in own:
                 folders[:] = []
                 continue
-            files |= {Path(parent, name) for name in names if not name.startswith(".") and name not in _NOT_READ}
+            read = (name for name in names if not name.startswith(".") and name not in _NOT_READ)
+            files |= {Path(parent, name) for name in read if name.endswith(endings)}
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file}\0{sha256(file)}\0".encode("utf-8", "surrogateescape"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import shlex
 import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infraconsole.terraform import backend
+from infraconsole.terraform import backend, binary
 from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, PLAIN, VARIABLES, Site, data
 
 pytestmark = pytest.mark.slow
@@ -234,11 +234,10 @@ def test_a_secret_is_nowhere_but_in_files_that_only_the_operator_can_read(site: 
     said = '  provisioner "local-exec" {\n    command = "echo made with ${self.input}; echo again >&2"\n  }\n'
     replaced = f"  triggers_replace = [var.password]\n{said}"
     site.write(f"{HEAD}{variable}{VARIABLES}{FIRST}{data('secret', 'var.password', replaced)}")
+    site.commit()
     runs = []
     for value in (old, new):
-        site.write_vars("dev", value="one", password=value)
-        site.commit(f"Renew it {hashlib.sha256(value.encode()).hexdigest()[:6]}")
-        done = site.deploy()
+        done = site.deploy(TF_VAR_password=value)
         assert done.code == 0, done.stderr
         runs.append(done.run)
         assert not any(secret in f"{done.events}{done.stderr}" for secret in SECRETS)
@@ -266,3 +265,16 @@ def test_the_code_of_one_environment_does_not_touch_another_one_s_setup(site: Si
     assert again.result("init")["why"] == ""
     assert (site.values("prod")["first"], site.values()["first"]) == ("of prod", "one")
     assert not (site.root / ".terraform").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("function.zip", 0), ("main.tf", 1)])
+def test_files_that_a_plan_leaves_do_not_void_it_and_edited_code_does(site: Site, name: str, code: int) -> None:
+    """An archive is made while the plan is; a Terraform that writes into the root stands for that, and for an editor."""
+    tool = site.settings.with_name("terraform.sh")
+    writes = f"case $1 in plan) echo '# x' >> '{site.root / name}';; esac"
+    tool.write_text(f'#!/bin/sh\n{writes}\nexec {shlex.join(binary.find(site.environ).argv)} "$@"\n')
+    tool.chmod(0o755)
+    done = site.deploy(INFRACONSOLE_TERRAFORM=str(tool))
+    assert done.code == code, done.stderr
+    assert ("The code changed while the plan was made" in done.stderr) is (code == 1)
+    assert bool(site.stored()) is (code == 0)

@@ -25,6 +25,10 @@ pytestmark = [
     pytest.mark.skipif(not MIRROR, reason="INFRACONSOLE_PROVIDER_MIRROR names no mirror with the AWS provider"),
 ]
 
+PROD = (
+    *("--answer", "approve=platform-lead:CHG-7", "--answer", "approve=cto:CHG-7"),
+    *("--answer", "type-target=ecr/fileflow"),
+)
 Console = Callable[..., Done]
 
 
@@ -102,16 +106,15 @@ def test_after_a_rollback_the_image_that_terraform_would_bring_back_is_warned_of
 def test_a_module_of_the_infrastructure_repository_is_planned_applied_and_its_exports_verified(
     console: Console, world: World
 ) -> None:
-    agreed = console("deploy", "dev", service="ecr/fileflow")
-    assert agreed.code == 0, agreed.stderr
-    assert agreed.result("read-plan")["words"] == "nothing to do"
     repository = naming.ecr_repository("fileflow")
     ecr = client(world, "ecr")
     ecr.put_image_scanning_configuration(repositoryName=repository, imageScanningConfiguration={"scanOnPush": False})
-    done = console("deploy", "dev", "--answer", "confirm=yes", service="ecr/fileflow")
+    refused = console("deploy", "dev", "--answer", "confirm=yes", service="ecr/fileflow")
+    assert refused.code == 3, "it serves all environments: prod's rules hold"
+    done = console("deploy", "prod", "--set", "reason=the images are not scanned", *PROD, service="ecr/fileflow")
     assert done.code == 0, done.stderr
     assert done.result("read-plan")["words"] == "1 to update"
-    (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    *_, gate = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
     assert any("~ aws_ecr_repository.this" in line for line in gate["changes"])
     (now,) = ecr.describe_repositories(repositoryNames=[repository])["repositories"]
     assert now["imageScanningConfiguration"] == {"scanOnPush": True}

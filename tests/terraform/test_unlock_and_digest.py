@@ -186,15 +186,6 @@ def test_a_state_swapped_by_hand_is_explained_and_its_digest_mended(site: Site) 
     assert site.deploy().code == 0
 
 
-def test_a_state_rollback_says_so_too(site: Site) -> None:
-    older = site.seed(serial=0, first="zero")
-    body = swapped(site)
-    done = site.run("state-rollback", *DEV, "--set", f"version={older}")
-    assert done.code == 1
-    assert "infraconsole run digest-repair" in done.stderr
-    assert site.stored() == body
-
-
 def test_no_digest_is_made_for_what_is_no_state(site: Site) -> None:
     site.seed(first="one")
     kept = digest(site)
@@ -249,9 +240,8 @@ def test_a_dry_run_mends_nothing(site: Site) -> None:
 @pytest.mark.parametrize(
     "kill",
     [
-        f"{when}:{kind}:{step}"
-        for step in ("take-lock", "mend", "release")
-        for when, kind in (("after", "call-intended"), ("before", "call-done"), ("after", "call-done"))
+        *(f"before:call-done:{step}" for step in ("take-lock", "mend", "release")),
+        *(f"after:call-intended:{step}" for step in ("take-lock", "mend")),
     ],
 )
 def test_executor_killed_around_the_mending(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str) -> None:
