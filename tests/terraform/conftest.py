@@ -37,6 +37,8 @@ LOCKINGS = {"dynamodb": f'lock_table = "{TABLE}"', "lockfile": "use_lockfile = t
 BOTH = pytest.mark.parametrize("site", sorted(LOCKINGS), indirect=True)
 DEV = ("--answer", "confirm=yes")
 HEAD = 'terraform {\n  backend "s3" {}\n}\n\n'
+IMPATIENT = HEAD.replace("{}", "{\n    max_retries = 1\n  }")
+"""Gives a cut connection up soon."""
 VARIABLES = "".join(
     f'variable "{name}" {{\n  type    = string\n  default = "{default}"\n}}\n\n'
     for name, default in (("value", "one"), ("trigger", "a"), ("image_tag", "build-1"))

@@ -13,7 +13,7 @@ import pytest
 from infraconsole.engine.history import FAILURE_GATE, RunRecord
 from infraconsole.terraform import backend
 from infraconsole.terraform.state import summary
-from tests.terraform.conftest import BOTH, DEV, HEAD, PLAIN, VARIABLES, Site, data
+from tests.terraform.conftest import BOTH, DEV, HEAD, IMPATIENT, PLAIN, VARIABLES, Site, data
 
 pytestmark = pytest.mark.slow
 
@@ -358,7 +358,7 @@ def test_insisting_sends_terraform_a_second_signal_and_awaits_its_own_end(
 def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_blocks(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow(site)
+    site.write(f"{IMPATIENT}{VARIABLES}{site.waiting()}{data('after', 'terraform_data.slow.output')}")
     run = site.start(monkeypatch)
     site.answer(run, "confirm", "yes")
     site.until_applying(run)

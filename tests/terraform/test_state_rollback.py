@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terraform.conftest import BOTH, DEV, FIRST, SECOND, VARIABLES, Done, Site, client, state_of
+from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, IMPATIENT, SECOND, VARIABLES, Done, Site, client, state_of
 
 pytestmark = pytest.mark.slow
 
@@ -333,6 +333,7 @@ def test_a_local_state_is_rolled_back_from_a_file(site: Site, tmp_path: Path) ->
 
 def test_a_push_of_which_terraform_does_not_know_that_it_arrived(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is cut behind the write: the state is there, its digest is not."""
+    site.write(site.main.read_text().replace(HEAD, IMPATIENT))
     ids = three_versions(site)
     run = site.start(monkeypatch, "state-rollback", kill="hold:call-intended:push", answers=YES, version=ids[0])
     site.until(lambda: site.intents(run), "the intent")
