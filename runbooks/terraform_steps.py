@@ -564,12 +564,15 @@ class ApplyPlan(Step):
         dangers = tuple(read["dangers"])
         shown = read["lines"]
         more = () if len(shown) < _LINES_SHOWN else ("… the whole plan: p on the run's screen",)
+        targets = context.inputs.get("targets", "")
+        partly = (f"Only a part of the plan: {targets}. The rest stays as it is.",) if targets else ()
         opened = policy.gates(
             policy.policy_for(self._purpose, context.config.environment(context.target.environment)),
             context.target,
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
+                *partly,
                 *shown,
                 *more,
             ),
@@ -578,7 +581,7 @@ class ApplyPlan(Step):
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )
-        if dangers and opened[-1].kind is GateKind.CONFIRM:
+        if (dangers or targets) and opened[-1].kind is GateKind.CONFIRM:
             last = opened[-1]
             typed = Gate(
                 "type-target",

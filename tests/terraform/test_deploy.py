@@ -34,7 +34,10 @@ def test_a_first_deploy_makes_everything_and_a_second_finds_nothing_to_do(site: 
 def test_an_image_and_its_target_given_by_hand_are_deployed_alone_and_said_to_be_so(site: Site) -> None:
     site.seed(first="old", second="build-1")
     chosen = ("--set", "image_tag=build-2", "--set", "targets=terraform_data.second")
-    done = site.deploy(*DEV, *chosen)
+    unnamed = site.deploy(*DEV, *chosen)
+    assert unnamed.code == 3, unnamed.stderr
+    assert site.values() == {"first": "old", "second": "build-1"}
+    done = site.deploy(*TYPED, *chosen)
     assert done.code == 0, done.stderr
     assert site.values() == {"first": "old", "second": "build-2"}
     assert "aimed at targets" in done.warnings
