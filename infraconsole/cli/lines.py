@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infraconsole import text
-from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.gate import Gate
 
 _LINE = 2_000
@@ -36,7 +36,8 @@ def _lines(event: Event) -> Sequence[str]:
         case Kind.CALL_INTENDED:
             return [f"   → {data['operation']}"]
         case Kind.CALL_DONE:
-            return [f"   ← {data['operation']} answered"]
+            code = exit_code_of(data)
+            return [f"   ← {data['operation']} {f'ended with exit code {code}' if code else 'answered'}"]
         case Kind.CALL_FAILED:
             return [f"   ← {data['operation']} failed: {data['error']}"]
         case Kind.OUTPUT:

@@ -69,6 +69,12 @@ class Kind(StrEnum):
     """what, expected {event, hash}, found {event, hash}; under a run of its own name, and reported by every verification"""
 
 
+def exit_code_of(call_done: Mapping[str, Any]) -> int:
+    """Of the command whose end a call-done tells of; 0 for an AWS call, which has none."""
+    answer = call_done.get("answer")
+    return int(answer.get("exit_code", 0)) if isinstance(answer, Mapping) else 0
+
+
 class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"

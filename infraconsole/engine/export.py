@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infraconsole import text
-from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.history import RunRecord
 
 
@@ -44,7 +44,8 @@ def _said(event: Event) -> str:
         case Kind.CALL_INTENDED:
             return f"sending {data['operation']}"
         case Kind.CALL_DONE:
-            return f"{data['operation']} succeeded"
+            code = exit_code_of(data)
+            return f"{data['operation']} " + (f"ended with exit code {code}" if code else "succeeded")
         case Kind.CALL_FAILED:
             return f"{data['operation']} failed: {_inline(data['error'])}"
         case Kind.NOTE:

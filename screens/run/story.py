@@ -9,7 +9,7 @@ from typing import Any
 from textual.content import Content
 
 from infraconsole import text
-from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.history import FollowUp, RunRecord, StepRecord, StepState
 from infraconsole.engine.locks import Holder
 from infraconsole.screens.widgets.output import Line
@@ -74,7 +74,12 @@ def _told(kind: str, data: Any) -> tuple[str, str]:
         case Kind.CALL_INTENDED:
             return STRONG, f"$ {data.get('command') or data['operation']}"
         case Kind.CALL_DONE:
-            return DIM, f"{data['operation']} answered"
+            code = exit_code_of(data)
+            return (
+                (BAD, f"{data['operation']} ended with exit code {code}")
+                if code
+                else (DIM, f"{data['operation']} answered")
+            )
         case Kind.CALL_FAILED:
             maybe = "; it may have been carried out" if data.get("maybe_done") else ""
             return BAD, f"{data['operation']}: {data['error']}{maybe}"

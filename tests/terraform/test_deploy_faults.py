@@ -196,6 +196,7 @@ def test_a_script_whose_apply_fails_half_way_ends_as_failed(site: Site) -> None:
     assert done.code == 1
     assert "2 of 3 changes were made, 1 failed." in done.stderr
     assert "exit status 1" in done.stderr
+    assert "terraform:apply ended with exit code 1" in site.console("journal", done.run, "--markdown").stdout
     assert {"a", "b"} <= set(site.values())
     again = site.deploy(*DEV, "--answer", f"{FAILURE_GATE}=retry")
     assert again.code == 1, "the same plan is not applied again, and no new one is approved by the old answer"
