@@ -368,6 +368,7 @@ class MakePlan(Step):
             var_files=root.var_files,
             variables={name: context.inputs[name] for name in self._variables if context.inputs.get(name)},
             targets=[part.strip() for part in context.inputs.get("targets", "").split(",") if part.strip()],
+            lock=not context.dry_run,
         )
 
 

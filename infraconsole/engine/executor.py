@@ -111,6 +111,7 @@ class Executor(StepContext):
         self.inputs = recorder.record.inputs
         self.operator = recorder.record.operator
         self.interactive = recorder.record.interactive
+        self.dry_run = recorder.record.dry_run
 
     @property
     def record(self) -> RunRecord:
@@ -173,7 +174,7 @@ class Executor(StepContext):
         if self.record.step(step.id).state in (StepState.DONE, StepState.SKIPPED):
             return True
         left_out = any(known.state is StepState.SKIPPED for known in self.record.steps)
-        return self.record.dry_run and left_out and not step.changes
+        return self.dry_run and left_out and not step.changes
 
     def _check_account(self) -> None:
         account = identity(self.reads).account
@@ -228,7 +229,7 @@ class Executor(StepContext):
         if probe.state is ProbeState.DONE:
             return probe.result
         gates = step.gates(self)
-        if self.record.dry_run:
+        if self.dry_run:
             for gate in gates:
                 self.note(f"Would open gate {gate.id} ({gate.kind.value}): {gate.title}")
                 self.output(*gate.changes, *gate.commands)
@@ -291,7 +292,7 @@ class Executor(StepContext):
 
     def _overtaken(self, step: Step, probe: Probe) -> None:
         """What the gates showed is not so any more: nothing is sent for it. A person is shown what is so now."""
-        if self.interactive and probe.back_to and not self.record.dry_run:
+        if self.interactive and probe.back_to and not self.dry_run:
             self.note(f"{probe.detail} Nothing was sent: what is so now is looked at again.", warning=True)
             self._write(Kind.REWOUND, to=probe.back_to, reason=probe.detail)
             raise _Rewind(probe.back_to)
@@ -422,13 +423,7 @@ class Executor(StepContext):
     def _permitted(self, name: str) -> str:
         """The number of a changing call that may be made now. Raises GateRefused."""
         step = self._step
-        if (
-            step is None
-            or not self._may_change
-            or name not in step.calls
-            or self.record.dry_run
-            or self.config.read_only
-        ):
+        if step is None or not self._may_change or name not in step.calls or self.dry_run or self.config.read_only:
             raise GateRefused(
                 f"{name} was not sent.",
                 cause="The configuration says read_only."

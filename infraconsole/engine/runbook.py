@@ -117,6 +117,8 @@ class StepContext(ABC):
     operator: str
     interactive: bool
     """Whether a person can be asked; gates that only choose stay closed otherwise, unless an answer was given."""
+    dry_run: bool
+    """Whether the run makes no changing call at all: what it sends for looking must write nothing either, not even a lock."""
     folder: Path
     """The run's own folder, for files that steps leave: readable by their owner alone."""
     reads: AwsAccess

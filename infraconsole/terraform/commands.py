@@ -65,16 +65,18 @@ def plan(
     variables: Mapping[str, str] | None = None,
     targets: Iterable[str] = (),
     refresh_only: bool = False,
+    lock: bool = True,
     lock_timeout_seconds: int = LOCK_TIMEOUT_SECONDS,
 ) -> Arguments:
-    """Exit code 0: nothing to change, 1: failed, 2: changes. `variables` win over `var_files`, the later over the former."""
+    """Exit code 0: nothing to change, 1: failed, 2: changes. `variables` win over `var_files`, the later over the former.
+    Without `lock` it writes nothing at all to the backend, and may read a state that is being replaced."""
     return (
         "plan",
         "-no-color",
         "-json",
         "-input=false",
         "-detailed-exitcode",
-        _waiting(lock_timeout_seconds),
+        _waiting(lock_timeout_seconds) if lock else "-lock=false",
         *(("-refresh-only",) if refresh_only else ()),
         *(f"-var-file={_path(file)}" for file in var_files),
         *(f"-var={name}={value}" for name, value in (variables or {}).items()),

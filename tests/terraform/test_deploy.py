@@ -46,8 +46,9 @@ def test_an_image_and_its_target_given_by_hand_are_deployed_alone_and_said_to_be
 
 
 @BOTH
-def test_a_dry_run_applies_nothing_and_leaves_no_lock(site: Site) -> None:
+def test_a_dry_run_applies_nothing_and_takes_no_lock(site: Site) -> None:
     before = site.seed(first="old")
+    seen = max(call["seq"] for call in site.world.calls())
     done = site.deploy("--dry-run")
     assert done.code == 0, done.stderr
     assert done.result("read-plan")["words"] == "1 to create, 1 to update"
@@ -55,6 +56,8 @@ def test_a_dry_run_applies_nothing_and_leaves_no_lock(site: Site) -> None:
     assert done.count("call-intended") == 0
     assert site.versions() == [before]
     assert site.lock() is None
+    sent = {call["operation"] for call in site.world.calls(since=seen)}
+    assert not {each for each in sent if each.startswith(("Put", "Delete", "Update", "Create"))}, sent
 
 
 @pytest.mark.parametrize(

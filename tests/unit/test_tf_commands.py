@@ -82,6 +82,12 @@ def test_plan() -> None:
     )
 
 
+def test_a_plan_without_lock_does_not_wait_for_one() -> None:
+    arguments = commands.plan(PLAN, lock=False)
+    assert "-lock=false" in arguments
+    assert not any(each.startswith("-lock-timeout") for each in arguments)
+
+
 def test_names_cannot_become_options() -> None:
     assert commands.apply(Path("-destroy"))[-1] == str(Path.cwd() / "-destroy")
     assert commands.force_unlock("-h")[-2:] == ("--", "-h")
