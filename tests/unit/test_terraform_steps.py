@@ -233,17 +233,19 @@ def record(runs: Path, folder: Path, *, alive: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "alive", "created", "run"),
+    ("there", "alive", "later", "run"),
     [
-        (True, True, NOW + timedelta(minutes=1), "xyz234"),
+        (True, True, timedelta(minutes=1), "xyz234"),
         (True, True, None, "xyz234"),
-        (True, False, NOW + timedelta(minutes=1), ""),
-        (False, True, NOW + timedelta(minutes=1), ""),
-        (True, True, NOW - timedelta(hours=1), ""),
+        (True, False, timedelta(minutes=1), ""),
+        (False, True, timedelta(minutes=1), ""),
+        (True, True, -timedelta(hours=1), ""),
     ],
     ids=["alive", "no-time", "ended", "another-folder", "an-older-lock"],
 )
-def test_whose_lock_it_is(tmp_path: Path, there: bool, alive: bool, created: datetime | None, run: str) -> None:
+def test_whose_lock_it_is(tmp_path: Path, there: bool, alive: bool, later: timedelta | None, run: str) -> None:
+    """The lock is taken so much later than the command began; None where it does not say when."""
+    created = None if later is None else datetime.now(UTC) + later
     runs, folder = tmp_path / "runs", tmp_path / "root"
     record(runs, folder if there else tmp_path / "other", alive=alive)
     assert own_holder(context(Spoken(runs / "abc234")), root(folder), lock(created)) == run
