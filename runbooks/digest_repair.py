@@ -59,8 +59,10 @@ class TakeLock(Step):
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
         bucket, key, table = _place(context)
-        opened = policy.gates(
-            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
+        return policy.gates(
+            policy.policy_for(
+                Purpose.RECOVERY, context.config.environment(context.target.environment), typed_name=True
+            ),
             context.target,
             title=f"Mend the digest of the state of {context.target}",
             changes=(
@@ -71,11 +73,6 @@ class TakeLock(Step):
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )
-        last = opened[-1]
-        typed = Gate(
-            "type-target", GateKind.TYPE, last.title, last.changes, last.irreversible, expected=context.target.name
-        )
-        return (*opened[:-1], typed)
 
     def probe(self, context: StepContext) -> Probe:
         if context.result("look")["agree"]:

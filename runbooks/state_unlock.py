@@ -63,8 +63,10 @@ class Unlock(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        opened = policy.gates(
-            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
+        return policy.gates(
+            policy.policy_for(
+                Purpose.RECOVERY, context.config.environment(context.target.environment), typed_name=True
+            ),
             context.target,
             title=f"Take the lock of {context.target} away from {looked['who']}",
             changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}",),
@@ -73,17 +75,6 @@ class Unlock(Step):
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )
-        last = opened[-1]
-        typed = Gate(
-            "type-target",
-            GateKind.TYPE,
-            last.title,
-            last.changes,
-            last.irreversible,
-            last.commands,
-            expected=context.target.name,
-        )
-        return (*opened[:-1], typed)
 
     def probe(self, context: StepContext) -> Probe:
         wanted = context.result("look")["lock"]

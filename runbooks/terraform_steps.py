@@ -26,7 +26,7 @@ from infraconsole.checks.costs import load as load_costs
 from infraconsole.checks.findings import Finding
 from infraconsole.checks.plan_review import review
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate, GateKind
+from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
 from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
@@ -567,8 +567,9 @@ class ApplyPlan(Step):
         more = () if len(shown) < _LINES_SHOWN else ("… the whole plan: p on the run's screen",)
         targets = context.inputs.get("targets", "")
         partly = (f"Only a part of the plan: {targets}. The rest stays as it is.",) if targets else ()
-        opened = policy.gates(
-            policy.policy_for(self._purpose, context.config.environment(context.target.environment)),
+        environment = context.config.environment(context.target.environment)
+        return policy.gates(
+            policy.policy_for(self._purpose, environment, typed_name=bool(dangers or targets)),
             context.target,
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
@@ -582,19 +583,6 @@ class ApplyPlan(Step):
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )
-        if (dangers or targets) and opened[-1].kind is GateKind.CONFIRM:
-            last = opened[-1]
-            typed = Gate(
-                "type-target",
-                GateKind.TYPE,
-                last.title,
-                last.changes,
-                last.irreversible,
-                last.commands,
-                expected=context.target.name,
-            )
-            return (*opened[:-1], typed)
-        return opened
 
     def probe(self, context: StepContext) -> Probe:
         learn_secrets(context)

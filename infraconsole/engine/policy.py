@@ -33,17 +33,21 @@ class Policy:
 
 GATES = (
     GateSpec("confirm", GateKind.CONFIRM, "before a change outside prod and what is protected as prod is"),
-    GateSpec("type-target", GateKind.TYPE, "before a change in prod, or what is protected as prod is"),
+    GateSpec(
+        "type-target", GateKind.TYPE, "before a change in prod or what is protected as prod is, or one that destroys"
+    ),
     GateSpec("reason", GateKind.BREAK_GLASS, "why prod is changed, for the record"),
     GateSpec("approve", GateKind.APPROVE, "a second person, where the configuration asks for one"),
 )
 """What `gates` can open."""
 
 
-def policy_for(purpose: Purpose, environment: EnvironmentSettings) -> Policy:
+def policy_for(purpose: Purpose, environment: EnvironmentSettings, *, typed_name: bool = False) -> Policy:
+    """`typed_name`: ask for it in every environment, as before what cannot be undone."""
+    typed_name = typed_name or environment.is_prod
     if purpose is Purpose.RECOVERY:
-        return Policy(environment.is_prod, environment.is_prod, environment.rollback_approvers)
-    return Policy(environment.is_prod, False, environment.approvers, environment.window)
+        return Policy(typed_name, environment.is_prod, environment.rollback_approvers)
+    return Policy(typed_name, False, environment.approvers, environment.window)
 
 
 def gates(

@@ -101,6 +101,15 @@ def test_outside_prod_a_rollback_is_confirmed() -> None:
     assert opened(Purpose.RECOVERY, "staging", SATURDAY) == ["confirm"]
 
 
+@pytest.mark.parametrize("purpose", Purpose)
+def test_what_cannot_be_undone_asks_for_the_typed_name_in_every_environment(purpose: Purpose) -> None:
+    dev = config.parse({}, None).environment("dev")
+    policy = policy_for(purpose, dev, typed_name=True)
+    (gate,) = gates(policy, TARGET, title="Change", changes=["x"], irreversible=["y"], commands=["z"], now=SATURDAY)
+    assert (gate.id, gate.kind, gate.expected) == ("type-target", GateKind.TYPE, TARGET.name)
+    assert (gate.changes, gate.irreversible, gate.commands) == (("x",), ("y",), ("z",))
+
+
 def test_deploys_follow_approvers_and_window() -> None:
     assert opened(Purpose.DEPLOY, "dev", SATURDAY) == ["confirm"]
     assert opened(Purpose.DEPLOY, "staging", TUESDAY_IN_WINDOW) == ["approve", "confirm"]
