@@ -21,18 +21,8 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
 from infraconsole.errors import AwsNotFound, StepFailed
 from infraconsole.runbooks import rollout
-from infraconsole.runbooks.terraform_steps import (
-    ApplyPlan,
-    Init,
-    MakePlan,
-    ReadPlan,
-    Root,
-    failure,
-    own_holder,
-    refuse_errored_state,
-    root_of,
-    state_summary,
-)
+from infraconsole.runbooks.terraform_root import Root, failure, own_holder, refuse_errored_state, root_of, state_summary
+from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, ReadPlan
 from infraconsole.terraform import commands, events
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
 

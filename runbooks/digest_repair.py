@@ -24,7 +24,7 @@ from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, aws_command
 from infraconsole.errors import StepFailed, UsageError
-from infraconsole.runbooks.terraform_steps import root_of
+from infraconsole.runbooks.terraform_root import root_of
 from infraconsole.terraform.state import summary
 
 

@@ -23,11 +23,7 @@ from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UnknownName, UsageError
-from infraconsole.runbooks.terraform_steps import (
-    ApplyPlan,
-    Init,
-    MakePlan,
-    ReadPlan,
+from infraconsole.runbooks.terraform_root import (
     Root,
     failure,
     refuse_errored_state,
@@ -36,6 +32,7 @@ from infraconsole.runbooks.terraform_steps import (
     stored_state,
     write_private,
 )
+from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, ReadPlan
 from infraconsole.terraform import commands, state_diff
 from infraconsole.terraform.runner import Lost
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary, with_serial

@@ -15,7 +15,8 @@ from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UsageError
-from infraconsole.runbooks.terraform_steps import Init, failure, own_holder, root_of
+from infraconsole.runbooks.terraform_root import failure, own_holder, root_of
+from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import commands
 from infraconsole.terraform.runner import Lost
 from infraconsole.terraform.state import LockInfo

@@ -12,14 +12,10 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infraconsole import config as settings
-from infraconsole import naming, text
-from infraconsole.aws.s3 import S3
+from infraconsole import text
 from infraconsole.checks import git, stateful
 from infraconsole.checks.costs import cost_effect
 from infraconsole.checks.costs import load as load_costs
@@ -29,150 +25,30 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
-from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
-from infraconsole.terraform import backend, binary, commands, events, plan, runner, texts
+from infraconsole.errors import StepFailed
+from infraconsole.runbooks.terraform_root import (
+    Root,
+    diagnostic_line,
+    failure,
+    initialise,
+    refuse_errored_state,
+    root_of,
+    sha256,
+    state_summary,
+    write_private,
+)
+from infraconsole.terraform import backend, commands, events, plan
 from infraconsole.terraform.attributes import AttributeChange, shown
-from infraconsole.terraform.backend import Found, S3Backend
-from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.plan import Kind
-from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running, Terraform
-from infraconsole.terraform.state import LockInfo, StateSummary, summary
+from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running
 
-_BY_HAND = ("TF_DATA_DIR", "AWS_PROFILE", "AWS_REGION")
 PLAN_FILE = "plan.tfplan"
 PLAN_DOCUMENT = "plan.json"
 CONSUMED = "plan.consumed"
 _LINES_SHOWN = 40
 _FEW = 3
 _PLAN_AGAIN = Offer("plan-again", "Make a new plan, and look at it", back_to="plan")
-
-
-@dataclass(frozen=True)
-class Root:
-    """A root module with all that a command in it needs. `environment` is "" for a module that serves all of them."""
-
-    folder: Path
-    data: Path
-    environment: str
-    terraform: Terraform
-    backend: S3Backend | None
-    var_files: tuple[Path, ...]
-
-    @property
-    def init_arguments(self) -> tuple[str, ...]:
-        return self.backend.arguments(self.terraform.binary.at_least) if self.backend else ()
-
-    @property
-    def found(self) -> Found | None:
-        return backend.found_in(self.data)
-
-    def by_hand(self, arguments: Sequence[str]) -> tuple[str, ...]:
-        """For a person's shell, which knows neither our data folder nor the target's profile."""
-        environ = self.terraform.environ
-        other = [name for name in _BY_HAND if name in environ and environ[name] != os.environ.get(name)]
-        return ("env", *(f"{name}={environ[name]}" for name in other), "terraform", f"-chdir={self.folder}", *arguments)
-
-
-def root_of(context: StepContext) -> Root:
-    """Raises PrerequisiteMissing where there is no such code or no Terraform."""
-    target = context.target
-    folder = context.config.root_of(target)
-    if not any(folder.glob("*.tf")):
-        raise PrerequisiteMissing(
-            f"There is no Terraform code in {folder}.", mend="Mend its path in infraconsole.toml, or check it out."
-        )
-    variables = folder / naming.tfvars_path(target.environment)
-    alike = target.is_module and not (folder / "environments").is_dir()
-    if not alike and not variables.is_file():
-        there = sorted(path.parent.name for path in folder.glob("environments/*/terraform.tfvars"))
-        raise PrerequisiteMissing(
-            f"{target.service} has no variables for {target.environment}.",
-            cause=f"{variables} does not exist; there are {', '.join(there) or 'none'}.",
-            mend="Write that file, or name another environment.",
-        )
-    name = "" if alike else target.environment
-    about = context.config.environment(target.environment)
-    data = backend.data_dir(settings.state_folder(), folder, name)
-    environ = process_environment(os.environ, data_dir=data, profile=about.profile, region=target.region)
-    place = (
-        backend.of_module(context.config, target.service, name, environ)
-        if target.is_module
-        else backend.of_service(context.config, target.service, name, environ)
-    )
-    terraform = Terraform(_binary(os.environ.get(binary.VARIABLE), os.environ.get("PATH")), folder, environ)
-    return Root(folder, data, name, terraform, place, () if alike else (variables,))
-
-
-@cache
-def _binary(*_chosen_by: str | None) -> binary.Binary:
-    """Asked for its version once: every step needs it several times."""
-    return binary.find()
-
-
-def initialise(context: StepContext, root: Root) -> str:
-    """Why `init` had to run; "" where it had not to. Raises TerraformError."""
-    arguments = root.init_arguments
-    why = backend.why_init(root.folder, root.data, arguments)
-    if not why:
-        return ""
-    context.progress(f"terraform init: {why}")
-    backend.forget_init(root.data)
-    known = (root.folder / backend.LOCK_FILE).exists()
-    ended = context.terraform(
-        root.terraform, commands.init(arguments, lock_file_readonly=known), "init", lambda line: context.output(line)
-    )
-    if ended.code:
-        raise failure(ended, "terraform init failed.")
-    if root.backend and root.found and (wrong := root.backend.differences(root.found)):
-        raise StepFailed(
-            "The backend is not the one that the configuration names.",
-            cause="; ".join(wrong),
-            mend='The code needs a backend "s3" block; mend it, or state_bucket and state_key.',
-        )
-    backend.note_init(root.folder, root.data, arguments)
-    return why
-
-
-def failure(ended: Ended, title: str, diagnostics: Sequence[Diagnostic] = ()) -> InfraconsoleError:
-    """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean."""
-    words = "\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors()))
-    trouble = texts.trouble_in(diagnostics) or texts.trouble(words)
-    said = "\n".join(diagnostic_line(found) for found in diagnostics if found.severity == "error")
-    if trouble is None:
-        return ended.error(title, said)
-    mend = _MENDS.get(trouble.kind, "")
-    if trouble.lock:
-        holder = f"{trouble.lock.who} since {text.local_time(trouble.lock.created)}, {trouble.lock.operation}"
-        said = f"Held by {holder}; lock {trouble.lock.id}."
-    return ended.error(f"{title} {_SENTENCES.get(trouble.kind, trouble.words)}", said or trouble.words, mend)
-
-
-_SENTENCES = {
-    texts.Kind.LOCK_HELD: "The state is locked.",
-    texts.Kind.STALE_PLAN: "The plan is stale: the state has changed since it was made.",
-    texts.Kind.STATE_NOT_PERSISTED: "What was applied could not be stored: it lies in errored.tfstate.",
-    texts.Kind.CREDENTIALS_EXPIRED: "The credentials have expired.",
-    texts.Kind.NO_CREDENTIALS: "There are no credentials.",
-    texts.Kind.DIGEST_MISMATCH: "The state is not the one that its digest was made of.",
-    texts.Kind.PROVIDER_UNAVAILABLE: "A provider cannot be had.",
-    texts.Kind.NO_BUCKET: "The state's bucket does not exist.",
-}
-_MENDS = {
-    texts.Kind.LOCK_HELD: "Wait for its holder; where that is gone: infraconsole run state-unlock.",
-    texts.Kind.STALE_PLAN: "Make a new plan.",
-    texts.Kind.STATE_NOT_PERSISTED: "Push it before anything else; a new run says how, and does nothing else before that.",
-    texts.Kind.DIGEST_MISMATCH: "infraconsole run digest-repair compares the two and mends the digest.",
-    texts.Kind.PROVIDER_UNAVAILABLE: "Check the network, or the provider mirror of Terraform's CLI configuration.",
-    texts.Kind.INIT_REQUIRED: "Run it again: init is made anew.",
-    texts.Kind.CREDENTIALS_EXPIRED: "Renew them, then try again.",
-}
-
-
-def diagnostic_line(found: Diagnostic) -> str:
-    where = f" ({found.file}:{found.line})" if found.file else f" ({found.address})" if found.address else ""
-    detail = f": {' '.join(found.detail.split())}" if found.detail else ""
-    return f"{found.severity.capitalize()}: {found.summary}{detail}{where}"
 
 
 @dataclass
@@ -239,73 +115,6 @@ class Listener:
         of = f" of {self.total}" if self.total else ""
         cut = f" Under way when it ended: {', '.join(self.running)}." if self.running else ""
         return f"{len(self.done)}{of} changes were made, {len(self.failed)} failed.{cut}"
-
-
-def stored_state(context: StepContext, root: Root) -> bytes | None:
-    """The state as it is stored; None where there is none. Raises AwsError, TerraformError."""
-    if root.backend is not None:
-        try:
-            return S3(context.reads).get(root.backend.bucket, root.backend.key).body
-        except AwsNotFound as error:
-            if error.code == "NoSuchBucket":
-                raise
-            return None
-    ended = context.terraform(root.terraform, commands.state_pull(), "state-pull")
-    if ended.code:
-        raise failure(ended, "The state cannot be read.")
-    return ended.output() or None
-
-
-def state_summary(context: StepContext, root: Root) -> StateSummary | None:
-    body = stored_state(context, root)
-    return summary(body) if body else None
-
-
-def refuse_errored_state(root: Root) -> None:
-    """Raises StepFailed where an apply has left a state that could not be stored. It bars the whole folder: of which environment
-    it is, the file does not tell."""
-    left = root.folder / backend.ERRORED_STATE
-    if left.exists():
-        raise StepFailed(
-            f"{left} holds a state that could not be stored.",
-            cause="An earlier apply changed things that the stored state does not know of.",
-            mend=f"Push it, then remove the file: {command_line(root.by_hand(commands.state_push(left)))}",
-        )
-
-
-def own_holder(context: StepContext, root: Root, lock: LockInfo) -> str:
-    """The run of this journal whose Terraform is still at work in that folder, and may hold the lock: it outlives its executor.
-    "" where there is none."""
-    for file in context.folder.parent.glob(f"*/*/{runner.COMMAND}"):
-        try:
-            # Dev and prod of one root share the folder, and no lock: what tells them apart is where `init` put its data.
-            told = json.loads(file.read_bytes())
-            if told["folder"] != str(root.folder) or told.get("data_dir") != root.terraform.environ.get("TF_DATA_DIR"):
-                continue
-            begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            if (lock.created is None or begun <= lock.created) and Running(file.parent).poll() is None:
-                return file.parent.parent.name
-        except (OSError, ValueError, KeyError, TypeError, Lost):
-            continue
-    return ""
-
-
-def sha256(file: Path) -> str:
-    """ "" where there is no such file."""
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return ""
-
-
-def write_private(file: Path, content: bytes) -> None:
-    """For plans and states: they hold secrets."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 class Init(Step):

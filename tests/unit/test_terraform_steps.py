@@ -19,8 +19,9 @@ from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent, StepContext
 from infraconsole.errors import StepFailed
-from infraconsole.runbooks import terraform_steps
-from infraconsole.runbooks.terraform_steps import Listener, Root, change_lines, failure, own_holder, write_private
+from infraconsole.runbooks import terraform_root, terraform_steps
+from infraconsole.runbooks.terraform_root import Root, failure, own_holder, write_private
+from infraconsole.runbooks.terraform_steps import Listener, change_lines
 from infraconsole.terraform import events, plan, supervise
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
@@ -208,10 +209,10 @@ def test_what_is_written_replaces_what_others_could_read(tmp_path: Path) -> None
 
 
 def test_a_state_that_could_not_be_stored_bars_the_folder(tmp_path: Path) -> None:
-    terraform_steps.refuse_errored_state(root(tmp_path))
+    terraform_root.refuse_errored_state(root(tmp_path))
     (tmp_path / "errored.tfstate").write_text("{}")
     with pytest.raises(StepFailed) as caught:
-        terraform_steps.refuse_errored_state(root(tmp_path, TF_DATA_DIR="/d"))
+        terraform_root.refuse_errored_state(root(tmp_path, TF_DATA_DIR="/d"))
     assert f"env TF_DATA_DIR=/d terraform -chdir={tmp_path} state push" in caught.value.mend
 
 
