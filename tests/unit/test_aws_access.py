@@ -61,6 +61,7 @@ class Server:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.1")
                 self.send_header("Content-Length", str(len(payload)))
+                self.send_header("Connection", "close")  # said beforehand: else a client may use it once more
                 self.end_headers()
                 self.wfile.write(payload)
 
