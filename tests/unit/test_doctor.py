@@ -366,11 +366,11 @@ class Aws:
 
             def reply(self, status: int, text: str, kind: str) -> None:
                 payload = text.encode()
-                self.close_connection = True
                 self.send_response_only(status)
                 self.send_header("Date", format_datetime(datetime.now(UTC) - aws.ahead, usegmt=True))
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(payload)))
+                self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(payload)
 
