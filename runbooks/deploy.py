@@ -43,7 +43,7 @@ class Precheck(Step):
         if commit.dirty:
             listed = ", ".join(line[3:] for line in commit.dirty[:5])
             context.note(f"Not committed: {listed}. Nobody else can see what is deployed.", warning=True)
-        refuse_errored_state(root)
+        refuse_errored_state(context, root)
         _look_at_state(context, root)
         _refuse_locked(context, root)
         _refuse_missing_exports(context)

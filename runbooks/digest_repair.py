@@ -23,7 +23,7 @@ from infraconsole.engine.gate import Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, aws_command
-from infraconsole.errors import StepFailed, UsageError
+from infraconsole.errors import AwsNotFound, StepFailed, UsageError
 from infraconsole.runbooks.terraform_root import root_of
 from infraconsole.terraform.state import summary
 
@@ -35,7 +35,15 @@ class Look(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         bucket, key, table = _place(context)
-        stored = S3(context.reads).get(bucket, key)
+        try:
+            stored = S3(context.reads).get(bucket, key)
+        except AwsNotFound as error:
+            if error.code == "NoSuchBucket":
+                raise
+            raise StepFailed(
+                f"There is no state at s3://{bucket}/{key}, so no digest can be right.",
+                mend="Where it was deleted, infraconsole run state-undelete brings it back.",
+            ) from error
         body = stored.body or b""
         now = summary(body, f"s3://{bucket}/{key}")
         calculated, kept = _checksum(body), _digest(context)

@@ -1,13 +1,11 @@
 """Put an earlier version of a Terraform state back, and see what Terraform would do then.
 
 A state rollback is not an infrastructure rollback: it changes what Terraform remembers, not what is there. So the version is
-pushed with the next serial and nothing else changed, and the plan that follows is shown before anything is applied. What
-`state push` accepts is from Terraform's statemgr.CheckValidImport.
+pushed with the next serial and nothing else changed, and the plan that follows is shown before anything is applied.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -21,11 +19,18 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
+from infraconsole.engine.runbook import Input, Runbook, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UnknownName, UsageError
+from infraconsole.runbooks.state_push import (
+    Pushed,
+    PushState,
+    VerifyStored,
+    difference_lines,
+    is_from_newer,
+)
 from infraconsole.runbooks.terraform_root import (
     Root,
-    failure,
+    initialise,
     refuse_errored_state,
     root_of,
     sha256,
@@ -34,7 +39,6 @@ from infraconsole.runbooks.terraform_root import (
 )
 from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, ReadPlan
 from infraconsole.terraform import commands, state_diff
-from infraconsole.terraform.runner import Lost
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary, with_serial
 
 BACKUP_FILE = "backup.tfstate"
@@ -54,13 +58,21 @@ class BackUp(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        refuse_errored_state(root)
+        refuse_errored_state(context, root)
+        if root.backend is None:
+            initialise(context, root)
         body = stored_state(context, root)
         if not body:
+            deleted = root.backend is not None and next(
+                (v.is_delete_marker for v in S3(context.reads).versions(root.backend.bucket, root.backend.key)), False
+            )
             raise StepFailed(
-                "There is no state to roll back.",
+                "The state was deleted." if deleted else "There is no state to roll back.",
                 cause="An empty state would accept any other, also another project's.",
-                mend="Check state_bucket and state_key, and the account.",
+                mend=f"Bring it back first: infraconsole run state-undelete --service {context.target.service} "
+                f"--env {context.target.environment}"
+                if deleted
+                else "Check state_bucket and state_key, and the account.",
             )
         now = summary(body, "The stored state")
         if not now.lineage:
@@ -117,7 +129,7 @@ class Choose(Step):
         difference = state_diff.compare(current, body, before_name="the stored state", after_name=told)
         if difference.is_empty and difference.is_same_lineage:
             raise UsageError(f"{told} says the same as the stored state.", mend="Choose another version.")
-        lines = [_line(each) for each in (*difference.resources, *difference.data_sources)]
+        lines = difference_lines(difference)
         context.note(f"{told}: serial {chosen.serial}, {chosen.resource_count} resources; {difference.words()}.")
         context.output(*lines)
         context.evidence("what the rollback changes in the state", "\n".join((difference.words(), *lines)))
@@ -145,8 +157,8 @@ class Check(Step):
                 cause=f"Its lineage is {chosen['lineage'] or 'missing'}, the stored one's {backed_up['lineage']}.",
                 mend="Choose a version of this state.",
             )
-        ours = root.terraform.binary.version
-        if _parts(chosen["terraform"]) > _parts(ours):
+        if is_from_newer(chosen["terraform"], root):
+            ours = root.terraform.binary.version
             raise StepFailed(
                 f"That state was written by Terraform {chosen['terraform']}; this one is {ours}.",
                 mend="Use that Terraform, or a newer one.",
@@ -165,15 +177,14 @@ class Check(Step):
         return {"serial": serial, "sha256": sha256(context.folder / PUSHED_FILE), "commit": commit.id}
 
 
-class Push(Step):
-    id = "push"
-    title = "Push the state"
+class Push(PushState):
     why = "With the next serial, nothing else changed, and never by force: Terraform checks lineage and serial itself."
-    changes = True
-    calls = ("terraform:state-push",)
+    file = PUSHED_FILE
+    back_to = "back-up"
 
-    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        return (root_of(context).by_hand(commands.state_push(context.folder / PUSHED_FILE)),)
+    def pushed(self, context: StepContext) -> Pushed:
+        backed_up = context.result("back-up")
+        return Pushed(backed_up["serial"], backed_up["lineage"], context.result("check")["serial"])
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         chosen, checked, backed_up = (context.result(step) for step in ("choose", "check", "back-up"))
@@ -192,70 +203,6 @@ class Push(Step):
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )
-
-    def probe(self, context: StepContext) -> Probe:
-        try:
-            ended = context.terraform_ended(lambda line: context.output(line))
-        except Lost as error:
-            context.note(f"{error.title} What is stored tells.", warning=True)
-            ended = None
-        stored = stored_state(context, root_of(context)) or b""
-        wanted = (context.folder / PUSHED_FILE).read_bytes()
-        backed_up, checked = context.result("back-up"), context.result("check")
-        now = summary(stored, "The stored state")
-        if _is_same(stored, wanted) and now.serial >= checked["serial"]:
-            return Probe(ProbeState.DONE, f"It is stored, with serial {now.serial}.", {"serial": now.serial})
-        if now.serial != backed_up["serial"] or now.lineage != backed_up["lineage"]:
-            return Probe(
-                ProbeState.OVERTAKEN,
-                f"The stored state has serial {now.serial} by now; it had {backed_up['serial']}.",
-                back_to="back-up",
-            )
-        if ended is not None and ended.code:
-            raise failure(ended, "The push failed.")
-        return Probe(ProbeState.NOT_DONE, f"The stored state is as it was backed up: serial {now.serial}.")
-
-    def act(self, context: StepContext) -> Mapping[str, Any]:
-        root = root_of(context)
-        arguments = commands.state_push(context.folder / PUSHED_FILE)
-        ended = context.terraform_change(
-            "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
-        )
-        if ended.code:
-            context.wait(0)
-            error = failure(ended, "The push failed.")
-            stored = stored_state(context, root) or b""
-            wanted = context.result("check")["serial"]
-            if (
-                not stored
-                or summary(stored).serial < wanted
-                or not _is_same(stored, (context.folder / PUSHED_FILE).read_bytes())
-            ):
-                raise error
-            context.note(f"{error.title} It is stored all the same. {error.mend}".strip(), warning=True)
-        return {"serial": context.result("check")["serial"], "changed": True}
-
-
-class VerifyStored(Step):
-    id = "verify-stored"
-    title = "Read it back"
-    why = "What is stored is what counts. Terraform may add one to the serial, and nothing else."
-
-    def act(self, context: StepContext) -> Mapping[str, Any]:
-        stored = stored_state(context, root_of(context)) or b""
-        wanted = (context.folder / PUSHED_FILE).read_bytes()
-        now = summary(stored, "The stored state")
-        if not _is_same(stored, wanted):
-            raise StepFailed(
-                "What is stored is not what was pushed.",
-                cause=f"It has serial {now.serial}.",
-                mend=f"Look at it, and at {context.folder / BACKUP_FILE}.",
-            )
-        digest = hashlib.sha256(stored).hexdigest()
-        context.note(
-            f"The stored state has serial {now.serial} and the content that was chosen (sha256 {digest[:16]})."
-        )
-        return {"serial": now.serial, "sha256": digest}
 
 
 class Ending(Step):
@@ -303,7 +250,7 @@ def _choice(
         why_not = "it is the stored one"
     elif found.lineage != backed_up["lineage"]:
         why_not = "it has another lineage"
-    elif _parts(found.terraform_version) > _parts(root.terraform.binary.version):
+    elif is_from_newer(found.terraform_version, root):
         why_not = f"it was written by Terraform {found.terraform_version}"
     detail = (
         f"version {version.version_id}",
@@ -356,26 +303,6 @@ def _commit_of(context: StepContext, root: Root, named: str) -> git.Commit:
     return git.Commit()
 
 
-def _is_same(stored: bytes, wanted: bytes) -> bool:
-    """Whether they say the same. Terraform sorts and encodes a state anew when it stores it, and may count its serial up."""
-    difference = state_diff.compare(stored, wanted, before_name="The stored state", after_name="The pushed state")
-    return difference.is_empty and difference.is_same_lineage
-
-
-def _line(each: state_diff.InstanceDifference) -> str:
-    sign = {"added": "+", "removed": "-", "changed": "~", "moved": "→"}[each.difference.value]
-    moved = f" (was {each.previous_address})" if each.previous_address else ""
-    changed = (
-        ", ".join(attribute.name for attribute in each.attributes()[:4]) if each.difference.value == "changed" else ""
-    )
-    return f"{sign} {each.address}{moved}{f': {changed}' if changed else ''}"
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    """What is no number counts as zero: `1.10.0-beta1` is 1.10.0."""
-    return tuple(int(part) if part.isdigit() else 0 for part in version.partition("-")[0].split("."))
-
-
 def _wanted(context: StepContext) -> bool:
     return context.inputs.get("apply") == "yes"
 
@@ -406,12 +333,12 @@ RUNBOOK = Runbook(
         GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
     ),
     steps=(
-        Init(),
         BackUp(),
+        Init(),
         Choose(),
         Check(),
         Push(),
-        VerifyStored(),
+        VerifyStored(PUSHED_FILE),
         MakePlan(),
         ReadPlan(),
         ApplyPlan(Purpose.DEPLOY, _wanted),

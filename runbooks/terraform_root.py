@@ -17,7 +17,7 @@ from pathlib import Path
 from infraconsole import config as settings
 from infraconsole import naming, text
 from infraconsole.aws.s3 import S3
-from infraconsole.engine.runbook import StepContext, command_line
+from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
 from infraconsole.terraform import backend, binary, commands, runner, texts
 from infraconsole.terraform.backend import Found, S3Backend
@@ -142,8 +142,9 @@ _SENTENCES = {
 _MENDS = {
     texts.Kind.LOCK_HELD: "Wait for its holder; where that is gone: infraconsole run state-unlock.",
     texts.Kind.STALE_PLAN: "Make a new plan.",
-    texts.Kind.STATE_NOT_PERSISTED: "Push it before anything else; a new run says how, and does nothing else before that.",
-    texts.Kind.DIGEST_MISMATCH: "infraconsole run digest-repair compares the two and mends the digest.",
+    texts.Kind.STATE_NOT_PERSISTED: "Before anything else: infraconsole run state-recover pushes it.",
+    texts.Kind.DIGEST_MISMATCH: "infraconsole run digest-repair compares the two and mends the digest; where the state was "
+    "deleted, state-undelete brings it back.",
     texts.Kind.PROVIDER_UNAVAILABLE: "Check the network, or the provider mirror of Terraform's CLI configuration.",
     texts.Kind.INIT_REQUIRED: "Run it again: init is made anew.",
     texts.Kind.CREDENTIALS_EXPIRED: "Renew them, then try again.",
@@ -176,15 +177,17 @@ def state_summary(context: StepContext, root: Root) -> StateSummary | None:
     return summary(body) if body else None
 
 
-def refuse_errored_state(root: Root) -> None:
+def refuse_errored_state(context: StepContext, root: Root) -> None:
     """Raises StepFailed where an apply has left a state that could not be stored. It bars the whole folder: of which environment
     it is, the file does not tell."""
     left = root.folder / backend.ERRORED_STATE
     if left.exists():
+        target = context.target
         raise StepFailed(
             f"{left} holds a state that could not be stored.",
             cause="An earlier apply changed things that the stored state does not know of.",
-            mend=f"Push it, then remove the file: {command_line(root.by_hand(commands.state_push(left)))}",
+            mend="Push or dismiss it, for the environment whose apply it was: infraconsole run state-recover "
+            f"--service {target.service} --env {target.environment}",
         )
 
 

@@ -152,7 +152,7 @@ class MakePlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        refuse_errored_state(root)
+        refuse_errored_state(context, root)
         initialise(context, root)
         for name in (PLAN_FILE, PLAN_DOCUMENT, CONSUMED):
             (context.folder / name).unlink(missing_ok=True)

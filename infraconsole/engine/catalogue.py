@@ -12,10 +12,21 @@ def runbooks() -> tuple[Runbook, ...]:
     from infraconsole.runbooks.digest_repair import RUNBOOK as DIGEST_REPAIR
     from infraconsole.runbooks.ecs_rollback import RUNBOOK as ECS_ROLLBACK
     from infraconsole.runbooks.export_put import RUNBOOK as EXPORT_PUT
+    from infraconsole.runbooks.state_recover import RUNBOOK as STATE_RECOVER
     from infraconsole.runbooks.state_rollback import RUNBOOK as STATE_ROLLBACK
+    from infraconsole.runbooks.state_undelete import RUNBOOK as STATE_UNDELETE
     from infraconsole.runbooks.state_unlock import RUNBOOK as STATE_UNLOCK
 
-    return (ECS_ROLLBACK, DEPLOY, STATE_ROLLBACK, STATE_UNLOCK, DIGEST_REPAIR, EXPORT_PUT)
+    return (
+        ECS_ROLLBACK,
+        DEPLOY,
+        STATE_ROLLBACK,
+        STATE_RECOVER,
+        STATE_UNDELETE,
+        STATE_UNLOCK,
+        DIGEST_REPAIR,
+        EXPORT_PUT,
+    )
 
 
 def runbook(name: str) -> Runbook:

@@ -383,9 +383,12 @@ def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_bl
     rollback = site.run("state-rollback", *DEV, "--set", "version=x")
     assert rollback.code == 1
     assert str(left) in rollback.stderr
-    by_hand = next(line for line in refused.stderr.splitlines() if "state push" in line).partition(": ")[2]
-    site.shell(by_hand)
-    left.unlink()
+    assert "infraconsole run state-recover --service plain --env dev" in refused.stderr
+    recovered = site.run(
+        "state-recover", "--set", "action=push", "--answer", "type-target=plain-dev", "--answer", "reason=x"
+    )
+    assert recovered.code == 0, recovered.stderr
+    assert not left.exists()
     again = site.deploy()
     assert again.code == 0, again.stderr
     assert again.result("read-plan")["words"] == "nothing to do"

@@ -22,6 +22,7 @@ from infraconsole.errors import StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
 from infraconsole.runbooks.terraform_root import Root, failure, own_holder, write_private
 from infraconsole.runbooks.terraform_steps import Listener, change_lines
+from infraconsole.target import Target
 from infraconsole.terraform import events, plan, supervise
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
@@ -39,6 +40,7 @@ class Spoken:
         self.lines: list[str] = []
         self.newest: tuple[str, Mapping[str, Any]] = ("", {})
         self.reads = cast(AwsAccess, None)
+        self.target = Target("plain", "dev", "ap-northeast-2")
 
     def output(self, *lines: str) -> None:
         self.lines.extend(lines)
@@ -209,11 +211,11 @@ def test_what_is_written_replaces_what_others_could_read(tmp_path: Path) -> None
 
 
 def test_a_state_that_could_not_be_stored_bars_the_folder(tmp_path: Path) -> None:
-    terraform_root.refuse_errored_state(root(tmp_path))
+    terraform_root.refuse_errored_state(context(Spoken()), root(tmp_path))
     (tmp_path / "errored.tfstate").write_text("{}")
     with pytest.raises(StepFailed) as caught:
-        terraform_root.refuse_errored_state(root(tmp_path, TF_DATA_DIR="/d"))
-    assert f"env TF_DATA_DIR=/d terraform -chdir={tmp_path} state push" in caught.value.mend
+        terraform_root.refuse_errored_state(context(Spoken()), root(tmp_path))
+    assert "infraconsole run state-recover --service plain --env dev" in caught.value.mend
 
 
 # Locks of our own

@@ -1,0 +1,149 @@
+"""Storing a whole state by `terraform state push`, once: what a state rollback and the recovery of a state that was not stored
+have in common. What `state push` accepts is from Terraform's statemgr.CheckValidImport.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from infraconsole.engine.runbook import Probe, ProbeState, Step, StepContext
+from infraconsole.errors import StepFailed
+from infraconsole.runbooks.terraform_root import Root, failure, initialise, root_of, stored_state
+from infraconsole.terraform import commands, state_diff
+from infraconsole.terraform.runner import Lost
+from infraconsole.terraform.state import StateSummary, summary
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": "→"}
+_ATTRIBUTES_SHOWN = 4
+
+
+class Pushed(NamedTuple):
+    """What a push starts from: serial and lineage of what is stored before ("" and 0 where nothing is), and the serial of what
+    is pushed."""
+
+    before: int
+    lineage: str
+    serial: int
+
+
+class PushState(Step):
+    """Pushes `file` of the run's folder. The gates are each runbook's own."""
+
+    id = "push"
+    title = "Push the state"
+    changes = True
+    calls = ("terraform:state-push",)
+    file: str
+    back_to: str
+    """The step that looks at the stored state anew, where another one is stored by now."""
+
+    @abstractmethod
+    def pushed(self, context: StepContext) -> Pushed: ...
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (root_of(context).by_hand(commands.state_push(context.folder / self.file)),)
+
+    def probe(self, context: StepContext) -> Probe:
+        try:
+            ended = context.terraform_ended(lambda line: context.output(line))
+        except Lost as error:
+            context.note(f"{error.title} What is stored tells.", warning=True)
+            ended = None
+        what = self.pushed(context)
+        stored = stored_state(context, root_of(context)) or b""
+        now = summary(stored, "The stored state") if stored else None
+        if self._is_stored(context, stored, what):
+            return Probe(ProbeState.DONE, f"It is stored, with serial {serial_of(now)}.", {"serial": serial_of(now)})
+        if (serial_of(now), now.lineage if now else "") != (what.before, what.lineage):
+            return Probe(
+                ProbeState.OVERTAKEN,
+                f"The stored state has serial {serial_of(now)} by now; it had {what.before}.",
+                back_to=self.back_to,
+            )
+        if ended is not None and ended.code:
+            raise failure(ended, "The push failed.")
+        return Probe(ProbeState.NOT_DONE, f"The stored state is as it was looked at: serial {serial_of(now)}.")
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        root = root_of(context)
+        initialise(context, root)
+        arguments = commands.state_push(context.folder / self.file)
+        ended = context.terraform_change(
+            "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
+        )
+        what = self.pushed(context)
+        if ended.code:
+            context.wait(0)  # where somebody asked to stop, that is what it was
+            error = failure(ended, "The push failed.")
+            if not self._is_stored(context, stored_state(context, root) or b"", what):
+                raise error
+            context.note(f"{error.title} It is stored all the same. {error.mend}".strip(), warning=True)
+        return {"serial": what.serial, "changed": True}
+
+    def _is_stored(self, context: StepContext, stored: bytes, what: Pushed) -> bool:
+        if not stored or not is_same(stored, (context.folder / self.file).read_bytes(), is_first=not what.lineage):
+            return False
+        return not what.lineage or summary(stored, "The stored state").serial >= what.serial
+
+
+class VerifyStored(Step):
+    id = "verify-stored"
+    title = "Read it back"
+    why = "What is stored is what counts. Terraform may add one to the serial, and nothing else."
+
+    def __init__(self, file: str, is_first: Callable[[StepContext], bool] = lambda _: False) -> None:
+        self._file = file
+        self._is_first = is_first
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        stored = stored_state(context, root_of(context)) or b""
+        wanted = context.folder / self._file
+        now = summary(stored, "The stored state")
+        if not is_same(stored, wanted.read_bytes(), is_first=self._is_first(context)):
+            raise StepFailed(
+                "What is stored is not what was pushed.",
+                cause=f"It has serial {now.serial}.",
+                mend=f"Somebody else may have stored it. What was pushed is in {wanted}.",
+            )
+        digest = hashlib.sha256(stored).hexdigest()
+        context.note(
+            f"The stored state has serial {now.serial} and the content that was pushed (sha256 {digest[:16]})."
+        )
+        return {"serial": now.serial, "sha256": digest}
+
+
+def is_same(stored: bytes, wanted: bytes, *, is_first: bool = False) -> bool:
+    """Whether they say the same. Terraform sorts and encodes a state anew when it stores it, and may count its serial up; the
+    first state of a place gets a lineage of its own and the serial 1, whatever was pushed (states/remote/state.go)."""
+    difference = state_diff.compare(stored, wanted, before_name="The stored state", after_name="The pushed state")
+    return difference.is_empty and (is_first or difference.is_same_lineage)
+
+
+def difference_lines(difference: state_diff.StateComparison) -> list[str]:
+    """A line for each resource and data source that differs; of attributes only the names."""
+    return [_line(each) for each in (*difference.resources, *difference.data_sources)]
+
+
+def _line(each: state_diff.InstanceDifference) -> str:
+    moved = f" (was {each.previous_address})" if each.previous_address else ""
+    names = [attribute.name for attribute in each.attributes()[:_ATTRIBUTES_SHOWN]]
+    changed = f": {', '.join(names)}" if names and each.difference.value == "changed" else ""
+    return f"{_SIGNS[each.difference.value]} {each.address}{moved}{changed}"
+
+
+def serial_of(state: StateSummary | None) -> int:
+    """0 where nothing is stored: the first serial is 1."""
+    return state.serial if state else 0
+
+
+def is_from_newer(state_version: str, root: Root) -> bool:
+    """Whether a newer Terraform than ours wrote it."""
+    return version_parts(state_version) > version_parts(root.terraform.binary.version)
+
+
+def version_parts(version: str) -> tuple[int, ...]:
+    """What is no number counts as zero: `1.10.0-beta1` is 1.10.0."""
+    return tuple(int(part) if part.isdigit() else 0 for part in version.partition("-")[0].split("."))

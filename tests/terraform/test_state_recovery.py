@@ -1,0 +1,229 @@
+"""States that could not be stored, and states that were deleted: what brings them back, and what must not be brought."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from infraconsole.terraform import backend
+from tests.terraform.conftest import BOTH, DEV, Site, client, state_of
+
+pytestmark = pytest.mark.slow
+
+TYPED = ("--answer", "type-target=plain-dev")
+PUSH, DISMISS = ("--set", "action=push"), ("--set", "action=dismiss")
+
+
+def left(site: Site) -> Path:
+    return site.root / backend.ERRORED_STATE
+
+
+def leave(site: Site, serial: int = 2, lineage: str = "", **values: str) -> bytes:
+    """As an apply leaves it that could not store its state."""
+    body = state_of(values or {"first": "applied"}, serial=serial, lineage=lineage or site.lineage)
+    left(site).write_bytes(body)
+    return body
+
+
+# errored.tfstate
+
+
+@BOTH
+def test_what_could_not_be_stored_is_pushed_and_put_away(site: Site) -> None:
+    site.seed(serial=1, first="one")
+    body = leave(site, first="applied", second="build-1")
+    asked = site.run("state-recover", *DEV)
+    assert (asked.code, left(site).exists()) == (3, True)
+    assert "--answer action=" in asked.stderr
+    done = site.run("state-recover", *DEV, *PUSH)
+    assert done.code == 0, done.stderr
+    assert site.values() == {"first": "applied", "second": "build-1"}
+    assert site.serial in (2, 3)
+    assert (left(site).exists(), site.lock()) == (False, None)
+    copy = site.folder / "runs" / done.run / "errored.tfstate"
+    assert (copy.read_bytes(), stat.S_IMODE(copy.stat().st_mode)) == (body, 0o600)
+    (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    assert "+ terraform_data.second" in gate["changes"]
+    assert any("~ terraform_data.first: " in change for change in gate["changes"])
+    assert site.run("state-recover", *DEV, *PUSH).code == 1, "there is nothing left to recover"
+
+
+def test_dismissing_needs_the_name_and_keeps_a_copy(site: Site) -> None:
+    site.seed(serial=1, first="one")
+    body, before = leave(site), site.versions()
+    refused = site.run("state-recover", *DEV, *DISMISS)
+    assert (refused.code, left(site).read_bytes()) == (3, body)
+    assert "--answer type-target=" in refused.stderr
+    done = site.run("state-recover", *TYPED, *DISMISS)
+    assert done.code == 0, done.stderr
+    assert (left(site).exists(), site.versions()) == (False, before)
+    assert (site.folder / "runs" / done.run / "errored.tfstate").read_bytes() == body
+
+
+def test_another_environment_s_is_not_pushed_and_goes_by_the_rules_of_prod(site: Site) -> None:
+    site.seed(serial=1, first="one")
+    body, before = leave(site, lineage="another"), site.versions()
+    done = site.run("state-recover", *TYPED, *PUSH)
+    assert (done.code, site.versions()) == (1, before)
+    assert "it is another state's: its lineage is another" in done.stderr
+    refused = site.run("state-recover", *TYPED, *DISMISS)
+    assert (refused.code, left(site).read_bytes()) == (3, body)
+    assert "--answer reason=" in refused.stderr
+    assert site.run("state-recover", *TYPED, *DISMISS, "--answer", "reason=of a branch that is gone").code == 0
+    assert not left(site).exists()
+
+
+@pytest.mark.parametrize(
+    ("serial", "values", "words"),
+    [
+        (8, {"first": "applied"}, "something was stored since"),
+        (9, {"first": "one"}, "it says what is stored already"),
+    ],
+    ids=["newer-is-stored", "same"],
+)
+def test_what_is_overtaken_is_not_pushed(site: Site, serial: int, values: dict[str, str], words: str) -> None:
+    site.seed(serial=9, first="one")
+    leave(site, serial, **values)
+    before = site.versions()
+    done = site.run("state-recover", *DEV, *PUSH)
+    assert (done.code, site.versions(), left(site).exists()) == (1, before, True)
+    assert words in done.stderr
+
+
+def test_one_that_is_cut_off_can_only_be_dismissed(site: Site) -> None:
+    site.seed(serial=1, first="one")
+    left(site).write_bytes(leave(site)[:200])
+    done = site.run("state-recover", *DEV, *PUSH)
+    assert done.code == 1
+    assert "is cut off" in done.stderr
+    assert site.run("state-recover", *TYPED, *DISMISS, "--answer", "reason=the disk was full").code == 0
+
+
+def test_a_first_state_that_nothing_vouches_for_needs_the_name(site: Site) -> None:
+    leave(site)
+    refused = site.run("state-recover", *DEV, *PUSH)
+    assert (refused.code, site.versions()) == (3, [])
+    done = site.run("state-recover", *TYPED, *PUSH)
+    assert done.code == 0, done.stderr
+    assert site.values() == {"first": "applied"}
+
+
+def test_a_file_that_changes_while_the_gate_is_open_is_looked_at_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.seed(serial=1, first="one")
+    leave(site)
+    run = site.start(monkeypatch, "state-recover", action="dismiss")
+    site.until_gate(run, "type-target")
+    other = leave(site, serial=3, first="later")
+    site.answer(run, "type-target", "plain-dev")
+    site.until(lambda: len(site.events(run, "step-finished", "look")) == 2, "another look")
+    site.until_gate(run, "type-target")
+    assert left(site).read_bytes() == other
+    site.answer(run, "type-target", "plain-dev")
+    assert site.finished(run).outcome == "done"
+    assert (site.folder / "runs" / run / "errored.tfstate").read_bytes() == other
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        "before:call-intended:push",
+        "after:call-intended:push",
+        "before:call-done:push",
+        "before:step-finished:push",
+        "before:step-finished:put-away",
+    ],
+)
+def test_executor_killed_around_the_recovery(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str) -> None:
+    site.seed(serial=1, first="one")
+    leave(site)
+    run = site.start(
+        monkeypatch, "state-recover", kill=kill, answers=[("confirm", "yes"), ("action", "push")], action="push"
+    )
+    site.until_gone(run)
+    site.resume(run)
+    record = site.finished(run)
+    assert (record.outcome, record.ending) == ("done", "")
+    assert site.values() == {"first": "applied"}
+    assert site.serial in (2, 3), "pushed once"
+    assert not left(site).exists()
+
+
+def test_a_dry_run_recovers_nothing(site: Site) -> None:
+    site.seed(serial=1, first="one")
+    body, before = leave(site), site.versions()
+    done = site.run("state-recover", "--dry-run", *PUSH)
+    assert done.code == 0, done.stderr
+    assert (left(site).read_bytes(), site.versions()) == (body, before)
+
+
+# A deleted state
+
+
+def delete(site: Site, times: int = 1) -> list[str]:
+    s3 = client(site.world, "s3")
+    found = [s3.delete_object(Bucket=site.bucket(), Key=site.key) for _ in range(times)]
+    return [str(each["VersionId"]) for each in found]
+
+
+@BOTH
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_deleted_state_is_brought_back_as_it_was(site: Site, times: int) -> None:
+    older = site.seed(serial=4, first="older")
+    newest = site.seed(serial=5, first="one", second="build-1")
+    body = site.stored()
+    delete(site, times)
+    refused = site.run("state-rollback", *DEV, "--set", f"version={older}")
+    assert refused.code == 1
+    assert "infraconsole run state-undelete --service plain --env dev" in refused.stderr
+    if site.locking == "dynamodb":
+        for told in (site.deploy(), site.run("digest-repair", *TYPED)):
+            assert (told.code, "state-undelete" in told.stderr) == (1, True), told.stderr
+    done = site.run("state-undelete", *DEV)
+    assert done.code == 0, done.stderr
+    assert done.count("call-intended") == times
+    assert (site.stored(), site.versions()) == (body, [newest, older])
+    assert site.deploy().result("read-plan")["words"] == "nothing to do"
+    back = site.run("state-rollback", *DEV, "--set", f"version={older}")
+    assert back.code == 0, back.stderr
+
+
+def test_what_is_not_deleted_or_never_was_is_said(site: Site) -> None:
+    never = site.run("state-undelete", *DEV)
+    assert never.code == 1
+    assert "There never was a state" in never.stderr
+    site.seed(first="one")
+    there = site.run("state-undelete", *DEV)
+    assert there.code == 1
+    assert "is not deleted" in there.stderr
+
+
+def test_nothing_is_brought_back_over_a_state_that_was_stored_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.seed(serial=4, first="one")
+    (marker,) = delete(site)
+    run = site.start(monkeypatch, "state-undelete")
+    site.until_gate(run, "confirm")
+    stored = site.seed(serial=1, first="theirs")
+    site.answer(run, "confirm", "yes")
+    record = site.finished(run)
+    assert (record.outcome, site.intents(run)) == ("done", [])
+    assert any("Another state is current" in warning for warning in record.warnings)
+    assert site.versions()[0] == stored
+    listed = client(site.world, "s3").list_object_versions(Bucket=site.bucket(), Prefix=site.key)
+    assert marker in [each["VersionId"] for each in listed["DeleteMarkers"]]
+
+
+@pytest.mark.parametrize("kill", ["after:call-intended:undelete", "before:call-done:undelete"])
+def test_executor_killed_around_the_undeleting(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str) -> None:
+    newest = site.seed(serial=4, first="one")
+    delete(site)
+    run = site.start(monkeypatch, "state-undelete", kill=kill, answers=[("confirm", "yes")])
+    site.until_gone(run)
+    site.resume(run)
+    assert site.finished(run).outcome == "done"
+    assert site.versions() == [newest]
