@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraconsole import config as settings
-from infraconsole import naming, text
+from infraconsole import naming
 from infraconsole.aws.ecs import Ecs, family_and_revision
 from infraconsole.aws.ssm import Ssm
-from infraconsole.checks import git, state_lock
+from infraconsole.checks import git
 from infraconsole.engine import policy
 from infraconsole.engine.gate import GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
@@ -21,7 +21,14 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
 from infraconsole.errors import AwsNotFound, StepFailed
 from infraconsole.runbooks import rollout
-from infraconsole.runbooks.terraform_root import Root, failure, own_holder, refuse_errored_state, root_of, state_summary
+from infraconsole.runbooks.terraform_root import (
+    Root,
+    failure,
+    refuse_errored_state,
+    refuse_locked,
+    root_of,
+    state_summary,
+)
 from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, ReadPlan
 from infraconsole.terraform import commands, events
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
@@ -45,7 +52,7 @@ class Precheck(Step):
             context.note(f"Not committed: {listed}. Nobody else can see what is deployed.", warning=True)
         refuse_errored_state(context, root)
         _look_at_state(context, root)
-        _refuse_locked(context, root)
+        refuse_locked(context, root)
         _refuse_missing_exports(context)
         for item in context.open_follow_ups():
             context.note(f"Still to do: {item.title}: {item.detail}", warning=True)
@@ -100,32 +107,16 @@ class Verify(Step):
 
 
 def _look_at_state(context: StepContext, root: Root) -> None:
-    if root.backend is None:
+    place = root.state
+    if place is None:
         context.note("The configuration names no state bucket: the code's own backend holds the state.", warning=True)
         return
     stored = state_summary(context, root)
-    place = f"s3://{root.backend.bucket}/{root.backend.key}"
+    where = f"s3://{place.bucket}/{place.key}"
     if stored is None:
-        context.note(f"There is no state at {place} yet: everything would be made anew.", warning=True)
+        context.note(f"There is no state at {where} yet: everything would be made anew.", warning=True)
     else:
-        context.note(f"State {place}: serial {stored.serial}, {stored.resource_count} resources.")
-
-
-def _refuse_locked(context: StepContext, root: Root) -> None:
-    if root.backend is None:
-        return
-    about = context.config.environment(context.target.environment)
-    lock = state_lock.held(context.reads, about, root.backend.bucket, root.backend.key)
-    if lock is not None:
-        ours = own_holder(context, root, lock)
-        raise StepFailed(
-            "The state is locked.",
-            cause=f"{lock.who} holds it for {text.ago(lock.created, context.now())}: {lock.operation}, lock {lock.id}. "
-            + (f"Terraform of run {ours} is still at work." if ours else "No run of this journal is at this target."),
-            mend=f"Wait for its end: infraconsole resume {ours}"
-            if ours
-            else "Wait for its holder; where that is gone: infraconsole run state-unlock.",
-        )
+        context.note(f"State {where}: serial {stored.serial}, {stored.resource_count} resources.")
 
 
 def _refuse_missing_exports(context: StepContext) -> None:

@@ -11,21 +11,23 @@ import hashlib
 import json
 import socket
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from infraconsole import text
 from infraconsole.aws.dynamodb import DynamoDb
 from infraconsole.aws.s3 import S3
-from infraconsole.checks import state_lock
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, aws_command
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, aws_command, command_line
 from infraconsole.errors import AwsNotFound, StepFailed, UsageError
-from infraconsole.runbooks.terraform_root import root_of
-from infraconsole.terraform.state import summary
+from infraconsole.runbooks.terraform_root import held_lock, own_lock, root_of
+from infraconsole.terraform.state import LockInfo, StateSummary, StateUnreadable, summary
+
+_LOOKED_BACK = 10
+"""Versions, in search of the one that the table's checksum was made of."""
 
 
 class Look(Step):
@@ -52,9 +54,23 @@ class Look(Step):
             f"Terraform {now.terraform_version}, lineage {now.lineage}."
         )
         context.note(f"Its checksum is {calculated}; {table} says {kept or 'nothing'}.")
+        doubts: list[str] = []
         if calculated == kept:
             context.note("They agree: there is nothing to mend.")
-        return {"calculated": calculated, "kept": kept, "serial": now.serial, "agree": calculated == kept}
+        else:
+            doubts = _doubts(context, stored.version_id, now, kept)
+            for doubt in doubts:
+                context.note(doubt, warning=True)
+        return {
+            "calculated": calculated,
+            "kept": kept,
+            "serial": now.serial,
+            "resources": now.resource_count,
+            "lineage": now.lineage,
+            "agree": calculated == kept,
+            "doubts": doubts,
+            "at": context.now().isoformat().replace("+00:00", "Z"),
+        }
 
 
 class TakeLock(Step):
@@ -63,6 +79,9 @@ class TakeLock(Step):
     why = "So that nobody stores a state while its digest is mended."
     changes = True
     calls = ("dynamodb:PutItem",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (_take(context),)
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
@@ -75,9 +94,14 @@ class TakeLock(Step):
             title=f"Mend the digest of the state of {context.target}",
             changes=(
                 f"{table}: {bucket}/{key}-md5 says {looked['calculated']} instead of {looked['kept'] or 'nothing'}",
-                f"The stored state stays as it is: serial {looked['serial']}.",
+                f"The stored state stays as it is: serial {looked['serial']}, {looked['resources']} resources.",
+                f"Its lineage is {looked['lineage']}.",
             ),
-            irreversible=("If the stored state is the wrong one, Terraform takes it for the right one from then on.",),
+            irreversible=(
+                *looked["doubts"],
+                "If the stored state is the wrong one, Terraform takes it for the right one from then on.",
+            ),
+            commands=[command_line(command) for command in (_take(context), _put(context), _release(context))],
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
         )
@@ -90,31 +114,18 @@ class TakeLock(Step):
             return Probe(ProbeState.DONE, "The lock is ours.", {"lock": lock.id, "changed": True})
         if lock is not None:
             raise StepFailed(
-                f"{lock.who} holds the state's lock.", cause=f"{lock.operation}, lock {lock.id}.", mend="Wait for it."
+                f"{lock.who} holds the state's lock.",
+                cause=f"{lock.operation}, lock {lock.id}.",
+                mend="Wait for it; where its holder is gone: infraconsole run state-unlock.",
             )
         if _checksum_now(context) != context.result("look")["calculated"]:
             return Probe(ProbeState.OVERTAKEN, "Another state is stored by now.", back_to="look")
         return Probe(ProbeState.NOT_DONE, "The lock is free.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        bucket, key, table = _place(context)
-        info = {
-            "ID": _lock_id(context),
-            "Operation": "infraconsole digest-repair",
-            "Info": "",
-            "Who": f"{context.operator}@{socket.gethostname()}",
-            "Version": "",
-            "Created": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "Path": f"{bucket}/{key}",
-        }
-        context.change(
-            "dynamodb",
-            "PutItem",
-            TableName=table,
-            Item={"LockID": {"S": f"{bucket}/{key}"}, "Info": {"S": json.dumps(info)}},
-            ConditionExpression="attribute_not_exists(LockID)",
-        )
-        return {"lock": info["ID"], "changed": True}
+        _, _, table = _place(context)
+        context.change("dynamodb", "PutItem", TableName=table, Item=_lock_item(context), ConditionExpression=_NO_LOCK)
+        return {"lock": _lock_id(context), "changed": True}
 
 
 class Mend(Step):
@@ -133,6 +144,13 @@ class Mend(Step):
         wanted = context.result("look")["calculated"]
         if _digest(context) == wanted:
             return Probe(ProbeState.DONE, "The digest agrees.", {"digest": wanted})
+        lock = _held(context)
+        if not context.dry_run and (lock is None or lock.id != _lock_id(context)):
+            raise StepFailed(
+                "The state's lock is not ours any more.",
+                cause=f"{lock.who} holds it: {lock.operation}, lock {lock.id}." if lock else "Nobody holds it.",
+                mend="Nothing is written without it. Start a new run.",
+            )
         if _checksum_now(context) != wanted:
             raise StepFailed(
                 "Another state is stored by now, although the lock is held.",
@@ -143,8 +161,16 @@ class Mend(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         bucket, key, table = _place(context)
         wanted = context.result("look")["calculated"]
+        kept = context.result("look")["kept"]
         item = {"LockID": {"S": f"{bucket}/{key}-md5"}, "Digest": {"S": wanted}}
-        context.change("dynamodb", "PutItem", TableName=table, Item=item)
+        # Whoever stores a state writes its digest too: one that is another by now is not overwritten.
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(Digest)"}
+        if kept:
+            condition = {
+                "ConditionExpression": "Digest = :kept",
+                "ExpressionAttributeValues": {":kept": {"S": kept}},
+            }
+        context.change("dynamodb", "PutItem", TableName=table, Item=item, **condition)
         return {"digest": wanted, "changed": True}
 
 
@@ -154,6 +180,9 @@ class Release(Step):
     why = "Only ours, by its id."
     changes = True
     calls = ("dynamodb:DeleteItem",)
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        return (_release(context),)
 
     def probe(self, context: StepContext) -> Probe:
         lock = _held(context)
@@ -176,13 +205,12 @@ class Release(Step):
 
 def _place(context: StepContext) -> tuple[str, str, str]:
     """Bucket, key and lock table. Raises UsageError where there is no digest."""
-    root = root_of(context)
-    table = context.config.environment(context.target.environment).lock_table
-    if root.backend is None or not table:
+    place = root_of(context).state
+    if place is None or not place.lock_table:
         raise UsageError(
             "This state has no digest.", cause="Only states in S3 with a lock table have one.", mend="Set lock_table."
         )
-    return root.backend.bucket, root.backend.key, table
+    return place.bucket, place.key, place.lock_table
 
 
 def _checksum(body: bytes) -> str:
@@ -200,21 +228,77 @@ def _digest(context: StepContext) -> str:
     return (DynamoDb(context.reads).item(table, f"{bucket}/{key}-md5") or {}).get("Digest", "")
 
 
-def _held(context: StepContext) -> Any:
-    bucket, key, _ = _place(context)
-    return state_lock.held(context.reads, context.config.environment(context.target.environment), bucket, key)
+def _held(context: StepContext) -> LockInfo | None:
+    return held_lock(context, root_of(context))
 
 
 def _lock_id(context: StepContext) -> str:
-    """The same after a crash: the run's."""
-    return f"infraconsole-{context.folder.name}"
+    return own_lock(context.folder.name)
+
+
+_NO_LOCK = "attribute_not_exists(LockID)"
+
+
+def _lock_item(context: StepContext) -> Mapping[str, Any]:
+    bucket, key, _ = _place(context)
+    info = {
+        "ID": _lock_id(context),
+        "Operation": "infraconsole digest-repair",
+        "Info": "",
+        "Who": f"{context.operator}@{socket.gethostname()}",
+        "Version": "",
+        "Created": context.result("look")["at"],
+        "Path": f"{bucket}/{key}",
+    }
+    return {"LockID": {"S": f"{bucket}/{key}"}, "Info": {"S": json.dumps(info)}}
+
+
+def _doubts(context: StepContext, version_id: str, now: StateSummary, kept: str) -> list[str]:
+    """What speaks against the stored state: that the versions before it were another project's, newer, or larger."""
+    bucket, key, _ = _place(context)
+    doubts: list[str] = []
+    before: StateSummary | None = None
+    for version in islice(S3(context.reads).versions(bucket, key), _LOOKED_BACK):
+        if version.is_delete_marker or version.version_id == version_id:
+            continue
+        body = S3(context.reads).get(bucket, key, version.version_id).body or b""
+        if kept and _checksum(body) == kept:
+            doubts.append(
+                f"The table's checksum is that of version {version.version_id}, stored {text.local_time(version.modified_at)}: "
+                "what is stored was written past Terraform. infraconsole run state-undelete brings that version back."
+            )
+        if before is None:
+            try:
+                before = summary(body)
+            except StateUnreadable:
+                continue
+    if before is not None and before.lineage != now.lineage:
+        doubts.insert(0, f"It is another project's: the version before has the lineage {before.lineage}.")
+    elif before is not None and before.serial > now.serial:
+        doubts.insert(0, f"The version before has a higher serial: {before.serial}.")
+    return doubts
+
+
+def _take(context: StepContext) -> Sequence[str]:
+    _, _, table = _place(context)
+    item = _lock_item(context)
+    return _aws(context, "put-item", table_name=table, item=item, condition_expression=_NO_LOCK)
 
 
 def _put(context: StepContext) -> Sequence[str]:
     bucket, key, table = _place(context)
     item = {"LockID": {"S": f"{bucket}/{key}-md5"}, "Digest": {"S": context.result("look")["calculated"]}}
+    return _aws(context, "put-item", table_name=table, item=item)
+
+
+def _release(context: StepContext) -> Sequence[str]:
+    bucket, key, table = _place(context)
+    return _aws(context, "delete-item", table_name=table, key={"LockID": {"S": f"{bucket}/{key}"}})
+
+
+def _aws(context: StepContext, verb: str, **options: object) -> Sequence[str]:
     profile = context.config.environment(context.target.environment).profile
-    return aws_command(context.target, profile, "dynamodb", "put-item", table_name=table, item=item)
+    return aws_command(context.target, profile, "dynamodb", verb, **options)
 
 
 RUNBOOK = Runbook(

@@ -9,15 +9,27 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from infraconsole.checks import stateful
 from infraconsole.engine.runbook import Probe, ProbeState, Step, StepContext
 from infraconsole.errors import StepFailed
-from infraconsole.runbooks.terraform_root import Root, failure, initialise, root_of, stored_state
+from infraconsole.runbooks.terraform_root import (
+    Root,
+    failure,
+    initialise,
+    refuse_locked,
+    root_of,
+    stored_state,
+    write_private,
+)
 from infraconsole.terraform import commands, state_diff
-from infraconsole.terraform.runner import Lost
+from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running
 from infraconsole.terraform.state import StateSummary, summary
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": "→"}
-_ATTRIBUTES_SHOWN = 4
+_PUSHED = ".pushed"
+"""Behind the name of a file, once its push has begun."""
+_ATTRIBUTES_SHOWN = 6
+_LINES_SHOWN = 40
 
 
 class Pushed(NamedTuple):
@@ -47,16 +59,16 @@ class PushState(Step):
         return (root_of(context).by_hand(commands.state_push(context.folder / self.file)),)
 
     def probe(self, context: StepContext) -> Probe:
-        try:
-            ended = context.terraform_ended(lambda line: context.output(line))
-        except Lost as error:
-            context.note(f"{error.title} What is stored tells.", warning=True)
-            ended = None
+        ended = self._ended(context)
         what = self.pushed(context)
         stored = stored_state(context, root_of(context)) or b""
         now = summary(stored, "The stored state") if stored else None
         if self._is_stored(context, stored, what):
             return Probe(ProbeState.DONE, f"It is stored, with serial {serial_of(now)}.", {"serial": serial_of(now)})
+        if ended is not None and not ended.code and now is not None and now.serial > what.before:
+            # It was pushed, and nothing that came afterwards is to be overwritten.
+            said = f"It was pushed; somebody has stored serial {now.serial} since."
+            return Probe(ProbeState.DONE, said, {"serial": what.serial, "changed": True, "since": now.serial})
         if (serial_of(now), now.lineage if now else "") != (what.before, what.lineage):
             return Probe(
                 ProbeState.OVERTAKEN,
@@ -65,11 +77,13 @@ class PushState(Step):
             )
         if ended is not None and ended.code:
             raise failure(ended, "The push failed.")
+        refuse_locked(context, root_of(context))
         return Probe(ProbeState.NOT_DONE, f"The stored state is as it was looked at: serial {serial_of(now)}.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         initialise(context, root)
+        write_private(context.folder / f"{self.file}{_PUSHED}", b"")
         arguments = commands.state_push(context.folder / self.file)
         ended = context.terraform_change(
             "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
@@ -83,10 +97,31 @@ class PushState(Step):
             context.note(f"{error.title} It is stored all the same. {error.mend}".strip(), warning=True)
         return {"serial": what.serial, "changed": True}
 
+    def _ended(self, context: StepContext) -> Ended | None:
+        """How the push of this very file ended, where it was started, also where that was recorded before a crash."""
+        try:
+            if (ended := context.terraform_ended(lambda line: context.output(line))) is not None:
+                return ended
+            if not (context.folder / f"{self.file}{_PUSHED}").exists():
+                return None
+            newest = max(context.folder.glob("*-state-push"), default=None)
+            return Running.attach(newest).ended() if newest else None
+        except NotStarted:
+            return None
+        except Lost as error:
+            context.note(f"{error.title} What is stored tells.", warning=True)
+            return None
+
     def _is_stored(self, context: StepContext, stored: bytes, what: Pushed) -> bool:
         if not stored or not is_same(stored, (context.folder / self.file).read_bytes(), is_first=not what.lineage):
             return False
         return not what.lineage or summary(stored, "The stored state").serial >= what.serial
+
+
+def to_be_pushed(context: StepContext, file: str, body: bytes) -> None:
+    """Leave `body` for a push: whatever was pushed before in this run was another one."""
+    write_private(context.folder / file, body)
+    (context.folder / f"{file}{_PUSHED}").unlink(missing_ok=True)
 
 
 class VerifyStored(Step):
@@ -102,6 +137,11 @@ class VerifyStored(Step):
         stored = stored_state(context, root_of(context)) or b""
         wanted = context.folder / self._file
         now = summary(stored, "The stored state")
+        if since := context.result("push").get("since"):
+            context.note(
+                f"It was pushed, and serial {since} was stored since: not by this run, which leaves it.", warning=True
+            )
+            return {"serial": now.serial}
         if not is_same(stored, wanted.read_bytes(), is_first=self._is_first(context)):
             raise StepFailed(
                 "What is stored is not what was pushed.",
@@ -123,15 +163,42 @@ def is_same(stored: bytes, wanted: bytes, *, is_first: bool = False) -> bool:
 
 
 def difference_lines(difference: state_diff.StateComparison) -> list[str]:
-    """A line for each resource and data source that differs; of attributes only the names."""
-    return [_line(each) for each in (*difference.resources, *difference.data_sources)]
+    """A line for each resource, data source and output that differs, what Terraform would lose sight of first, and of that what
+    holds state; of attributes only the names."""
+    table = stateful.load()
+
+    def order(each: state_diff.InstanceDifference) -> tuple[bool, bool]:
+        return each.difference is not state_diff.Difference.REMOVED, each.type not in table
+
+    resources = [_line(each, table) for each in sorted(difference.resources, key=order)]
+    data_sources = [_line(each, {}) for each in difference.data_sources]
+    return [
+        *resources,
+        *data_sources,
+        *(f"{_SIGNS[each.difference]} output.{each.name}" for each in difference.outputs),
+    ]
 
 
-def _line(each: state_diff.InstanceDifference) -> str:
+def shortened(lines: Sequence[str]) -> list[str]:
+    """As many as a gate can show, and how many there are more."""
+    rest = len(lines) - _LINES_SHOWN
+    return (
+        [*lines[:_LINES_SHOWN], f"… and {rest:,} more: all of them are in the run's output"]
+        if rest > 0
+        else list(lines)
+    )
+
+
+def _line(each: state_diff.InstanceDifference, table: Mapping[str, str]) -> str:
     moved = f" (was {each.previous_address})" if each.previous_address else ""
-    names = [attribute.name for attribute in each.attributes()[:_ATTRIBUTES_SHOWN]]
-    changed = f": {', '.join(names)}" if names and each.difference.value == "changed" else ""
-    return f"{_SIGNS[each.difference.value]} {each.address}{moved}{changed}"
+    about = ""
+    if each.difference is state_diff.Difference.CHANGED:
+        names = [attribute.name for attribute in each.attributes()]
+        more = f" and {len(names) - _ATTRIBUTES_SHOWN} more" if len(names) > _ATTRIBUTES_SHOWN else ""
+        about = f": {', '.join(names[:_ATTRIBUTES_SHOWN])}{more}" if names else ""
+    elif each.difference is state_diff.Difference.REMOVED and each.type in table:
+        about = ": Terraform would not know of it any more"
+    return f"{_SIGNS[each.difference]} {each.address}{moved}{about}"
 
 
 def serial_of(state: StateSummary | None) -> int:

@@ -25,15 +25,16 @@ from infraconsole.runbooks.state_push import (
     is_from_newer,
     is_same,
     serial_of,
+    shortened,
+    to_be_pushed,
 )
-from infraconsole.runbooks.terraform_root import Root, root_of, sha256, stored_state, write_private
+from infraconsole.runbooks.terraform_root import Root, root_of, sha256, stored_state
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import backend, state_diff
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
 
 COPY = "errored.tfstate"
 PUSH, DISMISS = "push", "dismiss"
-_LINES_SHOWN = 40
 
 
 class Look(Step):
@@ -52,7 +53,7 @@ class Look(Step):
             ) from error
         except OSError as error:
             raise StepFailed(f"{left} cannot be read.", cause=str(error.strerror or error)) from error
-        write_private(context.folder / COPY, body)
+        to_be_pushed(context, COPY, body)
         stored = stored_state(context, root) or b""
         now = summary(stored, "The stored state") if stored else None
         context.evidence("errored.tfstate", f"sha256 {sha256(context.folder / COPY)}  {context.folder / COPY}")
@@ -86,7 +87,7 @@ class Look(Step):
             "ours": bool(now and now.lineage and now.lineage == found.lineage),
             "serial": found.serial,
             "words": words,
-            "lines": lines[:_LINES_SHOWN],
+            "lines": shortened(lines),
             "why_not": why_not,
         }
 

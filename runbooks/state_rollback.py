@@ -6,9 +6,9 @@ pushed with the next serial and nothing else changed, and the plan that follows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,22 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Runbook, Step, StepContext, command_line
-from infraconsole.errors import StepFailed, UnknownName, UsageError
+from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext, command_line
+from infraconsole.errors import AwsError, StepFailed, UnknownName, UsageError
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
     VerifyStored,
     difference_lines,
     is_from_newer,
+    shortened,
+    to_be_pushed,
 )
 from infraconsole.runbooks.terraform_root import (
     Root,
     initialise,
     refuse_errored_state,
+    refuse_locked,
     root_of,
     sha256,
     stored_state,
@@ -45,7 +48,8 @@ BACKUP_FILE = "backup.tfstate"
 CHOSEN_FILE = "chosen.tfstate"
 PUSHED_FILE = "restored.tfstate"
 _OFFERED = 30
-"""How many versions a person is offered; any other can be named."""
+"""How many versions a person is offered, more where none of them can be chosen; any other can be named."""
+_LOOKED_AT = 300
 
 
 class BackUp(Step):
@@ -59,39 +63,44 @@ class BackUp(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         refuse_errored_state(context, root)
-        if root.backend is None:
+        if root.state is None:
             initialise(context, root)
         body = stored_state(context, root)
+        undelete = _again(context, "state-undelete")
         if not body:
-            deleted = root.backend is not None and next(
-                (v.is_delete_marker for v in S3(context.reads).versions(root.backend.bucket, root.backend.key)), False
-            )
+            deleted = next((version.is_delete_marker for version in _versions(context, root)), False)
             raise StepFailed(
                 "The state was deleted." if deleted else "There is no state to roll back.",
                 cause="An empty state would accept any other, also another project's.",
-                mend=f"Bring it back first: infraconsole run state-undelete --service {context.target.service} "
-                f"--env {context.target.environment}"
+                mend=f"Bring it back first: {undelete}"
                 if deleted
                 else "Check state_bucket and state_key, and the account.",
             )
-        now = summary(body, "The stored state")
+        try:
+            now = summary(body, "The stored state")
+        except StateUnreadable as error:
+            raise StepFailed(
+                error.title,
+                cause=f"{error.cause} Terraform pushes nothing over what it cannot read.".strip(),
+                mend=f"Bring the last whole one back first: {undelete}",
+            ) from error
         if not now.lineage:
             raise StepFailed(
                 "The stored state has no lineage.",
                 cause="Without one Terraform cannot tell whether another state belongs to it.",
                 mend="Look at it by hand: terraform state pull",
             )
-        write_private(context.folder / BACKUP_FILE, body)
+        kept = _keep(context.folder, body)
         context.note(
-            f"Serial {now.serial}, {now.resource_count} resources, Terraform {now.terraform_version}; kept in "
-            f"{context.folder / BACKUP_FILE}."
+            f"Serial {now.serial}, {now.resource_count} resources, Terraform {now.terraform_version}; kept in {kept}."
         )
-        context.evidence("backup", f"sha256 {sha256(context.folder / BACKUP_FILE)}  {context.folder / BACKUP_FILE}")
+        context.evidence("backup", f"sha256 {sha256(kept)}  {kept}")
         return {
             "serial": now.serial,
             "lineage": now.lineage,
             "resources": now.resource_count,
-            "sha256": sha256(context.folder / BACKUP_FILE),
+            "sha256": sha256(kept),
+            "file": kept.name,
         }
 
 
@@ -104,27 +113,31 @@ class Choose(Step):
         if context.inputs.get("version"):
             return ()
         root = root_of(context)
-        if root.backend is None:
+        if root.state is None:
             raise UsageError(
                 "This state is not in S3, so it has no versions.", mend="Name a file: --set version=file:PATH"
             )
-        listed = list(islice(S3(context.reads).versions(root.backend.bucket, root.backend.key), _OFFERED))
-        with ThreadPoolExecutor(8) as pool:
-            known = list(pool.map(lambda version: _summary_of(context, version), listed))
-        backed_up = context.result("back-up")
-        choices = tuple(
-            _choice(context, root, version, found, backed_up) for version, found in zip(listed, known, strict=True)
-        )
+        choices, more = _choices(context, root)
         if not any(not choice.why_not for choice in choices):
-            raise StepFailed("No earlier version can be put back.", cause="\n".join(c.title for c in choices[:5]))
-        return (Gate("version", GateKind.CHOOSE, f"Which state shall {context.target.name} have?", choices=choices),)
+            where = f" among the newest {len(choices)}" if more else ""
+            raise StepFailed(
+                f"No earlier version{where} can be put back.",
+                cause="\n".join(f"{choice.title}: {choice.why_not}" for choice in choices[:5]),
+                mend=f"Name an older one: --set version=…; :state {context.target.service} lists them all."
+                if more
+                else "",
+            )
+        title = f"Which state shall {context.target.name} have?"
+        if more:
+            title += f" These are the newest {len(choices)}; an older one is put back from the state's own screen."
+        return (Gate("version", GateKind.CHOOSE, title, choices=choices),)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         named = context.answer("version") or context.inputs.get("version", "")
         body, told = _body(context, root, named)
         chosen = summary(body, told)
-        current = (context.folder / BACKUP_FILE).read_bytes()
+        current = (context.folder / context.result("back-up")["file"]).read_bytes()
         write_private(context.folder / CHOSEN_FILE, body)
         difference = state_diff.compare(current, body, before_name="the stored state", after_name=told)
         if difference.is_empty and difference.is_same_lineage:
@@ -140,8 +153,11 @@ class Choose(Step):
             "lineage": chosen.lineage,
             "terraform": chosen.terraform_version,
             "words": difference.words(),
-            "lines": lines[:40],
+            "lines": shortened(lines),
         }
+
+    def offers(self) -> Sequence[Offer]:
+        return (Offer("choose-again", "Choose another version", back_to="choose"),)
 
 
 class Check(Step):
@@ -165,7 +181,8 @@ class Check(Step):
             )
         serial = backed_up["serial"] + 1
         body = with_serial((context.folder / CHOSEN_FILE).read_bytes(), serial, chosen["told"])
-        write_private(context.folder / PUSHED_FILE, body)
+        to_be_pushed(context, PUSHED_FILE, body)
+        refuse_locked(context, root)
         commit = _commit_of(context, root, chosen["version"])
         if commit.id:
             context.note(
@@ -197,7 +214,7 @@ class Push(PushState):
                 chosen["words"],
                 *chosen["lines"],
                 "Saved plans of this state are void after this.",
-                f"It can be undone: infraconsole run state-rollback … --set version=backup:{_run_of(context)}",
+                f"It can be undone: {_undo(context)}",
             ),
             commands=[command_line(command) for command in self.commands(context)],
             reason=context.inputs.get("reason", "") or context.answer("reason"),
@@ -205,10 +222,18 @@ class Push(PushState):
         )
 
 
+class VerifyPushed(VerifyStored):
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        result = super().act(context)
+        # Said here: the run may end at a later gate, and what it did then must not have to be looked for.
+        context.note(f"The state was put back. Undo, as long as nothing is applied: {_undo(context)}", warning=True)
+        return result
+
+
 class Ending(Step):
     id = "ending"
     title = "What follows"
-    why = "What the next apply would do, and how to undo this."
+    why = "What the next apply would do, and whether this can still be undone."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         read, applied = context.result("read-plan"), context.result("apply")
@@ -219,12 +244,52 @@ class Ending(Step):
                 f"The next apply would do this: {read['words']}. Nothing was applied; deploy the code that fits.",
                 warning=True,
             )
-        context.note(f"Undo: infraconsole run state-rollback … --set version=backup:{_run_of(context)}")
+        if applied.get("changed"):
+            context.note(
+                "The backup is older than what was applied: put back, it would lose sight of what was made.",
+                warning=True,
+            )
         return {}
 
 
-def _run_of(context: StepContext) -> str:
-    return context.folder.name
+def _again(context: StepContext, runbook: str) -> str:
+    return f"infraconsole run {runbook} --service {context.target.service} --env {context.target.environment}"
+
+
+def _undo(context: StepContext) -> str:
+    _, _, number = Path(context.result("back-up")["file"]).stem.partition("-")
+    which = f"backup:{context.folder.name}{f':{number}' if number else ''}"
+    return f"{_again(context, 'state-rollback')} --set version={which}"
+
+
+def _keep(folder: Path, body: bytes) -> Path:
+    """The backup, in a file of its own: an earlier one of this run is not overwritten. `backup:RUN:2` means the second."""
+    for number in count(1):
+        file = folder / (BACKUP_FILE if number == 1 else f"backup-{number}.tfstate")
+        if not file.exists():
+            write_private(file, body)
+            return file
+        if file.read_bytes() == body:
+            return file
+    raise AssertionError
+
+
+def _versions(context: StepContext, root: Root) -> Iterator[StoredObject]:
+    place = root.state
+    return S3(context.reads).versions(place.bucket, place.key) if place else iter(())
+
+
+def _choices(context: StepContext, root: Root) -> tuple[tuple[Choice, ...], bool]:
+    """The newest versions, until enough of them can be chosen; and whether there are more."""
+    versions, backed_up = _versions(context, root), context.result("back-up")
+    found: list[Choice] = []
+    while listed := list(islice(versions, _OFFERED)):
+        with ThreadPoolExecutor(8) as pool:
+            known = list(pool.map(lambda version: _summary_of(context, version), listed))
+        found += [_choice(context, root, *each, backed_up) for each in zip(listed, known, strict=True)]
+        if any(not choice.why_not for choice in found) or len(found) >= _LOOKED_AT:
+            break
+    return tuple(found), next(versions, None) is not None
 
 
 def _summary_of(context: StepContext, version: StoredObject) -> StateSummary | str:
@@ -234,7 +299,7 @@ def _summary_of(context: StepContext, version: StoredObject) -> StateSummary | s
     try:
         body = S3(context.reads).get(version.bucket, version.key, version.version_id).body or b""
         return summary(body, "This version")
-    except StateUnreadable as error:
+    except (StateUnreadable, AwsError) as error:  # one that is archived or gone by now keeps nobody from the others
         return error.title
 
 
@@ -265,8 +330,10 @@ def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
     """The state that `named` means, and how it is called. Raises UsageError, UnknownName."""
     kind, _, rest = named.partition(":")
     if kind == "backup" and rest:
-        file = context.folder.parent / rest / BACKUP_FILE
-        if not rest.isalnum() or not file.is_file():
+        run, _, number = rest.partition(":")
+        name = BACKUP_FILE if number in ("", "1") else f"backup-{number}.tfstate"
+        file = context.folder.parent / run / name
+        if not run.isalnum() or not (number or "1").isdigit() or not file.is_file():
             raise UnknownName("backup", rest, _backups(context.folder.parent), mend="A backup has its run's id.")
         return file.read_bytes(), f"the backup of run {rest}"
     if kind == "file" and rest:
@@ -274,20 +341,16 @@ def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
             return Path(rest).expanduser().read_bytes(), rest
         except OSError as error:
             raise UsageError(f"{rest} cannot be read.", cause=str(error.strerror or error)) from error
-    if root.backend is None:
+    if root.state is None:
         raise UsageError("This state is not in S3.", mend="Name a file: --set version=file:PATH")
-    for version in S3(context.reads).versions(root.backend.bucket, root.backend.key):
+    for version in _versions(context, root):
         if version.version_id == named:
             if version.is_delete_marker:
                 raise UsageError(f"Version {named} is a delete marker.", mend="Choose a version with content.")
             body = S3(context.reads).get(version.bucket, version.key, named).body or b""
             return body, f"version {named} of {text.local_time(version.modified_at)}"
-    known = [
-        version.version_id
-        for version in islice(S3(context.reads).versions(root.backend.bucket, root.backend.key), 10)
-        if not version.is_delete_marker
-    ]
-    raise UnknownName("state version", named, known, where=f"of {root.backend.key}")
+    known = [version.version_id for version in islice(_versions(context, root), 10) if not version.is_delete_marker]
+    raise UnknownName("state version", named, known, where=f"of {root.state.key}")
 
 
 def _backups(folder: Path) -> list[str]:
@@ -295,9 +358,9 @@ def _backups(folder: Path) -> list[str]:
 
 
 def _commit_of(context: StepContext, root: Root, named: str) -> git.Commit:
-    if root.backend is None or ":" in named:
+    if ":" in named:
         return git.Commit()
-    for version in S3(context.reads).versions(root.backend.bucket, root.backend.key):
+    for version in _versions(context, root):
         if version.version_id == named and version.modified_at:
             return git.at(root.folder, version.modified_at)
     return git.Commit()
@@ -338,10 +401,10 @@ RUNBOOK = Runbook(
         Choose(),
         Check(),
         Push(),
-        VerifyStored(PUSHED_FILE),
+        VerifyPushed(PUSHED_FILE),
         MakePlan(),
         ReadPlan(),
-        ApplyPlan(Purpose.DEPLOY, _wanted),
+        ApplyPlan(Purpose.DEPLOY, _wanted, after_another=True),
         Ending(),
     ),
 )

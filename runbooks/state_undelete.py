@@ -1,18 +1,21 @@
-"""Bring a deleted Terraform state back: take the delete markers away that lie on its newest version.
+"""Bring a lost Terraform state back: take away what lies on the last version that Terraform stored.
 
-Nothing is written: the very version that was stored last is current again, so serial, lineage and the digest in the lock table
-fit. A push could not do that, since with a digest left Terraform refuses every command on the missing state. That removing a
-delete marker restores the object is from the S3 user guide (Managing delete markers).
+That is a delete marker, something that is no state, or another state that was written past Terraform. Nothing is written: the
+very version that was stored last is current again, so serial, lineage and the digest in the lock table fit. A push cannot do
+that, since Terraform refuses every command on a state that it cannot read or whose digest differs. That removing what lies on
+a version makes it current is from the S3 user guide (Managing delete markers; Restoring previous versions).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from infraconsole import text
+from infraconsole.aws.dynamodb import DynamoDb
 from infraconsole.aws.s3 import S3, StoredObject
-from infraconsole.checks import state_lock
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind, GateSpec
 from infraconsole.engine.history import FAILURE_GATE
@@ -28,83 +31,106 @@ from infraconsole.engine.runbook import (
     command_line,
 )
 from infraconsole.errors import StepFailed, UsageError
-from infraconsole.runbooks.terraform_root import root_of
-from infraconsole.terraform.state import StateUnreadable, summary
+from infraconsole.runbooks.terraform_root import refuse_locked, root_of, sha256, write_private
+from infraconsole.terraform.backend import S3Backend
+from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
+
+_LOOKED_AT = 20
+"""Versions, in search of the last whole one."""
+
+
+class _Version(NamedTuple):
+    """`state` is None where there is no content, or none that is a state."""
+
+    stored: StoredObject
+    body: bytes
+    state: StateSummary | None
+
+    @property
+    def id(self) -> str:
+        return self.stored.version_id
+
+
+class _Found(NamedTuple):
+    """`lost` is what lies on `last`, the newest version that is a whole state of Terraform's own."""
+
+    lost: tuple[_Version, ...]
+    last: _Version | None
 
 
 class Look(Step):
     id = "look"
-    title = "Look at what was deleted"
-    why = "Since when there is no state, and which one comes back."
+    title = "Look at what lies on the state"
+    why = "Since when Terraform finds no state of its own there, and which one comes back."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        bucket, key = _place(context)
-        markers, newest = _top(context)
-        if not markers:
+        place = _place(context)
+        where = f"s3://{place.bucket}/{place.key}"
+        found = _find(context)
+        if not found.lost:
             raise StepFailed(
-                f"s3://{bucket}/{key} is not deleted."
-                if newest
-                else f"There never was a state at s3://{bucket}/{key}.",
+                f"{where} is not deleted, and a whole state." if found.last else f"There never was a state at {where}.",
                 mend="An earlier version is put back by state-rollback."
-                if newest
+                if found.last
                 else "Check state_bucket and state_key, and the account.",
             )
-        if newest is None:
+        if found.last is None or found.last.state is None:
             raise StepFailed(
-                f"No version is left of s3://{bucket}/{key}, only the mark that it was deleted.",
+                f"No whole version is among the newest {_LOOKED_AT} of {where}.",
                 mend="Look for a backup: infraconsole journal lists the runs that made one.",
             )
-        about = context.config.environment(context.target.environment)
-        if lock := state_lock.held(context.reads, about, bucket, key):
-            raise StepFailed(
-                f"{lock.who} holds the state's lock.",
-                cause=f"{lock.operation}, lock {lock.id}.",
-                mend="Wait for it; where its holder is gone: infraconsole run state-unlock.",
-            )
-        try:
-            found = summary(S3(context.reads).get(bucket, key, newest.version_id).body or b"", "The newest version")
-            words = f"serial {found.serial}, {found.resource_count} resources, lineage {found.lineage}"
-        except StateUnreadable as error:
-            context.note(f"{error.title} Roll it back to an earlier one afterwards.", warning=True)
-            words = error.title
+        refuse_locked(context, root_of(context))
+        lines: list[str] = []
+        for place_in_list, version in enumerate(found.lost, start=1):
+            lines.append(f"version {version.id} is taken away: {_words(version)}")
+            if version.body:
+                copy = context.folder / f"removed-{place_in_list}.tfstate"
+                write_private(copy, version.body)
+                context.evidence(f"copy of version {version.id}", f"sha256 {sha256(copy)}  {copy}")
+                lines.append(f"  a copy of it stays in {copy}")
+        last = found.last
+        comes_back = f"serial {found.last.state.serial}, {found.last.state.resource_count} resources"
         context.note(
-            f"Deleted {text.ago(markers[-1].modified_at, context.now())} ago, at {text.local_time(markers[-1].modified_at)}. "
-            f"What comes back was stored {text.local_time(newest.modified_at)}: {words}."
+            f"Since {text.ago(found.lost[-1].stored.modified_at, context.now())} something lies on the last state. What "
+            f"comes back was stored {text.local_time(last.stored.modified_at)}: {comes_back}."
         )
+        context.output(*lines)
         return {
-            "markers": [marker.version_id for marker in markers],
-            "newest": newest.version_id,
-            "words": words,
-            "stored": text.local_time(newest.modified_at),
+            "lost": [version.id for version in found.lost],
+            "content": any(version.body for version in found.lost),
+            "last": last.id,
+            "words": f"version {last.id} is current again: {comes_back}, stored {text.local_time(last.stored.modified_at)}",
+            "lines": lines,
         }
 
 
 class Undelete(Step):
     id = "undelete"
-    title = "Take the delete marker away"
-    why = "By its own version id: no content is touched, and what was stored last is current again."
+    title = "Take away what lies on it"
+    why = "By its own version ids: what Terraform stored last is not touched, and is current again."
     changes = True
     calls = ("s3:DeleteObject",)
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        bucket, key = _place(context)
+        place = _place(context)
         profile = context.config.environment(context.target.environment).profile
+        about = {"bucket": place.bucket, "key": place.key}
         return tuple(
-            aws_command(context.target, profile, "s3api", "delete-object", bucket=bucket, key=key, version_id=marker)
-            for marker in context.result("look")["markers"]
+            aws_command(context.target, profile, "s3api", "delete-object", **about, version_id=version)
+            for version in context.result("look")["lost"]
         )
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
+        environment = context.config.environment(context.target.environment)
         return policy.gates(
-            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
+            policy.policy_for(Purpose.RECOVERY, environment, typed_name=looked["content"]),
             context.target,
-            title=f"Bring the deleted state of {context.target} back",
-            changes=(
-                f"version {looked['newest']} is current again, stored {looked['stored']}",
-                looked["words"],
-                f"{len(looked['markers'])} delete marker{'s' * (len(looked['markers']) != 1)} taken away; no content is",
-            ),
+            title=f"Bring the lost state of {context.target} back",
+            changes=(looked["words"], *looked["lines"]),
+            irreversible=("What is taken away is gone from the bucket: only the copy here is left of it.",)
+            if looked["content"]
+            else (),
             commands=[command_line(command) for command in self.commands(context)],
             reason=context.inputs.get("reason", "") or context.answer("reason"),
             now=context.now(),
@@ -112,18 +138,18 @@ class Undelete(Step):
 
     def probe(self, context: StepContext) -> Probe:
         looked = context.result("look")
-        markers, newest = _top(context)
-        if not markers:
-            same = newest is not None and newest.version_id == looked["newest"]
+        found = _find(context)
+        if not found.lost:
+            same = found.last is not None and found.last.id == looked["last"]
             return Probe(ProbeState.DONE, "It is back." if same else "Another state was stored meanwhile.")
-        if not {marker.version_id for marker in markers} <= set(looked["markers"]):
-            return Probe(ProbeState.OVERTAKEN, "It was deleted once more.", back_to="look")
-        return Probe(ProbeState.NOT_DONE, "It is deleted.")
+        if not {version.id for version in found.lost} <= set(looked["lost"]):
+            return Probe(ProbeState.OVERTAKEN, "Something else lies on it by now.", back_to="look")
+        return Probe(ProbeState.NOT_DONE, "It still lies there.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        bucket, key = _place(context)
-        for marker in _top(context)[0]:
-            context.change("s3", "DeleteObject", Bucket=bucket, Key=key, VersionId=marker.version_id)
+        place = _place(context)
+        for version in _find(context).lost:
+            context.change("s3", "DeleteObject", Bucket=place.bucket, Key=place.key, VersionId=version.id)
         return {"changed": True}
 
 
@@ -133,50 +159,92 @@ class Verify(Step):
     why = "What Terraform finds from now on."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        bucket, key = _place(context)
-        stored = S3(context.reads).get(bucket, key)
-        if stored.version_id != context.result("look")["newest"]:
-            context.note(f"Another state is current: version {stored.version_id}, not the deleted one.", warning=True)
-        try:
-            now = summary(stored.body or b"", "The stored state")
-        except StateUnreadable as error:
-            context.note(f"{error.title} infraconsole run state-rollback puts an earlier version back.", warning=True)
-            return {}
+        place = _place(context)
+        stored = S3(context.reads).get(place.bucket, place.key)
+        if stored.version_id != context.result("look")["last"]:
+            context.note(f"Another state is current: version {stored.version_id}, stored meanwhile.", warning=True)
+        now = summary(stored.body or b"", "The stored state")
         context.note(f"The stored state has serial {now.serial} and {now.resource_count} resources.")
         return {"serial": now.serial}
 
 
-def _place(context: StepContext) -> tuple[str, str]:
-    root = root_of(context)
-    if root.backend is None:
-        raise UsageError("This state is not in S3.", mend="Only a bucket with versions can bring a deleted one back.")
-    return root.backend.bucket, root.backend.key
+def _place(context: StepContext) -> S3Backend:
+    place = root_of(context).state
+    if place is None:
+        raise UsageError("This state is not in S3.", mend="Only a bucket with versions can bring a lost one back.")
+    return place
 
 
-def _top(context: StepContext) -> tuple[list[StoredObject], StoredObject | None]:
-    """The delete markers that lie on the newest version, and that version; no markers where it is the current one.
+def _find(context: StepContext) -> _Found:
+    place = _place(context)
+    versions = [
+        _read(context, stored) for stored in islice(S3(context.reads).versions(place.bucket, place.key), _LOOKED_AT)
+    ]
+    at = _last_whole(versions, _digest(context, place))
+    if at is None:
+        return _Found(tuple(versions), None)
+    last = versions[at]
+    lost = versions[:at]
+    if lost:
+        # S3 tells times to the second: of a marker of the very second of that version nobody knows whether it lies above
+        # it. To take away one that lies below changes nothing but the history of deletions.
+        lost += [
+            version
+            for version in versions[at + 1 :]
+            if version.stored.is_delete_marker and version.stored.modified_at == last.stored.modified_at
+        ]
+    return _Found(tuple(lost), last)
 
-    S3 tells times to the second: of a marker of the very second of that version nobody knows whether it lies above it. To take
-    away one that lies below changes nothing but the history of deletions.
-    """
-    above: list[StoredObject] = []
-    newest: StoredObject | None = None
-    for version in S3(context.reads).versions(*_place(context)):
-        if newest is None and not version.is_delete_marker:
-            if not above:
-                return [], version
-            newest = version
-        elif newest is None or (version.is_delete_marker and version.modified_at == newest.modified_at):
-            above.append(version)
-        elif version.modified_at != newest.modified_at:
-            break
-    return above, newest
+
+def _last_whole(versions: Sequence[_Version], digest: str) -> int | None:
+    """The place of the newest version that Terraform stored itself: whole, and where a digest tells, with nothing but what
+    nobody can use above it, or what does not go on from it."""
+    whole = next((place for place, version in enumerate(versions) if version.state), None)
+    kept = next(
+        (place for place, version in enumerate(versions) if version.body and _md5(version.body) == digest), None
+    )
+    if whole is None or kept is None or kept <= whole:
+        return whole
+    newest, told = versions[whole].state, versions[kept].state
+    # A newer one of the same lineage may be Terraform's own, of which only the digest was not written: digest-repair's.
+    goes_on = newest and told and newest.lineage == told.lineage and newest.serial > told.serial
+    return whole if goes_on or told is None else kept
+
+
+def _read(context: StepContext, stored: StoredObject) -> _Version:
+    if stored.is_delete_marker:
+        return _Version(stored, b"", None)
+    body = S3(context.reads).get(stored.bucket, stored.key, stored.version_id).body or b""
+    try:
+        return _Version(stored, body, summary(body))
+    except StateUnreadable:
+        return _Version(stored, body, None)
+
+
+def _words(version: _Version) -> str:
+    if version.stored.is_delete_marker:
+        return "a delete marker"
+    if version.state is None:
+        return f"no state that can be read, {version.stored.size_bytes:,} bytes"
+    state = version.state
+    return f"serial {state.serial}, {state.resource_count} resources, lineage {state.lineage}, written past Terraform"
+
+
+def _digest(context: StepContext, place: S3Backend) -> str:
+    if not place.lock_table:
+        return ""
+    return (DynamoDb(context.reads).item(place.lock_table, f"{place.bucket}/{place.key}-md5") or {}).get("Digest", "")
+
+
+def _md5(body: bytes) -> str:
+    # Terraform's own choice for its digest; it guards against a stale read, not against an attacker.
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 RUNBOOK = Runbook(
     name="state-undelete",
-    title="Bring a deleted Terraform state back",
-    summary="Take away the delete marker that lies on a state's newest version, so that Terraform finds it again.",
+    title="Bring a lost Terraform state back",
+    summary="Take away what lies on a state's last whole version: a delete marker, or what is no state of Terraform's.",
     purpose=Purpose.RECOVERY,
     inputs=(
         Input("service", "service", "the service, or an infrastructure module", required=True),

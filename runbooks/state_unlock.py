@@ -15,7 +15,7 @@ from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UsageError
-from infraconsole.runbooks.terraform_root import failure, own_holder, root_of
+from infraconsole.runbooks.terraform_root import failure, own_holder, root_of, taken_by
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import commands
 from infraconsole.terraform.runner import Lost
@@ -28,24 +28,42 @@ class Look(Step):
     why = "Who holds it, since when, for what; and whether that is a run of ours."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        lock = _lock(context)
-        if lock is None:
+        locks = _locks(context)
+        if not locks:
             context.note("The state is not locked: there is nothing to do.")
             return {"lock": ""}
+        for lock in locks:
+            age = text.ago(lock.created, context.now())
+            context.note(
+                f"{lock.who} holds it for {age}: {lock.operation}, Terraform {lock.version}, lock {lock.id} "
+                f"({lock.path})."
+            )
+        given = context.inputs.get("lock")
+        lock = next((each for each in locks if each.id == given), locks[0])
         age = text.ago(lock.created, context.now())
-        context.note(f"{lock.who} holds it for {age}: {lock.operation}, Terraform {lock.version}, lock {lock.id}.")
         if ours := own_holder(context, root_of(context), lock):
             raise StepFailed(
                 f"Terraform of run {ours} of this journal is still at work, and may be the one that holds it.",
                 cause="Its executor is gone, but it goes on to its own end.",
                 mend=f"Wait for that: infraconsole resume {ours}",
             )
+        others = [each for each in locks if each.id != lock.id]
+        if others:
+            context.note(
+                f"It is locked in two places, by two locks: this run takes {lock.id} away, another run {others[0].id}.",
+                warning=True,
+            )
+        if left := taken_by(context, lock):
+            context.note(
+                f"Run {left} of this journal took it: infraconsole resume {left} goes on and gives it back, unless that "
+                "run is over.",
+                warning=True,
+            )
         context.note(
             "No run of this journal is at this target. Ask that person, and look whether that process still lives: an "
             "apply whose lock is taken away overwrites what others store.",
             warning=True,
         )
-        given = context.inputs.get("lock")
         if given and given != lock.id:
             raise UsageError(f"The lock is {lock.id}, not {given}.", mend="Look at it again: it is another one by now.")
         return {"lock": lock.id, "who": lock.who, "age": age, "operation": lock.operation}
@@ -85,12 +103,13 @@ class Unlock(Step):
             context.terraform_ended(lambda line: context.output(line))
         except Lost as error:
             context.note(f"{error.title} The lock itself tells.", warning=True)
-        lock = _lock(context)
-        if lock is None:
+        locks = _locks(context)
+        if not locks:
             return Probe(ProbeState.DONE, "It is free.", {"changed": True})
-        if lock.id != wanted:
+        if wanted not in [lock.id for lock in locks]:
+            lock = locks[0]
             return Probe(ProbeState.OVERTAKEN, f"{lock.who} holds another lock by now: {lock.id}.", back_to="look")
-        return Probe(ProbeState.NOT_DONE, f"{lock.who} holds it.")
+        return Probe(ProbeState.NOT_DONE, f"{locks[0].who} holds it.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
@@ -99,7 +118,11 @@ class Unlock(Step):
             "terraform:force-unlock", root.terraform, arguments, lambda line: context.output(line)
         )
         if ended.code:
-            raise failure(ended, "The lock could not be taken away.")
+            error = failure(ended, "The lock could not be taken away.")
+            # Where two lockings are set, Terraform fails at the one that is free, after it has freed the other.
+            if _locks(context):
+                raise error
+            context.note(f"It is gone, although Terraform failed afterwards: {error.title}", warning=True)
         return {"changed": True}
 
 
@@ -109,19 +132,26 @@ class Verify(Step):
     why = "Free, or somebody else's by now."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        lock = _lock(context)
-        if lock is not None and lock.id == context.result("look")["lock"]:
-            raise StepFailed(f"{lock.who} still holds it.", mend="Look at the bucket or the lock table by hand.")
-        context.note("The state is free." if lock is None else f"{lock.who} holds a new lock.")
+        for lock in _locks(context):
+            if lock.id == context.result("look")["lock"]:
+                raise StepFailed(f"{lock.who} still holds it.", mend="Look at the bucket or the lock table by hand.")
+            context.note(f"{lock.who} holds another lock: {lock.id} ({lock.path}).", warning=True)
+            return {}
+        context.note("The state is free.")
         return {}
 
 
-def _lock(context: StepContext) -> LockInfo | None:
-    root = root_of(context)
-    if root.backend is None:
+def _locks(context: StepContext) -> tuple[LockInfo, ...]:
+    place = root_of(context).state
+    if place is None:
         raise UsageError("This state is not in S3: its lock is a file of Terraform's.", mend="Look at it by hand.")
-    about = context.config.environment(context.target.environment)
-    return state_lock.held(context.reads, about, root.backend.bucket, root.backend.key)
+    if not place.use_lockfile and not place.lock_table:
+        raise UsageError(
+            "Nothing is known of a lock of this state.",
+            cause="Neither the settings nor the code's backend name lock_table (dynamodb_table) or use_lockfile.",
+            mend="Set one of them, if the state is locked at all.",
+        )
+    return state_lock.all_held(context.reads, place, place.bucket, place.key)
 
 
 RUNBOOK = Runbook(
@@ -136,5 +166,5 @@ RUNBOOK = Runbook(
         Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
     ),
     gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
-    steps=(Init(), Look(), Unlock(), Verify()),
+    steps=(Init(for_lock=True), Look(), Unlock(), Verify()),
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 from infraconsole import config as settings
 from infraconsole import naming, text
 from infraconsole.aws.s3 import S3
+from infraconsole.checks import state_lock
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
 from infraconsole.terraform import backend, binary, commands, runner, texts
@@ -26,12 +27,16 @@ from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
 from infraconsole.terraform.state import LockInfo, StateSummary, summary
 
-_BY_HAND = ("TF_DATA_DIR", "AWS_PROFILE", "AWS_REGION")
+_BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
+
+
+_OWN_LOCK = "infraconsole-"
 
 
 @dataclass(frozen=True)
 class Root:
-    """A root module with all that a command in it needs. `environment` is "" for a module that serves all of them."""
+    """A root module with all that a command in it needs. `environment` is "" for a module that serves all of them; `backend` is
+    what the settings want `init` to set up, None where the code alone decides."""
 
     folder: Path
     data: Path
@@ -47,6 +52,11 @@ class Root:
     @property
     def found(self) -> Found | None:
         return backend.found_in(self.data)
+
+    @property
+    def state(self) -> S3Backend | None:
+        """Where Terraform has its state and its lock; None where that is not in S3, as far as is known before `init`."""
+        return backend.in_effect(self.backend, self.found)
 
     def by_hand(self, arguments: Sequence[str]) -> tuple[str, ...]:
         """For a person's shell, which knows neither our data folder nor the target's profile."""
@@ -81,6 +91,9 @@ def root_of(context: StepContext) -> Root:
         if target.is_module
         else backend.of_service(context.config, target.service, name, environ)
     )
+    if backend.selected_workspace(data) != backend.DEFAULT_WORKSPACE:
+        # Somebody selected it by hand in our data folder; every look at the state is at the default one.
+        environ["TF_WORKSPACE"] = backend.DEFAULT_WORKSPACE
     terraform = Terraform(_binary(os.environ.get(binary.VARIABLE), os.environ.get("PATH")), folder, environ)
     return Root(folder, data, name, terraform, place, () if alike else (variables,))
 
@@ -91,8 +104,9 @@ def _binary(*_chosen_by: str | None) -> binary.Binary:
     return binary.find()
 
 
-def initialise(context: StepContext, root: Root) -> str:
-    """Why `init` had to run; "" where it had not to. Raises TerraformError."""
+def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> str:
+    """Why `init` had to run; "" where it had not to. Raises TerraformError. `for_lock`: what follows needs the backend alone, so
+    that an `init` which fails behind it, at the providers or at the state itself, is good enough."""
     arguments = root.init_arguments
     why = backend.why_init(root.folder, root.data, arguments)
     if not why:
@@ -104,7 +118,11 @@ def initialise(context: StepContext, root: Root) -> str:
         root.terraform, commands.init(arguments, lock_file_readonly=known), "init", lambda line: context.output(line)
     )
     if ended.code:
-        raise failure(ended, "terraform init failed.")
+        error = failure(ended, "terraform init failed.")
+        if not for_lock or root.found is None or (root.backend and root.backend.differences(root.found)):
+            raise error
+        context.note(f"{error.title} The backend is set up, which is enough for this.", warning=True)
+        return why
     if root.backend and root.found and (wrong := root.backend.differences(root.found)):
         raise StepFailed(
             "The backend is not the one that the configuration names.",
@@ -159,9 +177,9 @@ def diagnostic_line(found: Diagnostic) -> str:
 
 def stored_state(context: StepContext, root: Root) -> bytes | None:
     """The state as it is stored; None where there is none. Raises AwsError, TerraformError."""
-    if root.backend is not None:
+    if (place := root.state) is not None:
         try:
-            return S3(context.reads).get(root.backend.bucket, root.backend.key).body
+            return S3(context.reads).get(place.bucket, place.key).body
         except AwsNotFound as error:
             if error.code == "NoSuchBucket":
                 raise
@@ -177,6 +195,35 @@ def state_summary(context: StepContext, root: Root) -> StateSummary | None:
     return summary(body) if body else None
 
 
+def held_lock(context: StepContext, root: Root) -> LockInfo | None:
+    """Who holds the state; None where nobody does, or where nothing is known of a lock. Raises AwsError, StateUnreadable."""
+    place = root.state
+    return state_lock.held(context.reads, place, place.bucket, place.key) if place else None
+
+
+def refuse_locked(context: StepContext, root: Root) -> None:
+    """Raises StepFailed where somebody holds the state."""
+    lock = held_lock(context, root)
+    if lock is None:
+        return
+    ours, left = own_holder(context, root, lock), taken_by(context, lock)
+    whose = "No run of this journal is at this target."
+    mend = (
+        "Wait for its holder; where that is gone: infraconsole run state-unlock "
+        f"--service {context.target.service} --env {context.target.environment}"
+    )
+    if ours:
+        whose, mend = f"Terraform of run {ours} is still at work.", f"Wait for its end: infraconsole resume {ours}"
+    elif left:
+        whose, mend = f"Run {left} of this journal took it.", f"Go on with that run: infraconsole resume {left}. {mend}"
+    held_for = text.ago(lock.created, context.now())
+    raise StepFailed(
+        "The state is locked.",
+        cause=f"{lock.who} holds it for {held_for}: {lock.operation}, lock {lock.id}. {whose}",
+        mend=mend,
+    )
+
+
 def refuse_errored_state(context: StepContext, root: Root) -> None:
     """Raises StepFailed where an apply has left a state that could not be stored. It bars the whole folder: of which environment
     it is, the file does not tell."""
@@ -189,6 +236,17 @@ def refuse_errored_state(context: StepContext, root: Root) -> None:
             mend="Push or dismiss it, for the environment whose apply it was: infraconsole run state-recover "
             f"--service {target.service} --env {target.environment}",
         )
+
+
+def own_lock(run: str) -> str:
+    """The id of a lock that a run takes itself, the same after a crash."""
+    return f"{_OWN_LOCK}{run}"
+
+
+def taken_by(context: StepContext, lock: LockInfo) -> str:
+    """The run of this journal that took the lock itself, and is over or was killed; "" where none did."""
+    run = lock.id.removeprefix(_OWN_LOCK)
+    return run if run != lock.id and (context.folder.parent / run).is_dir() else ""
 
 
 def own_holder(context: StepContext, root: Root, lock: LockInfo) -> str:

@@ -23,6 +23,7 @@ from infraconsole.checks.findings import Finding
 from infraconsole.checks.plan_review import review
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
+from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
 from infraconsole.errors import StepFailed
@@ -32,12 +33,13 @@ from infraconsole.runbooks.terraform_root import (
     failure,
     initialise,
     refuse_errored_state,
+    refuse_locked,
     root_of,
     sha256,
     state_summary,
     write_private,
 )
-from infraconsole.terraform import backend, commands, events, plan
+from infraconsole.terraform import backend, commands, events, plan, texts
 from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.plan import Kind
@@ -62,20 +64,27 @@ class Listener:
     failed: list[str] = field(default_factory=list)
     running: dict[str, tuple[str, float]] = field(default_factory=dict)
     refreshed: Counter[str] = field(default_factory=Counter)
+    silent: bool = False
+    """Whether it only counts, of what was said when it happened."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether Terraform has begun to change anything."""
+        return bool(self.done or self.failed or self.running)
 
     def __call__(self, line: str) -> None:
         event = events.parse(line)
         match event:
             case events.Text(text=words):
                 if words.strip():
-                    self.context.output(words)
+                    self._output(words)
             case events.Diagnostic():
                 self.diagnostics.append(event)
-                self.context.output(diagnostic_line(event))
+                self._output(diagnostic_line(event))
             case events.Refresh(complete=True):
                 self.refreshed["read"] += 1
                 if self.refreshed["read"] % 25 == 1:
-                    self.context.progress(f"{self.refreshed['read']} resources read")
+                    self._progress(f"{self.refreshed['read']} resources read")
             case events.Apply(action="read"):
                 return
             case events.ApplyStart():
@@ -93,11 +102,11 @@ class Listener:
                 self.failed.append(event.resource.address)
                 self._say(f"{event.resource.address}: {event.action} failed")
             case events.Provision(output=words) if words:
-                self.context.output(f"{event.resource.address}: {words}")
+                self._output(f"{event.resource.address}: {words}")
 
     def _say(self, line: str) -> None:
         if line:
-            self.context.output(line)
+            self._output(line)
         under_way = [f"{address} {text.duration(seconds)}" for address, (_, seconds) in self.running.items()]
         of = f" of {self.total}" if self.total else ""
         failed = f", {len(self.failed)} failed" if self.failed else ""
@@ -107,7 +116,15 @@ class Listener:
             *([address, action, seconds] for address, (action, seconds) in list(self.running.items())[:20]),
             *([address, "done", 0.0] for address in self.done[-10:]),
         ]
-        self.context.progress(f"{len(self.done)}{of} done{failed}{more}", rows=rows)
+        self._progress(f"{len(self.done)}{of} done{failed}{more}", rows=rows)
+
+    def _output(self, line: str) -> None:
+        if not self.silent:
+            self.context.output(line)
+
+    def _progress(self, words: str, **figures: Any) -> None:
+        if not self.silent:
+            self.context.progress(words, **figures)
 
     @property
     def summary(self) -> str:
@@ -128,9 +145,12 @@ class Init(Step):
         root = root_of(context)
         return (root.by_hand(commands.init(root.init_arguments)),)
 
+    def __init__(self, *, for_lock: bool = False) -> None:
+        self._for_lock = for_lock
+
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        why = initialise(context, root)
+        why = initialise(context, root, for_lock=self._for_lock)
         version = root.terraform.binary.version
         context.note(f"Terraform {version} ({root.terraform.binary.source}); {why or 'it was set up already'}.")
         return {"why": why, "terraform": version}
@@ -353,7 +373,8 @@ def _attribute_lines(change: plan.Change, each: AttributeChange) -> Sequence[str
 
 
 class ApplyPlan(Step):
-    """`wanted` says whether the plan is to be applied at all; `purpose` which gates stand before it."""
+    """`wanted` says whether the plan is to be applied at all; `purpose` which gates stand before it. `after_another`: the run
+    changes something else before, and the reason that it was given is of that."""
 
     id = "apply"
     title = "Apply the plan"
@@ -361,8 +382,11 @@ class ApplyPlan(Step):
     changes = True
     calls = ("terraform:apply",)
 
-    def __init__(self, purpose: Purpose, wanted: Callable[[StepContext], bool] = lambda _: True) -> None:
+    def __init__(
+        self, purpose: Purpose, wanted: Callable[[StepContext], bool] = lambda _: True, *, after_another: bool = False
+    ) -> None:
         self._purpose = purpose
+        self._after_another = after_another
         self._wanted = wanted
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
@@ -389,7 +413,7 @@ class ApplyPlan(Step):
             ),
             irreversible=dangers,
             commands=[command_line(command) for command in self.commands(context)],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
+            reason=self._reason(context),
             now=context.now(),
         )
 
@@ -410,6 +434,7 @@ class ApplyPlan(Step):
         if ended is not None:
             return Probe(ProbeState.DONE, "The apply came to its end.", self._result(context, ended, listener))
         if (context.folder / CONSUMED).exists():
+            listener = self._listener(context, silent=True)
             ended = _recorded_apply(context, listener)
             if ended is None:
                 (context.folder / CONSUMED).unlink()
@@ -424,8 +449,10 @@ class ApplyPlan(Step):
                     cause="No plan is applied twice.",
                     mend="Start a new run: it makes a plan of what is left.",
                 )
-        if why := unbound(context, root_of(context), made["bound"]):
+        root = root_of(context)
+        if why := unbound(context, root, made["bound"]):
             return Probe(ProbeState.OVERTAKEN, why, back_to="plan")
+        refuse_locked(context, root)  # here, since Terraform would only wait for it, and the plan would count as used
         return Probe(ProbeState.NOT_DONE, "The plan is as it was approved, and has not been applied.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -440,8 +467,13 @@ class ApplyPlan(Step):
     def offers(self) -> Sequence[Offer]:
         return (_PLAN_AGAIN,)
 
-    def _listener(self, context: StepContext) -> Listener:
-        return Listener(context, total=context.result("read-plan")["count"])
+    def _reason(self, context: StepContext) -> str:
+        """Why this apply may be outside of its window. What was said before another change was not said of this one."""
+        given = "" if self._after_another else context.inputs.get("reason", "")
+        return given or context.answer("reason", here=True)
+
+    def _listener(self, context: StepContext, *, silent: bool = False) -> Listener:
+        return Listener(context, total=context.result("read-plan")["count"], silent=silent)
 
     def _result(self, context: StepContext, ended: Ended, listener: Listener) -> Mapping[str, Any]:
         context.note(listener.summary)
@@ -450,9 +482,20 @@ class ApplyPlan(Step):
         left = root_of(context).folder / backend.ERRORED_STATE
         if left.exists():
             context.note(
-                f"{left} holds the state that could not be stored: push it before anything else.", warning=True
+                f"{left} holds the state that could not be stored: infraconsole run state-recover pushes it.",
+                warning=True,
             )
-        context.wait(0)  # where somebody asked to stop, that is what it was
+        try:
+            context.wait(0)
+        except InterruptRequested as error:
+            said = " ".join(part for part in (error.cause, listener.summary) if part)
+            mend = (
+                "Resumed, it plans anew what is left and asks again: at a terminal, since no old answer holds for it."
+            )
+            raise InterruptRequested(error.title, cause=said, mend=mend) from None
+        trouble = texts.trouble_in(listener.diagnostics)
+        if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.has_begun:
+            (context.folder / CONSUMED).unlink(missing_ok=True)  # it never began: the plan is what it was
         raise failure(ended, f"The apply failed. {listener.summary}", listener.diagnostics)
 
 

@@ -71,5 +71,5 @@ def resume(desk: Desk, wish: ResumeRun) -> str:
     """The run's id. Blocks: for a thread. Raises InfraconsoleError."""
     from infraconsole.engine import launch
 
-    launch.resume(desk.journal, wish.run, desk.config)
+    launch.resume(desk.journal, wish.run, desk.config, interactive=True)
     return wish.run

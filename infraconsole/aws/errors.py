@@ -239,6 +239,9 @@ def _classified(code: str, words: str, status: int, skewed: bool, tried: _Tried)
     if code in THROTTLED or status == 429:
         mend = "Nothing is broken: AWS limits the calls of an account and region. It is tried again; wait a little."
         return Throttled, f"AWS is throttling {tried.operation} ({tried.place}).", mend
+    if code == "InvalidObjectState":
+        mend = "Restore it first: aws s3api restore-object; that takes from minutes to hours."
+        return AwsRefused, f"What {tried.operation} asks for is archived ({tried.place}).", mend
     if code in DENIED:
         return _denied(words, tried)
     # ECS says ClientException for a revision that is not there, so the words count there.

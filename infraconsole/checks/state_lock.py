@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.dynamodb import DynamoDb
 from infraconsole.aws.s3 import S3
-from infraconsole.config import EnvironmentSettings
 from infraconsole.errors import AwsNotFound
 from infraconsole.terraform.state import LockInfo, parse_lock
 
 
-def held(access: AwsAccess, settings: EnvironmentSettings, bucket: str, key: str) -> LockInfo | None:
+class Locking(Protocol):
+    """How a state is locked: by an environment's settings, or by its backend."""
+
+    @property
+    def use_lockfile(self) -> bool: ...
+
+    @property
+    def lock_table(self) -> str | None: ...
+
+
+def held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> LockInfo | None:
     """None where it is free. Raises AwsError, and StateUnreadable for a lock that nobody can read."""
+    return next(iter(all_held(access, settings, bucket, key)), None)
+
+
+def all_held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> tuple[LockInfo, ...]:
+    """One for each place where it is locked: where both lockings are set, Terraform takes both, and one may be left alone."""
+    found: list[LockInfo] = []
     if settings.use_lockfile:
         try:
             stored = S3(access).get(bucket, f"{key}.tflock")
-            return parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock")
+            found.append(parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock"))
         except AwsNotFound as error:
             if error.code == "NoSuchBucket":
                 raise
     if settings.lock_table:
         item = DynamoDb(access).item(settings.lock_table, f"{bucket}/{key}")
         if item and item.get("Info"):
-            return parse_lock(item["Info"], f"The lock in {settings.lock_table}")
-    return None
+            found.append(parse_lock(item["Info"], f"The lock in {settings.lock_table}"))
+    return tuple(found)

@@ -105,7 +105,8 @@ def resume(name: str, *, as_json: bool, plain: bool) -> int:
     settings = config.load()
     with Journal(config.state_folder()) as journal:
         run = journal.resolve(name)
-        launch.resume(journal, run, settings)
+        interactive = not as_json and sys.stdin.isatty() and (plain or sys.stdout.isatty())
+        launch.resume(journal, run, settings, interactive=interactive)
         if as_json or plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return _Follower(journal, run, config.operator_name(settings), as_json=as_json, owns=True).follow(
                 prompt=plain and sys.stdin.isatty()

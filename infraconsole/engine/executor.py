@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole import __version__, config
-from infraconsole.aws.access import ChangingAccess
+from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import Config
 from infraconsole.engine import locks
@@ -61,12 +61,15 @@ from infraconsole.errors import (
     Throttled,
 )
 from infraconsole.redaction import Redactor
+from infraconsole.terraform import texts
 from infraconsole.terraform.runner import Ended, Terraform
 
 ANSWER_VALID = timedelta(minutes=15)
 """How long an accepted answer opens the same gate again after a crash, if the gate shows the same."""
 GATE_PATIENCE_SECONDS = 12 * 3600.0
 """How long a person is waited for before the run is parked, resumable."""
+INTERACTIVE = "interactive"
+"""Argument of an executor that goes on with a run for a person who sits at it, whoever began it."""
 STOP = "stop"
 """The answer to the gate after a failure that ends the run; `no` means it too."""
 _ATTEMPTS = 3
@@ -93,6 +96,8 @@ class Executor(StepContext):
         redactor: Redactor,
         reads: PatientAccess,
         changes: ChangingAccess,
+        *,
+        interactive: bool = False,
     ) -> None:
         self._runbook = runbook
         self._recorder = recorder
@@ -110,7 +115,7 @@ class Executor(StepContext):
         self.target = recorder.record.target
         self.inputs = recorder.record.inputs
         self.operator = recorder.record.operator
-        self.interactive = recorder.record.interactive
+        self.interactive = interactive or recorder.record.interactive
         self.dry_run = recorder.record.dry_run
 
     @property
@@ -132,11 +137,11 @@ class Executor(StepContext):
                 except _Rewind as rewind:
                     index = [known.id for known in self._runbook.steps].index(rewind.to)
         except InterruptRequested as error:
-            return self.finish(
-                Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, f"Go on: infraconsole resume {self.record.run}"
-            )
+            mend = " ".join(part for part in (error.mend, f"Go on: infraconsole resume {self.record.run}") if part)
+            return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
-            return self.finish(Outcome.REFUSED, EXIT_GATE_REFUSED, error)
+            mend = " ".join(part for part in (error.mend, self.record.done_words) if part)
+            return self.finish(Outcome.REFUSED, EXIT_GATE_REFUSED, error, mend)
         except JournalError:
             raise
         except InfraconsoleError as error:
@@ -144,7 +149,13 @@ class Executor(StepContext):
         return self.finish(Outcome.DONE, EXIT_DONE)
 
     def start(self) -> None:
-        self._recorder.write(Kind.RUN_STARTED, pid=os.getpid(), version=__version__, resumed=self._resumed)
+        self._recorder.write(
+            Kind.RUN_STARTED,
+            pid=os.getpid(),
+            version=__version__,
+            resumed=self._resumed,
+            interactive=self.interactive,
+        )
 
     def fail(self, error: InfraconsoleError) -> int:
         if self._can_go_on(error):
@@ -293,13 +304,17 @@ class Executor(StepContext):
     def _overtaken(self, step: Step, probe: Probe) -> None:
         """What the gates showed is not so any more: nothing is sent for it. A person is shown what is so now."""
         if self.interactive and probe.back_to and not self.dry_run:
-            self.note(f"{probe.detail} Nothing was sent: what is so now is looked at again.", warning=True)
+            follows = "What is so now is looked at again."
+            if not self._current().sent:
+                follows = "Nothing was sent: what is so now is looked at again."
+            self.note(f"{probe.detail} {follows}", warning=True)
             self._write(Kind.REWOUND, to=probe.back_to, reason=probe.detail)
             raise _Rewind(probe.back_to)
+        untouched = "" if self._current().sent else "Nothing was sent. "
         raise StepFailed(
-            f"{step.title}: somebody else changed {self.target.name} meanwhile.",
+            f"{step.title}: {self.target.name} is not what was looked at any more.",
             cause=probe.detail,
-            mend="Nothing was sent. Look at it, and start a new run if it is still to be done.",
+            mend=f"{untouched}Look at it, and start a new run if it is still to be done.",
         )
 
     def _again(self, step: Step, error: InfraconsoleError) -> bool:
@@ -401,8 +416,10 @@ class Executor(StepContext):
     def given(self, gate: str) -> bool:
         return gate in self.record.given
 
-    def answer(self, gate: str) -> str:
-        return next((known.value for known in reversed(self.record.accepted) if known.gate == gate), "")
+    def answer(self, gate: str, *, here: bool = False) -> str:
+        step = self._step.id if here and self._step else ""
+        accepted = reversed(self.record.accepted)
+        return next((known.value for known in accepted if known.gate == gate and step in ("", known.step)), "")
 
     def unanswered(self) -> Intent | None:
         intents = self._current().unanswered
@@ -435,7 +452,23 @@ class Executor(StepContext):
     def terraform(
         self, terraform: Terraform, arguments: Sequence[str], name: str, each: Callable[[str], None] | None = None
     ) -> Ended:
-        return self._commands.read(terraform, arguments, self._command_record(name), each)
+        while True:
+            ended = self._commands.read(terraform, arguments, self._command_record(name), each)
+            if not ended.code or not _met_expired_credentials(ended):
+                return ended
+            self.await_credentials(self._expired(name), self._patient.account_now)
+
+    def _expired(self, name: str) -> CredentialsExpired:
+        """As AWS itself says it, since that names the command which renews them; Terraform does not."""
+        try:
+            AwsAccess(region=self.target.region, profile=self._patient.profile).call("sts", "GetCallerIdentity")
+        except CredentialsExpired as error:
+            return error
+        except AwsError:
+            pass
+        return CredentialsExpired(
+            "The AWS credentials have expired.", operation=f"terraform {name}", mend="Renew them."
+        )
 
     def terraform_change(
         self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
@@ -527,6 +560,11 @@ def _as_ours(error: Exception) -> InfraconsoleError:
     )
 
 
+def _met_expired_credentials(ended: Ended) -> bool:
+    found = texts.trouble("\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors())))
+    return found is not None and found.kind is texts.Kind.CREDENTIALS_EXPIRED
+
+
 def _plain(parameters: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(parameters, default=str))
 
@@ -554,9 +592,9 @@ def check_unchanged(record: RunRecord, runbook: Runbook) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m infraconsole.engine.executor FOLDER RUN`; started by launch.py in a session of its own."""
+    """`python -m infraconsole.engine.executor FOLDER RUN [interactive]`; started by launch.py in a session of its own."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    folder, run = Path(arguments[0]), arguments[1]
+    folder, run, interactive = Path(arguments[0]), arguments[1], arguments[2:] == [INTERACTIVE]
     try:
         with Journal(folder, create=False) as journal:
             seen = Inbox.newest(journal, run)
@@ -564,13 +602,13 @@ def main(arguments: Sequence[str]) -> int:
             if held is None:
                 sys.stderr.write(f"Another executor is at run {run}.\n")
                 return EXIT_USAGE
-            return _run(journal, folder, run, seen)
+            return _run(journal, folder, run, seen, interactive=interactive)
     except InfraconsoleError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 
-def _run(journal: Journal, folder: Path, run: str, seen: int) -> int:
+def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bool) -> int:
     redactor = Redactor()
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
@@ -595,6 +633,7 @@ def _run(journal: Journal, folder: Path, run: str, seen: int) -> int:
         redactor,
         PatientAccess(region=record.target.region, profile=environment.profile),
         ChangingAccess(region=record.target.region, profile=environment.profile),
+        interactive=interactive,
     )
     target = None
     if not record.dry_run:

@@ -44,6 +44,8 @@ class StepRecord:
     rows: tuple[tuple[str, str, float], ...] = ()
     """Of what is under way, where the step tells it one by one: name, state, seconds."""
     unanswered: tuple[Intent, ...] = ()
+    sent: bool = False
+    """Whether it has sent a changing call that was carried out, or may have been."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,14 @@ class RunRecord:
         """Whether the run changed something, or may have."""
         return bool(self.calls) or any(step.result.get("changed") for step in self.steps)
 
+    @property
+    def done_words(self) -> str:
+        """What was changed, for whoever only reads how the run ended; "" where nothing was."""
+        titles = [step.title for step in self.steps if step.result.get("changed")]
+        if titles:
+            return f"Done before that: {', '.join(titles)}."
+        return "Changing calls were made before that: the journal says which." if self.changed else ""
+
     def step(self, step: str) -> StepRecord:
         return next(record for record in self.steps if record.id == step)
 
@@ -150,6 +160,7 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
         case Kind.RUN_CREATED:
             return _created(record, event)
         case Kind.RUN_STARTED:
+            record = replace(record, interactive=bool(data.get("interactive", record.interactive)))
             return replace(
                 record, outcome="", exit_code=None, ended_at=None, ending="", gate=None, waiting="", interrupting=0
             )
@@ -183,14 +194,15 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
         case Kind.CALL_INTENDED:
             intent = Intent(data["call"], data["operation"], data["parameters"], event.at)
             record = replace(record, sent=True, calls=(*record.calls, intent.call))
-            return _with_step(record, event.step, unanswered=(*record.step(event.step).unanswered, intent))
+            return _with_step(record, event.step, unanswered=(*record.step(event.step).unanswered, intent), sent=True)
         case Kind.CALL_DONE | Kind.CALL_FAILED:
             if data.get("maybe_done"):
                 return record
             if event.kind == Kind.CALL_FAILED:
                 record = replace(record, calls=tuple(call for call in record.calls if call != data["call"]))
             left = tuple(intent for intent in record.step(event.step).unanswered if intent.call != data["call"])
-            return _with_step(record, event.step, unanswered=left)
+            sent = event.kind == Kind.CALL_DONE or bool(left)
+            return _with_step(record, event.step, unanswered=left, sent=sent)
         case Kind.PROGRESS:
             rows = tuple((str(name), str(state), float(seconds)) for name, state, seconds in data.get("rows", ()))
             return _with_step(record, event.step, progress=data["text"], rows=rows)

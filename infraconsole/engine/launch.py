@@ -20,7 +20,7 @@ from infraconsole.config import CONFIG_VARIABLE, Config
 from infraconsole.engine import locks
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
-from infraconsole.engine.executor import busy, check_unchanged
+from infraconsole.engine.executor import INTERACTIVE, busy, check_unchanged
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.locks import Holder
@@ -108,10 +108,10 @@ def begin(
     return run
 
 
-def resume(journal: Journal, run: str, config: Config) -> None:
+def resume(journal: Journal, run: str, config: Config, *, interactive: bool = False) -> None:
     """Start an executor on a run that has none. Raises UsageError where the run is over or under way, or the configuration does
     not know its target, PrerequisiteMissing where its runbook has changed or a later run has changed the same target,
-    TargetBusy, JournalError."""
+    TargetBusy, JournalError. `interactive`: a person sits at it from now on and can be asked, whoever began it."""
     record = record_of(run, journal.events(run))
     if not record.resumable:
         raise UsageError(f"Run {run} is over: {record.outcome}.", mend="Start a new run.")
@@ -132,7 +132,7 @@ def resume(journal: Journal, run: str, config: Config) -> None:
     other = locks.holder_of(locks.target_lock(journal.folder, record.target.key))
     if other and not record.dry_run:
         raise busy(record, other)
-    _start_executor(journal, run, config.file)
+    _start_executor(journal, run, config.file, *([INTERACTIVE] if interactive else []))
 
 
 def executor_of(folder: Path, run: str) -> Holder | None:
@@ -158,7 +158,7 @@ def new_id(journal: Journal) -> str:
             return run
 
 
-def _start_executor(journal: Journal, run: str, config_file: Path | None) -> None:
+def _start_executor(journal: Journal, run: str, config_file: Path | None, *more: str) -> None:
     """Returns when the executor has written its first event, which is its promise to be there. Raises InfraconsoleError."""
     before = journal.last_event(run)
     log = journal.folder / "runs" / f"{run}.log"
@@ -169,7 +169,7 @@ def _start_executor(journal: Journal, run: str, config_file: Path | None) -> Non
     log.touch(mode=0o600)
     with log.open("ab") as stderr:
         process = subprocess.Popen(
-            [sys.executable, *_EXECUTOR, str(journal.folder.absolute()), run],
+            [sys.executable, *_EXECUTOR, str(journal.folder.absolute()), run, *more],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,

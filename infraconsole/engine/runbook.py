@@ -141,8 +141,8 @@ class StepContext(ABC):
         """Whether an answer for this gate was given when the run began, and still holds."""
 
     @abstractmethod
-    def answer(self, gate: str) -> str:
-        """The newest accepted answer of a gate in this run; "" where it was not opened."""
+    def answer(self, gate: str, *, here: bool = False) -> str:
+        """The newest accepted answer of a gate in this run, or only in this step (`here`); "" where it was not opened."""
 
     @abstractmethod
     def unanswered(self) -> Intent | None:

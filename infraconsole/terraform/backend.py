@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,6 +86,20 @@ class Found:
     type: str
     config: Mapping[str, Any]
 
+    def s3(self, *, path_style: bool = False) -> S3Backend | None:
+        """None of another one."""
+        bucket, key = self.config.get("bucket"), self.config.get("key")
+        if self.type != "s3" or not bucket or not key:
+            return None
+        return S3Backend(
+            str(bucket),
+            str(key),
+            str(self.config.get("region") or ""),
+            bool(self.config.get("use_lockfile")),
+            self.config.get("dynamodb_table") or None,
+            path_style,
+        )
+
     def local_state(self, root: Path, workspace: str = DEFAULT_WORKSPACE) -> Path | None:
         """The state's file, of a local backend; None of another one."""
         if self.type != "local":
@@ -94,6 +108,21 @@ class Found:
             return root / str(self.config.get("path") or "terraform.tfstate")
         folder = root / str(self.config.get("workspace_dir") or "terraform.tfstate.d")
         return folder / workspace / "terraform.tfstate"
+
+
+def in_effect(wanted: S3Backend | None, found: Found | None) -> S3Backend | None:
+    """The backend that Terraform uses: what the settings want, and what the code says besides, once `init` has told; None where
+    the state is not in S3, as far as is known."""
+    told = found.s3() if found else None
+    if wanted is None:
+        return told
+    if told is None or (told.bucket, told.key) != (wanted.bucket, wanted.key):
+        return wanted
+    return replace(
+        wanted,
+        use_lockfile=wanted.use_lockfile or told.use_lockfile,
+        lock_table=wanted.lock_table or told.lock_table,
+    )
 
 
 def of_service(config: Config, service: str, environment: str, environ: Mapping[str, str]) -> S3Backend | None:
@@ -124,6 +153,14 @@ def _backend(
 ) -> S3Backend:
     bucket, key = place
     return S3Backend(bucket, key, region, settings.use_lockfile, settings.lock_table, _needs_path_style(environ))
+
+
+def selected_workspace(data: Path) -> str:
+    """The workspace that was selected in a data folder."""
+    try:
+        return (data / "environment").read_text("utf-8").strip() or DEFAULT_WORKSPACE
+    except OSError:
+        return DEFAULT_WORKSPACE
 
 
 def data_dir(folder: Path, root: Path, environment: str) -> Path:

@@ -246,7 +246,10 @@ def test_a_newer_state_stored_while_the_gate_is_open_is_not_overwritten(
     site.answer(run, "confirm", "yes")
     assert site.finished(run).outcome == "done"
     assert site.values() == {"first": "one"}
-    assert json.loads((site.folder / "runs" / run / "backup.tfstate").read_bytes())["serial"] == 7
+    folder = site.folder / "runs" / run
+    kept = [json.loads((folder / name).read_bytes())["serial"] for name in ("backup.tfstate", "backup-2.tfstate")]
+    assert kept == [6, 7], "no backup is overwritten"
+    assert any(f"--set version=backup:{run}:2" in said for said in site.record(run).warnings)
 
 
 def test_a_script_whose_state_was_changed_meanwhile_pushes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
