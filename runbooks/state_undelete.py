@@ -97,7 +97,7 @@ class Look(Step):
         context.output(*lines)
         return {
             "lost": [version.id for version in found.lost],
-            "content": any(version.body for version in found.lost),
+            "content": any(not version.stored.is_delete_marker for version in found.lost),
             "last": last.id,
             "words": f"version {last.id} is current again: {comes_back}, stored {text.local_time(last.stored.modified_at)}",
             "lines": lines,

@@ -246,7 +246,7 @@ def own_lock(run: str) -> str:
 def taken_by(context: StepContext, lock: LockInfo) -> str:
     """The run of this journal that took the lock itself, and is over or was killed; "" where none did."""
     run = lock.id.removeprefix(_OWN_LOCK)
-    return run if run != lock.id and (context.folder.parent / run).is_dir() else ""
+    return run if run != lock.id and (context.folder.parent / f"{run}.log").exists() else ""
 
 
 def own_holder(context: StepContext, root: Root, lock: LockInfo) -> str:

@@ -34,6 +34,8 @@ from tests.world.conftest import worlds
 TABLE = "terraform-lock"
 SERVICE = "plain"
 LOCKINGS = {"dynamodb": f'lock_table = "{TABLE}"', "lockfile": "use_lockfile = true"}
+IN_CODE = {"both": "\n".join(LOCKINGS.values()), "code": ""}
+"""Both lockings at once; and one that only the code's backend names."""
 BOTH = pytest.mark.parametrize("site", sorted(LOCKINGS), indirect=True)
 DEV = ("--answer", "confirm=yes")
 HEAD = 'terraform {\n  backend "s3" {}\n}\n\n'
@@ -129,7 +131,7 @@ class Site(Stage):
 
     @property
     def _place(self) -> str:
-        return f'state_key = "{self.key}"\n{LOCKINGS[self.locking]}'
+        return f'state_key = "{self.key}"\n{(LOCKINGS | IN_CODE)[self.locking]}'
 
     @property
     def main(self) -> Path:
@@ -206,7 +208,7 @@ class Site(Stage):
         """Store it past Terraform, with its digest unless told otherwise; the version's id."""
         bucket = self.bucket(environment)
         version = client(self.world, "s3").put_object(Bucket=bucket, Key=self.key, Body=body)["VersionId"]
-        if digest and self.locking == "dynamodb":
+        if digest and self.locking != "lockfile":
             md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
             item = {"LockID": {"S": f"{bucket}/{self.key}-md5"}, "Digest": {"S": md5}}
             client(self.world, "dynamodb").put_item(TableName=TABLE, Item=item)
@@ -222,7 +224,7 @@ class Site(Stage):
 
     def lock(self, environment: str = "dev") -> LockInfo | None:
         bucket = self.bucket(environment)
-        if self.locking == "dynamodb":
+        if self.locking != "lockfile":
             found = client(self.world, "dynamodb").get_item(
                 TableName=TABLE, Key={"LockID": {"S": f"{bucket}/{self.key}"}}
             )

@@ -114,7 +114,7 @@ def test_a_state_that_could_not_be_stored_blocks_every_deploy_of_that_folder(sit
     done = site.deploy()
     assert done.code == 1
     assert str(left) in done.stderr
-    assert f"state push -no-color -lock-timeout=30s {left}" in done.stderr
+    assert "infraconsole run state-recover --service plain --env dev" in done.stderr
     assert site.versions() == [before]
 
 
