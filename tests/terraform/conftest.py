@@ -234,6 +234,20 @@ class Site(Stage):
             return parse_lock(s3.get_object(Bucket=bucket, Key=f"{self.key}.tflock")["Body"].read())
         return None
 
+    def put_lock(self, who: str = "lee@laptop") -> str:
+        """Into the table, as Terraform does; the lock's id."""
+        path = f"{self.bucket()}/{self.key}"
+        info = {"ID": str(uuid.uuid4()), "Operation": "OperationTypeApply", "Who": who, "Version": "1.11.4"}
+        info |= {"Info": "", "Created": "2025-10-21T01:02:03.456789012Z", "Path": path}
+        item = {"LockID": {"S": path}, "Info": {"S": json.dumps(info)}}
+        client(self.world, "dynamodb").put_item(TableName=TABLE, Item=item)
+        return info["ID"]
+
+    def free(self) -> None:
+        """Take a lock out of the table."""
+        key = {"LockID": {"S": f"{self.bucket()}/{self.key}"}}
+        client(self.world, "dynamodb").delete_item(TableName=TABLE, Key=key)
+
     # Terraform by other hands
 
     def terraform(self, *arguments: str, folder: Path | None = None, code: int = 0) -> str:

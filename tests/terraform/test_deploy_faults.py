@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from infraconsole.engine import launch
 from infraconsole.engine.history import FAILURE_GATE, RunRecord
 from infraconsole.terraform import backend
 from infraconsole.terraform.state import summary
@@ -149,6 +150,70 @@ def test_what_the_gate_shows_can_be_typed_in_a_shell_and_then_is_not_done_again(
     record = site.finished(run)
     assert (record.outcome, site.intents(run)) == ("done", [])
     assert record.step("read-plan").result["words"] == "nothing to do"
+
+
+def test_a_lock_taken_while_the_gate_is_open_costs_neither_the_plan_nor_its_approval(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.seed(first="old", second="build-1")
+    run = site.start(monkeypatch)
+    site.until_gate(run, "confirm")
+    site.put_lock()
+    site.answer(run, "confirm", "yes")
+    failed = site.until_gate(run, FAILURE_GATE).gate
+    assert "The state is locked" in failed.title
+    assert "lee@laptop" in failed.changes[0]
+    assert site.applies(run) == 0
+    site.free()
+    site.answer(run, FAILURE_GATE, "retry")
+    record = site.finished(run)
+    assert (record.outcome, site.applies(run)) == ("done", 1)
+    assert len(site.events(run, "step-finished", "plan")) == 1
+    assert len(site.events(run, "gate-opened", "apply")) == 2, "the confirmation, and the failure's"
+
+
+def test_a_lock_taken_in_the_last_moment_costs_not_the_plan(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.seed(first="old", second="build-1")
+    run = site.start(monkeypatch, kill="hold:call-intended:apply")
+    site.answer(run, "confirm", "yes")
+    site.until(lambda: site.intents(run), "the intent")
+    site.put_lock()
+    (site.folder / "go").touch()
+    failed = site.until_gate(run, FAILURE_GATE).gate
+    assert "The state is locked" in failed.title
+    site.free()
+    site.answer(run, FAILURE_GATE, "retry")
+    record = site.finished(run)
+    assert record.outcome == "done", record.ending
+    assert len(site.events(run, "step-finished", "plan")) == 1
+    assert site.values()["first"] == "one"
+
+
+def test_a_workspace_that_somebody_selected_is_not_what_is_planned(site: Site) -> None:
+    site.seed(first="old", second="build-1")
+    assert site.deploy("--dry-run").code == 0
+    (folder,) = (site.folder / "terraform").glob("*/dev")
+    (folder / "environment").write_text("scratch")
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    assert done.result("read-plan")["words"] == "1 to update"
+    assert site.values()["first"] == "one"
+
+
+def test_credentials_that_expire_before_the_plan_are_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.seed(first="old", second="build-1")
+    run = site.start(monkeypatch, kill="hold:step-finished:validate", answers=YES)
+    site.until(lambda: site.events(run, "step-finished", "validate"), "the validation")
+    try:
+        site.world.fault("expired", "s3", "GetObject")
+        (site.folder / "go").touch()
+        site.until(lambda: site.record(run).waiting, "the run to wait")
+    finally:
+        site.world.clear_faults()
+    assert "demo renew" in site.record(run).waiting or "expired" in site.record(run).waiting
+    record = site.finished(run)
+    assert record.outcome == "done", record.ending
+    assert site.applies(run) == 1
 
 
 # Half way
@@ -330,6 +395,23 @@ def test_an_interrupted_apply_is_taken_up_by_a_person_with_a_new_plan(
     site.answer(run, "confirm", "yes")
     assert site.finished(run).outcome == "done"
     assert site.applies(run) == 2
+
+
+def test_a_script_s_interrupted_apply_is_taken_up_by_a_person(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = interrupted(site, monkeypatch)
+    assert "1 of 2 changes were made" in record.ending or "0 of 2 changes were made" in record.ending
+    assert f"infraconsole resume {record.run}" in record.ending
+    site.go.touch()
+    launch.resume(site.journal, record.run, site.config, interactive=True)
+    shown = site.until_gate(record.run, "confirm").gate
+    assert "1 to create" in shown.title
+    told = [line for event in site.events(record.run, "output", "apply") for line in event.data["lines"]]
+    begun = [line for line in told if line == "terraform_data.slow: create…"]
+    assert len(begun) == 1, "what was done before is not told as if it happened again"
+    assert not any("Nothing was sent" in warning for warning in site.record(record.run).warnings)
+    site.answer(record.run, "confirm", "yes")
+    assert site.finished(record.run).outcome == "done"
+    assert site.applies(record.run) == 2
 
 
 def test_insisting_sends_terraform_a_second_signal_and_awaits_its_own_end(

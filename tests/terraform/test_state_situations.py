@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 
 import pytest
 
@@ -15,21 +14,6 @@ from tests.terraform.conftest import DEV, HEAD, PLAIN, TABLE, Site, client, stat
 pytestmark = pytest.mark.slow
 
 TYPED = ("--answer", "type-target=plain-dev")
-
-
-def lock_item(site: Site, who: str = "lee@laptop", lock: str = "") -> str:
-    """As Terraform puts it into the table; the lock's id."""
-    path = f"{site.bucket()}/{site.key}"
-    info = {"ID": lock or str(uuid.uuid4()), "Operation": "OperationTypeApply", "Who": who, "Version": "1.11.4"}
-    info |= {"Info": "", "Created": "2025-10-21T01:02:03.456789012Z", "Path": path}
-    item = {"LockID": {"S": path}, "Info": {"S": json.dumps(info)}}
-    client(site.world, "dynamodb").put_item(TableName=TABLE, Item=item)
-    return info["ID"]
-
-
-def free(site: Site) -> None:
-    key = {"LockID": {"S": f"{site.bucket()}/{site.key}"}}
-    client(site.world, "dynamodb").delete_item(TableName=TABLE, Key=key)
 
 
 def digest(site: Site) -> str:
@@ -50,13 +34,13 @@ def held(site: Site) -> LockInfo:
 def test_a_lock_of_which_only_the_code_knows_is_found(site: Site) -> None:
     site.write(PLAIN.replace('backend "s3" {}', f'backend "s3" {{\n    dynamodb_table = "{TABLE}"\n  }}'))
     site.seed(first="one")
-    lock = lock_item(site)
+    lock = site.put_lock()
     done = site.run("state-unlock", *TYPED)
     assert done.code == 0, done.stderr
     (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
     assert lock in gate["changes"][0]
     assert site.lock() is None
-    again = lock_item(site)
+    again = site.put_lock()
     refused = site.deploy()
     assert (refused.code, held(site).id) == (1, again)
     assert "lee@laptop holds it" in refused.stderr
@@ -73,7 +57,7 @@ def test_of_no_locking_at_all_nobody_says_that_it_is_free(site: Site) -> None:
 @pytest.mark.parametrize("site", ["both"], indirect=True)
 def test_with_two_lockings_one_that_was_left_alone_is_taken_away(site: Site) -> None:
     site.seed(first="one")
-    lock_item(site)
+    site.put_lock()
     done = site.run("state-unlock", *TYPED)
     assert done.code == 0, done.stderr
     assert site.lock() is None
@@ -83,7 +67,7 @@ def test_with_two_lockings_one_that_was_left_alone_is_taken_away(site: Site) -> 
 def test_a_lock_can_be_taken_away_although_the_digest_differs_and_nothing_was_set_up(site: Site) -> None:
     site.seed(serial=1, first="one")
     site.put(state_of({"first": "two"}, serial=2, lineage=site.lineage), digest=False)
-    lock_item(site)
+    site.put_lock()
     refused = site.run("digest-repair", *TYPED)
     assert refused.code == 1
     assert "infraconsole run state-unlock" in refused.stderr
@@ -97,19 +81,19 @@ def test_a_lock_can_be_taken_away_although_the_digest_differs_and_nothing_was_se
 
 def test_a_rollback_under_somebody_s_lock_asks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     older, _ = site.seed(serial=1, first="one"), site.seed(serial=2, first="two")
-    lock_item(site)
+    site.put_lock()
     done = site.run("state-rollback", *DEV, "--set", f"version={older}")
     assert (done.code, done.count("gate-opened")) == (1, 0)
     assert "lee@laptop holds it" in done.stderr
-    free(site)
+    site.free()
     run = site.start(monkeypatch, "state-rollback", version=older)
     site.until_gate(run, "confirm")
-    lock = lock_item(site)
+    lock = site.put_lock()
     site.answer(run, "confirm", "yes")
     failed = site.until_gate(run, FAILURE_GATE).gate
     assert "The state is locked" in failed.title
     assert lock in failed.changes[0]
-    free(site)
+    site.free()
     site.answer(run, FAILURE_GATE, "retry")
     assert site.finished(run).outcome == "done"
     assert site.values() == {"first": "one"}
@@ -132,7 +116,7 @@ def test_a_digest_is_not_written_under_another_s_lock(site: Site, monkeypatch: p
     answers = [("type-target", "plain-dev")]
     run = site.start(monkeypatch, "digest-repair", kill="after:step-finished:take-lock", answers=answers)
     site.until_gone(run)
-    lock = lock_item(site, "park@laptop")
+    lock = site.put_lock("park@laptop")
     site.resume(run)
     record = site.finished(run)
     assert (record.outcome, digest(site), held(site).id) == ("failed", kept, lock)
@@ -149,6 +133,7 @@ def test_the_lock_of_a_killed_run_is_known_as_ours(site: Site, monkeypatch: pyte
     refused = site.run("state-unlock")
     assert refused.code == 3
     assert f"infraconsole resume {run}" in refused.warnings
+    site.until_gone(refused.run)
     site.resume(run)
     assert site.finished(run).outcome == "done"
     assert site.lock() is None
@@ -325,7 +310,7 @@ def test_a_state_in_s3_of_which_the_settings_know_nothing(site: Site) -> None:
     done = site.run("state-rollback", *DEV, "--set", f"version={older}", environment="sandbox")
     assert done.code == 0, done.stderr
     assert site.values() == {"first": "one"}
-    lock = lock_item(site)
+    lock = site.put_lock()
     unlocked = site.run("state-unlock", "--answer", "type-target=plain-sandbox", environment="sandbox")
     assert unlocked.code == 0, unlocked.stderr
     assert any(lock in str(each.get("gate")) for each in unlocked.events)
