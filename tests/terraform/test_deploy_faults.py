@@ -414,6 +414,35 @@ def test_a_script_s_interrupted_apply_is_taken_up_by_a_person(site: Site, monkey
     assert site.applies(record.run) == 2
 
 
+STAGES = [
+    *(f"hold:step-started:{step}" for step in ("precheck", "init", "validate", "plan", "read-plan", "apply", "verify")),
+    "hold:gate-answered:apply",
+    "hold:call-intended:apply",
+    "hold:call-done:apply",
+]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_sigint_at_every_stage_loses_nothing_and_does_nothing_twice(
+    site: Site, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    site.seed(first="old", second="build-1")
+    run = site.start(monkeypatch, kill=stage, answers=YES)
+    _, kind, step = stage.split(":")
+    site.until(lambda: site.events(run, kind, step), stage)
+    os.kill(site.executor(run), signal.SIGINT)
+    (site.folder / "go").touch()
+    record = site.finished(run)
+    if record.outcome == "interrupted":
+        assert record.exit_code == 4
+        assert site.lock() is None
+        site.resume(run)
+        record = site.finished(run)
+    assert (record.outcome, record.ending) == ("done", "")
+    assert (site.applies(run), site.intents(run)) == (1, ["terraform:apply"])
+    assert site.values()["first"] == "one"
+
+
 def test_insisting_sends_terraform_a_second_signal_and_awaits_its_own_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

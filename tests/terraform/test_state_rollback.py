@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -295,6 +297,32 @@ def test_executor_killed(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str)
     assert (record.outcome, record.ending) == ("done", "")
     assert site.values() == {"first": "one"}
     assert len(site.versions()) == len(ids) + 1, "pushed once"
+
+
+STAGES = [
+    *(f"hold:step-started:{step}" for step in ("back-up", "init", "choose", "check", "push", "verify-stored", "plan")),
+    "hold:gate-answered:push",
+    "hold:call-intended:push",
+    "hold:call-done:push",
+]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_sigint_at_every_stage(site: Site, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    ids = three_versions(site)
+    run = site.start(monkeypatch, "state-rollback", kill=stage, answers=YES, version=ids[0])
+    _, kind, step = stage.split(":")
+    site.until(lambda: site.events(run, kind, step), stage)
+    os.kill(site.executor(run), signal.SIGINT)
+    (site.folder / "go").touch()
+    record = site.finished(run)
+    if record.outcome == "interrupted":
+        assert record.exit_code == 4
+        site.resume(run)
+        record = site.finished(run)
+    assert record.outcome == "done", record.ending
+    assert site.intents(run) == ["terraform:state-push"]
+    assert (site.values(), site.serial in (7, 8), site.lock()) == ({"first": "one"}, True, None)
 
 
 def test_executor_killed_while_the_state_is_being_written(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
