@@ -504,3 +504,27 @@ def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_bl
     assert again.code == 0, again.stderr
     assert again.result("read-plan")["words"] == "nothing to do"
     assert site.makings == 1
+
+
+def test_credentials_that_expire_in_the_middle_of_an_apply_cost_nothing_that_was_made(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write(f"{IMPATIENT}{VARIABLES}{site.waiting()}{data('after', 'terraform_data.slow.output')}")
+    run = site.start(monkeypatch)
+    site.answer(run, "confirm", "yes")
+    site.until_applying(run)
+    site.world.fault("expired", "s3", "PutObject")
+    site.go.touch()
+    failed = site.until_gate(run, FAILURE_GATE).gate
+    site.world.clear_faults()
+    assert "it lies in errored.tfstate" in failed.title
+    assert any("infraconsole run state-recover" in change for change in failed.changes)
+    site.answer(run, FAILURE_GATE, "stop")
+    assert site.finished(run).outcome == "failed"
+    free = site.run("state-unlock", "--answer", "type-target=plain-dev")
+    assert free.code == 0, free.stderr
+    recovered = site.run("state-recover", "--set", "action=push", "--answer", "type-target=plain-dev")
+    assert recovered.code == 0, recovered.stderr
+    again = site.deploy()
+    assert again.result("read-plan")["words"] == "nothing to do"
+    assert site.makings == 1
