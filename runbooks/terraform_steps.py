@@ -185,7 +185,7 @@ class MakePlan(Step):
         if _sources_sha256(root, _WRITTEN) != written:
             raise StepFailed("The code changed while the plan was made.", mend="Make it again.")
         # Making a plan may leave files there, as archives of functions.
-        bound |= {"code": _sources_sha256(root), "commit": git.current(root.folder).name}
+        bound |= {"code": _sources_sha256(root), "commit": git.name(root.folder)}
         (context.folder / PLAN_FILE).chmod(0o600)
         changes = ended.code == 2
         context.note("The plan has changes." if changes else "There is nothing to change.")
@@ -204,9 +204,8 @@ class MakePlan(Step):
 def binding(context: StepContext, root: Root) -> dict[str, Any]:
     """What a plan stands and falls with, beside itself: where one of these is another, it is another plan."""
     stored = state_summary(context, root)
-    commit = git.current(root.folder)
     return {
-        "commit": commit.name,
+        "commit": git.name(root.folder),
         "code": _sources_sha256(root),
         "variables": {str(file): sha256(file) for file in root.var_files},
         "lineage": stored.lineage if stored else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,11 +26,6 @@ class Commit:
     def short(self) -> str:
         return self.id[:10] or "no commit"
 
-    @property
-    def name(self) -> str:
-        """As bound to an approval: another file that changes makes it another one."""
-        return f"{self.id or 'no commit'}{' with changed files' if self.dirty else ''}"
-
 
 def current(folder: Path) -> Commit:
     """The commit that is checked out there, and which of the folder's files differ from it."""
@@ -40,6 +36,15 @@ def current(folder: Path) -> Commit:
     branch = (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()
     dirty = (_git(folder, "status", "--porcelain", "--", ".") or "").splitlines()
     return Commit(id_, branch, subject, at.strip(), tuple(dirty[:20]))
+
+
+def name(folder: Path) -> str:
+    """The commit as it is bound to an approval: another file that changes makes it another one. One call, since it is asked for
+    between what was approved and what is done."""
+    said = (_git(folder, "status", "--porcelain=v2", "--branch", "--", ".") or "").splitlines()
+    id_ = next((line.split()[-1] for line in said if line.startswith("# branch.oid ")), "")
+    known = id_ if id_ and not id_.startswith("(") else "no commit"
+    return f"{known}{'' if all(line.startswith('#') for line in said) else ' with changed files'}"
 
 
 def at(folder: Path, moment: datetime) -> Commit:
@@ -56,8 +61,18 @@ def _git(folder: Path, *arguments: str) -> str | None:
     import sh
 
     try:
-        command = sh.Command("git")
-        done = command("-C", str(folder), "--no-pager", *arguments, _timeout=SECONDS, _tty_out=False, _in="")
-    except (sh.CommandNotFound, sh.ErrorReturnCode, sh.TimeoutException, sh.ForkException):
+        command = sh.Command("git")(
+            *("-C", str(folder), "--no-pager", *arguments), _bg=True, _bg_exc=False, _tty_out=False, _in=""
+        )
+    except (sh.CommandNotFound, sh.ForkException):
         return None
-    return str(done)
+    # sh's own `_timeout` would cost a tenth of a second however soon git is done.
+    guard = threading.Timer(SECONDS, command.kill)
+    guard.daemon = True
+    guard.start()
+    try:
+        return str(command.wait())
+    except sh.ErrorReturnCode:
+        return None
+    finally:
+        guard.cancel()
