@@ -26,7 +26,7 @@ from infraconsole.engine.gate import Gate
 from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
-from infraconsole.errors import StepFailed
+from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks.terraform_root import (
     Root,
     diagnostic_line,
@@ -39,7 +39,7 @@ from infraconsole.runbooks.terraform_root import (
     state_summary,
     write_private,
 )
-from infraconsole.terraform import backend, commands, events, plan, texts
+from infraconsole.terraform import addresses, backend, commands, events, plan, texts
 from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.plan import Kind
@@ -50,6 +50,7 @@ PLAN_DOCUMENT = "plan.json"
 CONSUMED = "plan.consumed"
 _LINES_SHOWN = 40
 _FEW = 3
+_ROLLED_OUT = ("aws_ecs_service", "aws_ecs_task_definition")
 _PLAN_AGAIN = Offer("plan-again", "Make a new plan, and look at it", back_to="plan")
 
 
@@ -196,9 +197,18 @@ class MakePlan(Step):
             context.folder / PLAN_FILE,
             var_files=root.var_files,
             variables={name: context.inputs[name] for name in self._variables if context.inputs.get(name)},
-            targets=[part.strip() for part in context.inputs.get("targets", "").split(",") if part.strip()],
+            targets=targets_of(context),
             lock=not context.dry_run,
         )
+
+
+def targets_of(context: StepContext) -> tuple[str, ...]:
+    """The addresses that alone are to be planned; () for everything. Raises UsageError for an input that names none."""
+    words = context.inputs.get("targets", "")
+    found = addresses.split(words)
+    if words.strip() and not found:
+        raise UsageError(f"targets={words} names no address.", mend="Leave it out to plan everything.")
+    return found
 
 
 def binding(context: StepContext, root: Root) -> dict[str, Any]:
@@ -275,7 +285,7 @@ class ReadPlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         if not context.result("plan")["changes"]:
-            return {"words": "nothing to do", "lines": [], "dangers": [], "count": 0}
+            return {"words": "nothing to do", "lines": [], "dangers": [], "errors": [], "rolls_out": False, "count": 0}
         root = root_of(context)
         ended = context.terraform(root.terraform, commands.show_plan(context.folder / PLAN_FILE), "show")
         if ended.code:
@@ -292,7 +302,8 @@ class ReadPlan(Step):
             if not each.change.is_data and (each.lost or each.change.kind is not Kind.REPLACE)
         ]
         lines = [line for change in read.changes for line in change_lines(change)]
-        _say_findings(context, review(read, table, image_tag=context.inputs.get("image_tag", "")))
+        findings = review(read, table, image_tag=context.inputs.get("image_tag", ""))
+        _say_findings(context, findings)
         totals = read.totals()
         cost = cost_effect(read, load_costs())
         context.note(f"The plan: {totals.words()}. {cost.words()}")
@@ -302,8 +313,19 @@ class ReadPlan(Step):
             "words": totals.words(),
             "lines": lines[:_LINES_SHOWN],
             "dangers": dangers,
+            "errors": _errors(findings, dangers),
+            "rolls_out": any(each.type in _ROLLED_OUT for each in read.changes if each.kind is not Kind.NO_OP),
             "count": _operations(totals),
         }
+
+
+def _errors(findings: Sequence[Finding], dangers: Sequence[str]) -> list[str]:
+    """What the review calls an error, as the gate shows it; without what stands among the dangers anyway."""
+    return [
+        f"{finding.subject}: {finding.message}"
+        for finding in findings
+        if finding.level == "error" and not any(danger.startswith(f"{finding.subject} is ") for danger in dangers)
+    ]
 
 
 def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
@@ -397,11 +419,12 @@ class ApplyPlan(Step):
         dangers = tuple(read["dangers"])
         shown = read["lines"]
         more = () if len(shown) < _LINES_SHOWN else ("… the whole plan: p on the run's screen",)
-        targets = context.inputs.get("targets", "")
-        partly = (f"Only a part of the plan: {targets}. The rest stays as it is.",) if targets else ()
+        targets = targets_of(context)
+        partly = (f"Only a part of the plan: {', '.join(targets)}. The rest stays as it is.",) if targets else ()
+        wrong = tuple(read["errors"])
         environment = context.config.environment(context.target.environment)
         return policy.gates(
-            policy.policy_for(self._purpose, environment, typed_name=bool(dangers or targets)),
+            policy.policy_for(self._purpose, environment, typed_name=bool(dangers or targets or wrong)),
             context.target,
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
@@ -410,7 +433,7 @@ class ApplyPlan(Step):
                 *shown,
                 *more,
             ),
-            irreversible=dangers,
+            irreversible=(*wrong, *dangers),
             commands=[command_line(command) for command in self.commands(context)],
             reason=self._reason(context),
             now=context.now(),

@@ -344,17 +344,21 @@ def _drift(plan: Plan) -> Iterator[Finding]:
                 "drift-put-back",
                 "warning",
                 drift.address,
-                f"Somebody changed {names} outside of Terraform; this plan puts it back.",
-                "If it was changed on purpose, write it into the code first.",
+                f"{names} changed outside of Terraform; this plan puts it back.",
+                "If somebody changed it on purpose, write it into the code first; after an apply that failed half way it may be "
+                "what that has left.",
             )
         else:
-            yield Finding("drift", "info", drift.address, f"{names} changed outside of Terraform; this plan leaves it.")
+            does = "replaces it all" if change is not None and change.kind is Kind.REPLACE else "leaves it"
+            yield Finding("drift", "info", drift.address, f"{names} changed outside of Terraform; this plan {does}.")
 
 
 def _put_back(touched: list[AttributeChange], change: Change | None) -> tuple[str, ...]:
     if change is None or change.kind not in (Kind.UPDATE, Kind.REPLACE):
         return ()
-    planned = {_top(each) for each in change.attributes() if each.counts and not each.unknown}
+    # Of what is made anew, ids and ARNs are always to be known later: that says nothing.
+    known_to_change = change.kind is Kind.UPDATE
+    planned = {_top(each) for each in change.attributes() if each.counts and (known_to_change or not each.unknown)}
     return tuple(dict.fromkeys(name for each in touched if (name := _top(each)) in planned))
 
 

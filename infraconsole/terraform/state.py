@@ -76,6 +76,18 @@ def summary(data: bytes, name: str = "The state") -> StateSummary:
     )
 
 
+def attributes_of(data: bytes, type_: str, name: str = "The state") -> tuple[Mapping[str, Any], ...]:
+    """The attributes of every managed instance of that type. Raises StateUnreadable."""
+    summary(data, name)
+    return tuple(
+        instance["attributes"]
+        for resource in _document(data, name).get("resources") or ()
+        if (resource.get("mode"), resource.get("type")) == ("managed", type_)
+        for instance in resource.get("instances") or ()
+        if isinstance(instance.get("attributes"), dict) and not instance.get("deposed")
+    )
+
+
 def with_serial(data: bytes, serial: int, name: str = "The state") -> bytes:
     """`data` with the state's serial replaced, and nothing else: not one byte outside the serial's digits changes.
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,37 +29,46 @@ PROD = (
     *("--answer", "approve=platform-lead:CHG-7", "--answer", "approve=cto:CHG-7"),
     *("--answer", "type-target=ecr/fileflow"),
 )
-Console = Callable[..., Done]
 
 
-@pytest.fixture(scope="module")
-def console(world: World, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    """Runs a runbook as a script does; Terraform takes its provider from the mirror."""
-    file = tmp_path_factory.mktemp("cli") / "terraformrc"
-    mirror = json.dumps(str(Path(MIRROR).absolute()))
-    file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n")
-    environ = {**world.applied(), "TF_CLI_CONFIG_FILE": str(file)}
+class Console:
+    """Runs the console as a script does; Terraform takes its provider from the mirror."""
 
-    def run(runbook: str, environment: str, *more: str, service: str = "fileflow") -> Done:
-        arguments = ("run", runbook, "--service", service, "--env", environment, "--json", *more)
-        done = subprocess.run(
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = dict(environ)
+
+    def __call__(self, runbook: str, environment: str, *more: str, service: str = "fileflow") -> Done:
+        done = self.command("run", runbook, "--service", service, "--env", environment, "--json", *more)
+        return Done(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             (sys.executable, "-m", "infraconsole", *arguments),
-            env=environ,
+            env=self.environ,
             capture_output=True,
             text=True,
             timeout=240,
             stdin=subprocess.DEVNULL,
             check=False,
         )
-        return Done(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
-
-    return run
 
 
-def running_tag(world: World, environment: str) -> str:
+@pytest.fixture(scope="module")
+def console(world: World, tmp_path_factory: pytest.TempPathFactory) -> Console:
+    file = tmp_path_factory.mktemp("cli") / "terraformrc"
+    mirror = json.dumps(str(Path(MIRROR).absolute()))
+    file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n")
+    return Console({**world.applied(), "TF_CLI_CONFIG_FILE": str(file)})
+
+
+def running_definition(world: World, service: str, environment: str) -> str:
     ecs = Ecs(AwsAccess(region=world.region, environ=world.applied()))
-    service = ecs.service(f"fileflow-{environment}-cluster", f"fileflow-{environment}-service")
-    return ecs.task_definition(service.task_definition).image_tag
+    return ecs.service(f"{service}-{environment}-cluster", f"{service}-{environment}-service").task_definition
+
+
+def running_tag(world: World, environment: str, service: str = "fileflow") -> str:
+    ecs = Ecs(AwsAccess(region=world.region, environ=world.applied()))
+    return ecs.task_definition(running_definition(world, service, environment)).image_tag
 
 
 def test_the_code_of_a_healthy_company_finds_nothing_to_do(console: Console) -> None:
@@ -118,3 +127,51 @@ def test_a_module_of_the_infrastructure_repository_is_planned_applied_and_its_ex
     (now,) = ecr.describe_repositories(repositoryNames=[repository])["repositories"]
     assert now["imageScanningConfiguration"] == {"scanOnPush": True}
     assert done.result("verify")["exports"]
+
+
+def test_a_rollout_that_somebody_put_back_is_a_failure(console: Console, world: World) -> None:
+    was = running_definition(world, "crawler", "dev")
+    environ = {**console.environ, "PYTHONUNBUFFERED": "1"}
+    arguments = ("run", "deploy", "--service", "crawler", "--env", "dev", "--json", "--set", "image_tag=nowhere")
+    with subprocess.Popen(
+        (sys.executable, "-m", "infraconsole", *arguments, "--answer", "confirm=yes"),
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    ) as running:
+        assert running.stdout
+        events = (json.loads(line) for line in running.stdout)
+        run = next(each["run"] for each in events if (each["kind"], each["step"]) == ("step-started", "verify"))
+        asked = console.command("interrupt", run)
+        assert asked.returncode == 0, asked.stderr
+        assert running.wait(timeout=60) == 4
+    client(world, "ecs").update_service(
+        cluster="crawler-dev-cluster", service="crawler-dev-service", taskDefinition=was
+    )
+    resumed = console.command("resume", run, "--json")
+    assert resumed.returncode == 1, resumed.stderr
+    assert "which was applied" in resumed.stderr
+
+
+def test_an_image_that_the_code_does_not_take_is_an_error_before_and_after(console: Console, world: World) -> None:
+    root = world.dir / "repos/authhub/infrastructure/terraform"
+    fixed = {file: file.read_text() for file in root.glob("*.tf") if "var.image_tag" in file.read_text()}
+    was = running_tag(world, "dev", "authhub")
+    for file, text in fixed.items():
+        file.write_text(text.replace("var.image_tag", json.dumps(was)))
+    try:
+        same = console("deploy", "dev", "--set", "image_tag=brandnew1", service="authhub")
+        assert same.code == 1, same.stderr
+        assert f"runs the image {was}, not brandnew1" in same.stderr
+        for file, text in fixed.items():
+            file.write_text(text.replace("var.image_tag", '"other"'))
+        asked = console("deploy", "dev", "--set", "image_tag=brandnew1", "--answer", "confirm=yes", service="authhub")
+        assert asked.code == 3, asked.stderr
+        (gate,) = [each["gate"] for each in asked.events if each["kind"] == "gate-opened"]
+        assert gate["id"] == "type-target"
+        assert "brandnew1 was asked for" in gate["irreversible"][0]
+    finally:
+        for file, text in fixed.items():
+            file.write_text(text)
