@@ -11,10 +11,17 @@ MASK = "••••••"
 _SHORTEST = 4
 _SECRET_NAME = re.compile(r"passw(or)?d|secret|token|credential|private.?key|api.?key|access.?key", re.IGNORECASE)
 
+_USERINFO = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
+
 
 def names_a_secret(name: str) -> bool:
     """Whether a variable of this name probably holds a secret, so that its value is masked wherever it is shown."""
     return _SECRET_NAME.search(name) is not None
+
+
+def without_passwords(text: str) -> str:
+    """`text` with the passwords of its URLs masked: `mysql://root:••••••@db:3306/files`."""
+    return _USERINFO.sub(rf"\g<1>:{MASK}@", text) if "://" in text else text
 
 
 class Redactor:

@@ -17,7 +17,7 @@ from typing import Any
 
 from infraconsole import __version__
 from infraconsole.aws.errors import translated
-from infraconsole.errors import EXIT_GATE_REFUSED, AwsRefused, InfraconsoleError
+from infraconsole.errors import EXIT_GATE_REFUSED, AwsRefused, CredentialsExpired, CredentialsMissing, InfraconsoleError
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 10.0
@@ -300,14 +300,17 @@ class AwsAccess:
             yield
         # botocore itself raises RuntimeError for credentials that are expired although just refreshed.
         except (BotoCoreError, ClientError, ResponseParserError, RuntimeError, OSError) as error:
-            raise translated(
+            ours = translated(
                 error,
                 f"{service}:{operation}",
                 profile=self.profile or self._variable("AWS_PROFILE") or self._variable("AWS_DEFAULT_PROFILE") or None,
                 region=self.region,
                 known_profiles=self.known_profiles() if type(error).__name__ == "ProfileNotFound" else (),
                 source=self._source_so_far(),
-            ) from error
+            )
+            if isinstance(ours, CredentialsExpired | CredentialsMissing):
+                self.renew()  # so that the next call finds those that were renewed meanwhile, whoever makes it
+            raise ours from error
 
     def _source_so_far(self) -> str:
         """As `credentials_source`, as far as it is known: the report of a failure must not start another look-up."""

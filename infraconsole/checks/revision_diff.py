@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infraconsole.aws.ecs import ContainerDefinition, TaskDefinition
-from infraconsole.redaction import MASK, names_a_secret
+from infraconsole.redaction import MASK, names_a_secret, without_passwords
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def _mappings(
         masked = not by_reference and names_a_secret(key)
         yield Difference(
             f"{what} {key}",
-            None if key not in old else MASK if masked else old[key],
-            None if key not in new else MASK if masked else new[key],
+            None if key not in old else MASK if masked else without_passwords(old[key]),
+            None if key not in new else MASK if masked else without_passwords(new[key]),
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from infraconsole.redaction import MASK, Redactor, names_a_secret
+from infraconsole.redaction import MASK, Redactor, names_a_secret, without_passwords
 
 UNKNOWN = "(known after apply)"
 LONG_CHARACTERS = 200
@@ -122,8 +122,8 @@ def path_name(path: Sequence[Step]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as text, whole: strings as they are, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value as text, whole: strings as they are, everything else as JSON; without the passwords of URLs."""
+    return without_passwords(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def same(one: Any, other: Any) -> bool:

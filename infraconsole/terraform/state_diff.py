@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from importlib import resources
 from typing import Any, NamedTuple
 
 from infraconsole.terraform.attributes import AttributeChange, differences, same
@@ -19,14 +22,6 @@ from infraconsole.terraform.uncollected import uncollected
 
 _SOURCE = re.compile(r'provider\["([^"]*)"\]')
 _NUMBER = re.compile(r"(\d+)")
-
-_ALWAYS_SENSITIVE: Mapping[str, tuple[str, ...]] = {
-    "aws_ssm_parameter": ("value",),
-    "random_password": ("result", "bcrypt_hash"),
-    "kubernetes_secret": ("data", "binary_data"),
-    "kubernetes_secret_v1": ("data", "binary_data"),
-}
-"""What providers declare as sensitive and no name tells: Terraform before 1.10 did not write their declarations down."""
 
 _NO_IDENTITY = ("", "none", "-")
 """Ids that say nothing: random_password has the id `none`."""
@@ -354,7 +349,8 @@ def _sensitive(instance: _Instance | None) -> dict[Any, Any]:
     tree: dict[Any, Any] = {}
     if instance is None:
         return tree
-    tree.update(dict.fromkeys(_ALWAYS_SENSITIVE.get(_text(instance.resource, "type"), ()), True))
+    prefix = "data." if instance.resource.get("mode") == "data" else ""
+    tree.update(dict.fromkeys(_declared_sensitive().get(f"{prefix}{_text(instance.resource, 'type')}", ()), True))
     paths = instance.values.get("sensitive_attributes")
     for path in paths if isinstance(paths, list) else ():
         # A path that is not understood hides more, never less.
@@ -369,6 +365,14 @@ def _sensitive(instance: _Instance | None) -> dict[Any, Any]:
             if steps:
                 here[steps[-1]] = True
     return tree
+
+
+@cache
+def _declared_sensitive() -> Mapping[str, tuple[str, ...]]:
+    """Resource type → attributes of the first level, from `assets/sensitive.toml`."""
+    asset = resources.files("infraconsole").joinpath("assets", "sensitive.toml")
+    tables = tomllib.loads(asset.read_text(encoding="utf-8"))
+    return {type_: tuple(names) for table in tables.values() for type_, names in table.items()}
 
 
 def _steps(path: Iterable[Any]) -> Iterator[str | int]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infraconsole.redaction import MASK
+from infraconsole.terraform.attributes import differences
 from infraconsole.terraform.state import StateUnreadable
 from infraconsole.terraform.state_diff import (
     Difference,
@@ -337,3 +338,41 @@ def test_the_collector_is_put_off_only_while_reading() -> None:
     with pytest.raises(StateUnreadable):
         compare(b"{", b"{")
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("mode", "type_", "attribute"),
+    [
+        ("managed", "aws_vpn_connection", "tunnel1_preshared_key"),
+        ("managed", "aws_appsync_api_key", "key"),
+        ("managed", "aws_api_gateway_api_key", "value"),
+        ("managed", "local_sensitive_file", "content"),
+        ("managed", "vault_generic_secret", "data_json"),
+        ("data", "aws_ssm_parameters_by_path", "values"),
+        ("data", "terraform_remote_state", "outputs"),
+    ],
+)
+def test_what_a_provider_calls_sensitive_is_masked_in_states_that_do_not_say_so(
+    mode: str, type_: str, attribute: str
+) -> None:
+    """Before Terraform 1.10 `sensitive_attributes` held only what the code marks."""
+
+    def state(value: str) -> bytes:
+        instance = {"schema_version": 0, "attributes": {"id": "x", attribute: value}, "sensitive_attributes": []}
+        resource = {"mode": mode, "type": type_, "name": "a", "provider": 'provider["x/y/z"]', "instances": [instance]}
+        document = {"version": 4, "terraform_version": "1.5.7", "serial": 1, "lineage": "l", "outputs": {}}
+        return json.dumps({**document, "resources": [resource]}).encode()
+
+    found = compare(state("one-hidden"), state("two-hidden"))
+    (each,) = found.resources or found.data_sources
+    (changed,) = each.attributes()
+    assert changed.sensitive
+    assert "hidden" not in repr(changed)
+
+
+def test_passwords_in_urls_are_not_shown() -> None:
+    (changed,) = differences({"url": "mysql://root:s3cr3t@db:3306/x"}, {"url": "mysql://root:t0pp@db:3306/x y://a:1/@"})
+    assert changed.lines() == (
+        f"- url: mysql://root:{MASK}@db:3306/x",
+        f"+ url: mysql://root:{MASK}@db:3306/x y://a:1/@",
+    )
