@@ -89,6 +89,8 @@ class LockFacts:
 
     checked: bool
     lock: LockInfo | None = None
+    errored: str = ""
+    """The file of a state that an apply could not store, where one lies in the service's folder."""
 
 
 @dataclass(frozen=True)
@@ -289,9 +291,16 @@ class Overview:
 
         settings = self.config.environment(environment)
         bucket, key = settings.state_bucket, self.config.state_key_of(service, environment)
+        left = self._errored_state(service)
         if not bucket or not (settings.use_lockfile or settings.lock_table):
-            return LockFacts(checked=False)
-        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key))
+            return LockFacts(checked=False, errored=left)
+        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key), left)
+
+    def _errored_state(self, service: str) -> str:
+        from infraconsole.terraform.backend import ERRORED_STATE
+
+        root = self.config.service(service).path
+        return str(root / ERRORED_STATE) if root is not None and (root / ERRORED_STATE).exists() else ""
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""

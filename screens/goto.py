@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+from textual.worker import WorkerError
 
 from infraconsole.errors import UsageError
 from infraconsole.screens.places import Place, known_places, parse
@@ -50,7 +52,7 @@ class GoToScreen(ModalScreen[Place | None]):
         rows.can_focus = False
         self._offer()
         self.set_focus(self.query_one(Input))
-        self._learn_runs()
+        self._learning = self._learn_runs()
 
     def _offer(self) -> None:
         places = known_places(self._config, self._runs)
@@ -77,7 +79,9 @@ class GoToScreen(ModalScreen[Place | None]):
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         self._go(event.key)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        with contextlib.suppress(WorkerError):  # without the runs, what was typed is not known, and that is said
+            await self._learning.wait()
         if self._taken:
             self._go(self.query_one(Rows).current_key)
             return

@@ -101,7 +101,11 @@ def with_serial(data: bytes, serial: int, name: str = "The state") -> bytes:
 
 def parse_lock(data: bytes | str, name: str = "The lock") -> LockInfo:
     """The content of a `.tflock` object, or of `Info` in the lock table's item. Raises StateUnreadable."""
-    document = _document(data.encode() if isinstance(data, str) else data, name)
+    try:
+        document = _document(data.encode() if isinstance(data, str) else data, name)
+    except StateUnreadable as error:
+        mend = "Terraform cannot read it either: look at it by hand, and remove it where nobody is at work."
+        raise StateUnreadable(error.title, cause=error.cause, mend=mend) from error
     if not _text(document, "ID"):
         raise StateUnreadable(f"{name} is not a lock of Terraform's.", cause=f"It is JSON with {_keys(document)}.")
     return LockInfo(

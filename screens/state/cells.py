@@ -112,6 +112,8 @@ def headline(
     *,
     more: bool,
     unlocks: bool,
+    undeletes: bool,
+    recovers: bool,
 ) -> Content:
     parts: list[Part] = []
     found = versions.value
@@ -124,10 +126,18 @@ def headline(
         many = f"{len(found):,}{' and more' if more else ''} version{'s' if len(found) != 1 or more else ''}"
         parts.append((f"{many} of the state of {name}", STRONG))
         if found and found[0].is_latest and found[0].is_delete_marker:
-            parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state.  ", BAD))
+            hint = " R brings it back." if undeletes else ""
+            parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state.{hint}  ", BAD))
     if versions.read_at:
         parts.append((f"  read {text.ago(versions.read_at, now)} ago", DIM))
-    return lines([said(*parts), said(*lock_parts(lock, now, unlocks=unlocks))])
+    return lines([said(*parts), said(*errored_parts(lock, recovers=recovers), *lock_parts(lock, now, unlocks=unlocks))])
+
+
+def errored_parts(fact: Fact[LockFacts], *, recovers: bool) -> list[Part]:
+    if fact.value is None or not fact.value.errored:
+        return []
+    hint = " E pushes or dismisses it." if recovers else ""
+    return [(f"{MARKS[BAD]} An apply could not store its state: errored.tfstate.{hint}  ", BAD)]
 
 
 def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[Part]:

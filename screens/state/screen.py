@@ -17,6 +17,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from infraconsole.aws.s3 import StoredObject
+from infraconsole.errors import AwsError
 from infraconsole.overview import Fact, LockFacts
 from infraconsole.screens import deploying
 from infraconsole.screens.console_screen import ConsoleScreen
@@ -40,7 +41,8 @@ class StateScreen(ConsoleScreen):
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
-        "asks before anything changes. `U` takes a lock away that nobody holds any more; its run asks too. The first 50 versions "
+        "asks before anything changes; a deleted state it brings back. `E` pushes or dismisses a state that an apply could not "
+        "store (errored.tfstate). `U` takes a lock away that nobody holds any more; their runs ask too. The first 50 versions "
         "are listed; `+`, or going to the last row, reads more."
     )
     refresh_seconds: ClassVar[float] = 30
@@ -51,6 +53,10 @@ class StateScreen(ConsoleScreen):
         Binding("space", "mark", "Mark", id="state.mark", tooltip="Compare other versions with this one"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="state.roll-back",
                 tooltip="Roll the state back to this version: asks before anything changes"),
+        Binding("R", "undelete", "Bring back", key_display="R", id="state.undelete",
+                tooltip="Bring the deleted state back: asks before anything changes"),
+        Binding("E", "recover", "Recover", key_display="E", id="state.recover",
+                tooltip="Push or dismiss the state that an apply could not store: asks before anything changes"),
         Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
                 tooltip="Take the lock away: asks before anything changes"),
         Binding("plus", "more", "More", key_display="+", id="state.more", tooltip="Read older versions"),
@@ -71,6 +77,7 @@ class StateScreen(ConsoleScreen):
         self._paging = False
         self._is_more = False
         self._marked = ""
+        self._narrowed = False
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
@@ -112,6 +119,8 @@ class StateScreen(ConsoleScreen):
     # Reading
 
     def load(self) -> None:
+        # What AWS did not give may be had by now; what is no state stays none.
+        self._asked -= {version_id for version_id, found in self._known.items() if isinstance(found, AwsError)}
         if self._bucket and not self._paging:
             self._paging = True
             self._read_versions(max(_PAGE, len(self._listed)))
@@ -183,7 +192,9 @@ class StateScreen(ConsoleScreen):
         cursor = self.rows.current_key
         for place, version in enumerate(self._listed):
             key = cells.key_of(version, place)
-            wanted = version is current or key == cursor or (key in shown and version.size_bytes < LARGE_BYTES)
+            # What is narrowed by its serial has to be known, in view or not.
+            in_question = key in shown or self._narrowed
+            wanted = version is current or key == cursor or (in_question and version.size_bytes < LARGE_BYTES)
             if wanted and not version.is_delete_marker and version.version_id not in self._asked:
                 self._asked.add(version.version_id)
                 self.run_worker(self._learn(version.version_id), group="summaries", exit_on_error=False)
@@ -218,10 +229,20 @@ class StateScreen(ConsoleScreen):
     def _draw_headline(self) -> None:
         now, name = self.desk.now(), f"{self.service_name} {self.environment}"
         if self._bucket:
-            headline = cells.headline(name, self._versions, self._lock, now, more=self._is_more, unlocks=self._unlocks)
+            headline = cells.headline(
+                name,
+                self._versions,
+                self._lock,
+                now,
+                more=self._is_more,
+                unlocks=self._unlocks,
+                undeletes=self._can("state-undelete"),
+                recovers=self._can("state-recover"),
+            )
         else:
+            errored = cells.errored_parts(self._lock, recovers=self._can("state-recover"))
             lock = cells.lock_parts(self._lock, now, unlocks=self._unlocks)
-            headline = lines([said((f"The state of {name}", STRONG)), said(*lock)])
+            headline = lines([said((f"The state of {name}", STRONG)), said(*errored, *lock)])
         self.query_one("#headline", Says).say(headline)
 
     def _draw_row(self) -> None:
@@ -254,18 +275,22 @@ class StateScreen(ConsoleScreen):
         return self.rows
 
     def narrow(self, words: str) -> None:
+        self._narrowed = bool(words.strip())
         self.rows.set_filter(words)
+        self._in_view()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         version = self._version(self.rows.current_key) if self.is_mounted else None
         content = version is not None and not version.is_delete_marker
-        if action == "roll_back" and not (
-            content
-            and version is not self._current
-            and not self.desk.config.read_only
-            and deploying.offers("state-rollback")
-        ):
+        # One key, two actions: only one of them is ever on the screen.
+        if action in ("roll_back", "undelete") and (action == "undelete") != self._is_deleted:
+            return False
+        if action == "roll_back" and (not content or version is self._current or not self._can("state-rollback")):
             return None
+        if action == "undelete" and not self._can("state-undelete"):
+            return None
+        if action == "recover" and not (self._lock.value and self._lock.value.errored and self._can("state-recover")):
+            return False
         if action == "unlock" and not (self._holder and self._unlocks):
             return None
         if action == "mark" and not content:
@@ -278,7 +303,14 @@ class StateScreen(ConsoleScreen):
 
     @property
     def _unlocks(self) -> bool:
-        return not self.desk.config.read_only and deploying.offers("state-unlock")
+        return self._can("state-unlock")
+
+    def _can(self, runbook: str) -> bool:
+        return not self.desk.config.read_only and deploying.offers(runbook)
+
+    @property
+    def _is_deleted(self) -> bool:
+        return bool(self._listed) and self._listed[0].is_latest and self._listed[0].is_delete_marker
 
     @property
     def _holder(self) -> str:
@@ -327,6 +359,12 @@ class StateScreen(ConsoleScreen):
         if version is not None:
             wish = {"version": version.version_id}
             self.post_message(StartRun("state-rollback", self.service_name, self.environment, wish))
+
+    def action_undelete(self) -> None:
+        self.post_message(StartRun("state-undelete", self.service_name, self.environment))
+
+    def action_recover(self) -> None:
+        self.post_message(StartRun("state-recover", self.service_name, self.environment))
 
     def action_unlock(self) -> None:
         """By its id: should another have been taken meanwhile, the run leaves that one alone."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,6 +17,7 @@ from infraconsole.engine.journal import Journal
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.containers import ContainersScreen
+from infraconsole.screens.goto import GoToScreen
 from infraconsole.screens.journal import JournalScreen
 from infraconsole.screens.places import GoTo, Place, parse
 from infraconsole.screens.quitting import COMMAND_VARIABLE, Farewell, farewell, runs_under_way
@@ -199,3 +202,24 @@ async def test_q_on_the_first_screen_does_not_end_the_console(app: ConsoleApp) -
         await until_seen(pilot, "fileflow prod: 0 of 3")
         await pilot.press("q", "escape", "q")
         assert app.is_running
+
+
+async def test_a_run_that_is_typed_before_the_runs_were_read_is_found(
+    app: ConsoleApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        read = threading.Event()
+        run = "k3m9px"
+
+        def slow_runs() -> list[str]:
+            read.wait(5)
+            return [run]
+
+        gone: list[Any] = []
+        app.push_screen(GoToScreen(app.desk.config, slow_runs), gone.append)
+        await pilot.pause()
+        await pilot.press(*"plan", "space", *run)
+        threading.Timer(0.5, read.set).start()
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(gone))
+    assert gone == [Place("plan", run=run)]

@@ -135,7 +135,7 @@ def app(
 
 @pytest.fixture
 def catalogue(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    names = {"deploy", "state-rollback", "state-unlock"}
+    names = {"deploy", "state-rollback", "state-unlock", "state-undelete", "state-recover"}
     monkeypatch.setattr(deploying, "_known", names)
     return names
 
@@ -309,6 +309,61 @@ async def test_rolling_back_starts_a_run_with_the_version(
     wish = begun[0]
     assert (wish.runbook, wish.service, wish.environment) == ("state-rollback", "fileflow", "prod")
     assert wish.inputs == {"version": "v3"}
+
+
+async def test_a_deleted_state_is_brought_back_whatever_the_cursor_is_on(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str]
+) -> None:
+    aws.stored = [("v3", None), ("v2", state(2)), ("v1", state(1))]
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 3)
+        await until_seen(pilot, "R brings it back")
+        await until_seen(pilot, "Bring back")
+        assert "Roll back" not in text_of(app)
+        await pilot.press("j", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert [(wish.runbook, wish.inputs) for wish in begun] == [("state-undelete", {})]
+
+
+async def test_a_state_that_could_not_be_stored_is_said_and_recovered(
+    app: ConsoleApp, config: Config, begun: list[Any], catalogue: set[str]
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("E")
+        await pilot.pause(0.2)
+        assert not begun
+        root = config.service("fileflow").path
+        assert root
+        (root / "errored.tfstate").write_text("{}")
+        await pilot.press("r")
+        await until_seen(pilot, "An apply could not store its state: errored.tfstate. E pushes")
+        await pilot.press("E")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert begun[0].runbook == "state-recover"
+
+
+async def test_versions_that_aws_did_not_give_are_read_again(app: ConsoleApp, aws: StateAccess) -> None:
+    denied = AccessDenied("s3:GetObject is not allowed.", operation="s3:GetObject", code="AccessDenied")
+    async with app.run_test(size=(120, 40)) as pilot:
+        aws.raises["GetObject"] = denied
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen)[:2] == ["!", "!"])
+        del aws.raises["GetObject"]
+        await pilot.press("r")
+        await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
+
+
+async def test_a_filter_finds_serials_that_were_never_in_view(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.stored = [(f"v{serial}", state(serial)) for serial in range(45, 0, -1)]
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: "#45" in serials(screen))
+        assert "v7" not in aws.got
+        await pilot.press("slash", "#", "7")
+        await until(pilot, lambda: serials(screen) == ["#7"])
 
 
 async def test_unlocking_is_there_only_while_somebody_holds_the_lock(
