@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from infraconsole.checks.findings import Finding
     from infraconsole.engine.history import RunRecord
     from infraconsole.engine.journal import Journal
+    from infraconsole.overview import Overview
     from infraconsole.terraform.plan import Change, Plan
+
+
+_PLAN_STEP = "plan"
+"""Of the runbooks that plan: its result holds what the plan is bound to."""
 
 
 class NoPlan(InfraconsoleError):
@@ -70,6 +75,21 @@ def review_plan(found: Plan, image_tag: str) -> Reviewed:
         found.real_drift,
         costs.cost_effect(found, costs.load()),
     )
+
+
+def why_void(record: RunRecord, overview: Overview) -> str:
+    """Why the plan of this run can never be applied any more, "" where it can, or where nobody knows. Reads the stored state;
+    raises AwsError."""
+    planned = next((step.result for step in record.steps if step.id == _PLAN_STEP), {})
+    bound = planned.get("bound") or {}
+    if record.target.is_module or "serial" not in bound:
+        return ""
+    now = overview.state(record.target.service, record.target.environment).state
+    if now is None or (now.serial, now.lineage) == (bound["serial"], bound["lineage"]):
+        return ""
+    if bound["lineage"] and now.lineage != bound["lineage"]:
+        return "the state has another lineage by now"
+    return f"the state has serial {now.serial} by now, it was made from {bound['serial']}"
 
 
 def record_of_run(journal: Journal, run: str) -> RunRecord | None:

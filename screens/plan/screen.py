@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -14,13 +15,14 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
+from infraconsole.errors import InfraconsoleError
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
 from infraconsole.screens.plan.files import written_at
-from infraconsole.screens.plan.reading import ReadPlan, Reviewed, read_plan, record_of_run, review_plan
+from infraconsole.screens.plan.reading import ReadPlan, Reviewed, read_plan, record_of_run, review_plan, why_void
 from infraconsole.screens.plan.tree import COLUMNS, PlanTree, key_of
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
@@ -70,6 +72,7 @@ class PlanScreen(PanedScreen):
         self._reading = False
         self._filtered = False
         self._newer = False
+        self._void = ""
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
@@ -113,7 +116,7 @@ class PlanScreen(PanedScreen):
         learning = asyncio.ensure_future(self._learn_run())
         try:
             self._read = await in_thread(lambda: read_plan(folder, run), "plan")
-            self._error, self._reviewed, self._newer = None, None, False
+            self._error, self._reviewed, self._newer, self._void = None, None, False, ""
             self._draw()
             if len(self._read.tree.plan.changes) >= _WORTH_FREEZING:
                 gc.freeze()  # a document has no cycles; looking through all of it for some would hold up keys
@@ -124,6 +127,8 @@ class PlanScreen(PanedScreen):
             tree = self._read.tree
             tree.reviewed(self._reviewed.findings, self._reviewed.drift)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it
+            if record is not None and not self._read.consumed:
+                self._learn_whether_void(record)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
@@ -131,6 +136,14 @@ class PlanScreen(PanedScreen):
         finally:
             self._reading = False
         self._draw()
+
+    @work(exclusive=True, group="void", exit_on_error=False)
+    async def _learn_whether_void(self, record: RunRecord) -> None:
+        """Any push or apply since the plan was made voids it. Where the state cannot be read, the run's own gate will tell."""
+        overview = self.desk.overview
+        with contextlib.suppress(InfraconsoleError):
+            self._void = await self.read(lambda: why_void(record, overview))
+            self._draw_headline()
 
     # Drawing
 
@@ -160,7 +173,9 @@ class PlanScreen(PanedScreen):
         elif self._read is None:
             content = said((f"The plan of run {self.run_id}", STRONG), ("  reading…", DIM))
         else:
-            content = story.headline(self._read, self._reviewed, self.run_id, self.desk.now(), newer=self._newer)
+            content = story.headline(
+                self._read, self._reviewed, self.run_id, self.desk.now(), newer=self._newer, void=self._void
+            )
         self.query_one("#headline", Says).say(content)
 
     @work(exclusive=True, group="attributes", exit_on_error=False)

@@ -39,7 +39,9 @@ _ABOUT = {
 }
 
 
-def headline(read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime, *, newer: bool) -> Content:
+def headline(
+    read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime, *, newer: bool, void: str = ""
+) -> Content:
     tree = read.tree
     plan = tree.plan
     worst = BAD if tree.lost or tree.totals.of(Kind.OTHER) else WARN if tree.dangerous else STRONG
@@ -52,6 +54,8 @@ def headline(read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime,
     second: list[Part] = []
     if newer:
         second.append((f"{MARKS[WARN]} Another plan has been made since: r reads it.  ", WARN))
+    if void:
+        second.append((f"{MARKS[BAD]} This plan is void: {void}.  ", BAD))
     if plan.is_errored:
         second.append((f"{MARKS[BAD]} Terraform ended in an error: this plan is not whole.  ", BAD))
     if read.consumed:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infraconsole.app import ConsoleApp
+from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.places import GoTo, Place
 from infraconsole.screens.plan.files import document_of
@@ -18,6 +19,7 @@ from infraconsole.screens.plan.screen import PlanScreen
 from infraconsole.screens.plan.tree import FOLDED_FROM
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.rows import Rows
+from tests.screens.conftest import FakeAccess
 from tests.screens.runs import FakeExecutor
 from tests.screens.seen import focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
@@ -320,4 +322,36 @@ async def test_go_to_takes_a_plan(app: ConsoleApp, journal: Journal) -> None:
         await until(pilot, lambda: isinstance(app.screen, PlanScreen))
         rows = app.screen.query_one("#changes", Rows)
         await until(pilot, lambda: rows.shown)
+    executor.leave()
+
+
+@pytest.mark.parametrize(("serial", "void"), [(41, True), (42, False)])
+async def test_a_plan_of_a_state_that_is_another_by_now_is_void(
+    app: ConsoleApp, aws: FakeAccess, journal: Journal, serial: int, void: bool
+) -> None:
+    now = {"version": 4, "terraform_version": "1.9.8", "serial": 42, "lineage": "l-1", "outputs": {}, "resources": []}
+    aws.state = json.dumps(now).encode()
+    executor = FakeExecutor(journal.folder)
+    steps = [{"id": "plan", "title": "Make the plan", "fingerprint": "f"}]
+    target = {"service": "fileflow", "environment": "prod", "region": "ap-northeast-2", "account": "1", "name": "x"}
+    executor.write(
+        Kind.RUN_CREATED,
+        runbook="deploy",
+        title="Deploy",
+        target=target,
+        inputs={},
+        given={},
+        operator="woken",
+        dry_run=False,
+        interactive=True,
+        steps=steps,
+    )
+    executor.write(Kind.STEP_FINISHED, "plan", result={"bound": {"serial": serial, "lineage": "l-1"}}, seconds=1.0)
+    write(journal, real("plan-modules"), executor.run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app, executor.run)
+        await until(pilot, lambda: aws.calls.count("GetObject") > 0)
+        await pilot.pause(0.3)
+        said = "This plan is void: the state has serial 42 by now, it was made from 41."
+        assert (said in text_of(app)) is void
     executor.leave()
