@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole import text
-from infraconsole.checks import git, stateful
+from infraconsole.checks import git, infracost, stateful
 from infraconsole.checks.costs import cost_effect
 from infraconsole.checks.costs import load as load_costs
 from infraconsole.checks.findings import Finding
@@ -47,6 +47,7 @@ from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running
 
 PLAN_FILE = "plan.tfplan"
 PLAN_DOCUMENT = "plan.json"
+COST_DOCUMENT = "cost.json"
 CONSUMED = "plan.consumed"
 _LINES_SHOWN = 40
 _FEW = 3
@@ -175,7 +176,7 @@ class MakePlan(Step):
         root = root_of(context)
         refuse_errored_state(context, root)
         initialise(context, root)
-        for name in (PLAN_FILE, PLAN_DOCUMENT, CONSUMED):
+        for name in (PLAN_FILE, PLAN_DOCUMENT, COST_DOCUMENT, CONSUMED):
             (context.folder / name).unlink(missing_ok=True)
         context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         bound, written = binding(context, root), _sources_sha256(root, _WRITTEN)
@@ -285,7 +286,15 @@ class ReadPlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         if not context.result("plan")["changes"]:
-            return {"words": "nothing to do", "lines": [], "dangers": [], "errors": [], "rolls_out": False, "count": 0}
+            return {
+                "words": "nothing to do",
+                "lines": [],
+                "dangers": [],
+                "errors": [],
+                "rolls_out": False,
+                "count": 0,
+                "cost": "",
+            }
         root = root_of(context)
         ended = context.terraform(root.terraform, commands.show_plan(context.folder / PLAN_FILE), "show")
         if ended.code:
@@ -307,6 +316,7 @@ class ReadPlan(Step):
         totals = read.totals()
         cost = cost_effect(read, load_costs())
         context.note(f"The plan: {totals.words()}. {cost.words()}")
+        estimated = _estimated(context)
         context.output(*lines)
         context.evidence("plan", "\n".join((totals.words(), *dangers, *lines)))
         return {
@@ -316,7 +326,20 @@ class ReadPlan(Step):
             "errors": _errors(findings, dangers),
             "rolls_out": any(each.type in _ROLLED_OUT for each in read.changes if each.kind is not Kind.NO_OP),
             "count": _operations(totals),
+            "cost": estimated,
         }
+
+
+def _estimated(context: StepContext) -> str:
+    """What infracost says, "" where it is not installed; that it cannot say anything is no failure of the plan's."""
+    context.progress("infracost is asked, where it is installed")
+    found = infracost.ask(context.folder / PLAN_DOCUMENT, os.environ)
+    if found is None:
+        return ""
+    estimate, said = found
+    context.note(estimate.words())
+    write_private(context.folder / COST_DOCUMENT, said)
+    return "" if estimate.problem else estimate.words()
 
 
 def _errors(findings: Sequence[Finding], dangers: Sequence[str]) -> list[str]:
@@ -430,6 +453,7 @@ class ApplyPlan(Step):
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
                 *partly,
+                *([read["cost"]] if read["cost"] else []),
                 *shown,
                 *more,
             ),

@@ -92,6 +92,13 @@ TOOLS = (
         needed_for="carrying on by hand with a state",
         install="apt install jq, brew install jq",
     ),
+    Tool(
+        name="infracost",
+        arguments=("--version",),
+        weight="info",
+        needed_for="what a plan costs, beside the guide's own table",
+        install="https://www.infracost.io/docs/; then: infracost auth login",
+    ),
 )
 
 _NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")

@@ -10,6 +10,9 @@ DOCUMENT = "plan.json"
 CONSUMED = "plan.consumed"
 """Beside it, once the apply of the plan has begun."""
 
+COSTS = "cost.json"
+"""Beside it, what infracost said of the plan, where it is installed; empty where it failed."""
+
 
 def document_of(folder: Path, run: str) -> Path:
     """`folder` is the journal's."""

@@ -42,6 +42,8 @@ class Reviewed:
     findings: tuple[Finding, ...]
     drift: tuple[Change, ...]
     cost: CostEffect
+    estimate: str = ""
+    """What infracost says; "" where it was not asked."""
 
 
 def read_plan(folder: Path, run: str) -> ReadPlan:
@@ -66,14 +68,17 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
     return ReadPlan(tree, written or datetime.now(UTC), (file.parent / CONSUMED).exists())
 
 
-def review_plan(found: Plan, image_tag: str) -> Reviewed:
+def review_plan(found: Plan, image_tag: str, costs_file: Path | None = None) -> Reviewed:
     """What takes longer than a person wants to wait for the first rows."""
-    from infraconsole.checks import costs, plan_review, stateful
+    from infraconsole.checks import costs, infracost, plan_review, stateful
+
+    said = costs_file.read_bytes() if costs_file is not None and costs_file.is_file() else b""
 
     return Reviewed(
         plan_review.review(found, stateful.load(), image_tag=image_tag),
         found.real_drift,
         costs.cost_effect(found, costs.load()),
+        infracost.parse(said).words() if said else "",
     )
 
 

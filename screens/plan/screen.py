@@ -21,7 +21,7 @@ from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
-from infraconsole.screens.plan.files import written_at
+from infraconsole.screens.plan.files import COSTS, document_of, written_at
 from infraconsole.screens.plan.reading import ReadPlan, Reviewed, read_plan, record_of_run, review_plan, why_void
 from infraconsole.screens.plan.tree import COLUMNS, PlanTree, key_of
 from infraconsole.screens.threads import in_thread
@@ -123,7 +123,8 @@ class PlanScreen(PanedScreen):
             plan = self._read.tree.plan
             record = await learning
             image_tag = record.inputs.get("image_tag", "") if record else ""
-            self._reviewed = await in_thread(lambda: review_plan(plan, image_tag), "review")
+            costs_file = document_of(folder, run).with_name(COSTS)
+            self._reviewed = await in_thread(lambda: review_plan(plan, image_tag, costs_file), "review")
             tree = self._read.tree
             tree.reviewed(self._reviewed.findings, self._reviewed.drift)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it

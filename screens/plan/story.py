@@ -66,6 +66,8 @@ def headline(
         cost = reviewed.cost
         rest = f", {len(cost.unknown)} not counted" if cost.unknown and cost.usd is not None else ""
         second.append((f"Costs: {_known(cost)}{rest}.", DIM))
+        if reviewed.estimate:
+            second.append((f"  {reviewed.estimate}", DIM))
     return lines([said(*first), said(*second)])
 
 

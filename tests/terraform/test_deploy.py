@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -284,3 +287,18 @@ def test_files_that_a_plan_leaves_do_not_void_it_and_edited_code_does(site: Site
     assert done.code == code, done.stderr
     assert ("The code changed while the plan was made" in done.stderr) is (code == 1)
     assert bool(site.stored()) is (code == 0)
+
+
+def test_what_infracost_says_stands_in_the_gate(site: Site, tmp_path: Path) -> None:
+    site.seed(first="old", second="build-1")
+    tool = tmp_path / "bin/infracost"
+    tool.parent.mkdir()
+    said = {"currency": "USD", "totalMonthlyCost": "20", "diffTotalMonthlyCost": "12.3"}
+    tool.write_text(f"#!/bin/sh\ngrep -q resource_changes \"$3\" && echo '{json.dumps(said)}'\n")
+    tool.chmod(0o755)
+    done = site.deploy(PATH=f"{tool.parent}:{os.environ['PATH']}")
+    assert done.code == 0, done.stderr
+    (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    assert "infracost: +12.30 USD a month, 20.00 in all." in gate["changes"]
+    kept = site.folder / "runs" / done.run / "cost.json"
+    assert (json.loads(kept.read_bytes()), stat.S_IMODE(kept.stat().st_mode)) == (said, 0o600)
