@@ -21,6 +21,7 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
 from infraconsole.errors import AwsNotFound, StepFailed
 from infraconsole.runbooks import rollout
+from infraconsole.runbooks.plan_reading import ReadPlan
 from infraconsole.runbooks.terraform_root import (
     Root,
     failure,
@@ -30,7 +31,7 @@ from infraconsole.runbooks.terraform_root import (
     state_summary,
     stored_state,
 )
-from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, ReadPlan, targets_of
+from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, targets_of
 from infraconsole.terraform import commands, events
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
 from infraconsole.terraform.state import attributes_of

@@ -21,6 +21,7 @@ from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext, command_line
 from infraconsole.errors import AwsError, StepFailed, UnknownName, UsageError
+from infraconsole.runbooks.plan_reading import ReadPlan
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
@@ -40,7 +41,7 @@ from infraconsole.runbooks.terraform_root import (
     stored_state,
     write_private,
 )
-from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, ReadPlan
+from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan
 from infraconsole.terraform import commands, state_diff
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary, with_serial
 

@@ -1,4 +1,4 @@
-"""Steps that more than one runbook takes on a Terraform root module: set it up, plan, read the plan, apply exactly that.
+"""Steps that more than one runbook takes on a Terraform root module: set it up, plan, apply exactly what was read.
 
 Here, since a deploy and a state rollback must not differ in how an approved plan is bound to what is applied. What
 Terraform's commands mean is from its documentation (Command: plan, apply; Machine-Readable UI).
@@ -9,27 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infraconsole import text
-from infraconsole.checks import git, infracost, stateful
-from infraconsole.checks.costs import cost_effect
-from infraconsole.checks.costs import load as load_costs
-from infraconsole.checks.findings import Finding
-from infraconsole.checks.plan_review import review
+from infraconsole.checks import git
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
 from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
 from infraconsole.errors import StepFailed, UsageError
+from infraconsole.runbooks.plan_reading import (
+    COST_DOCUMENT,
+    LINES_SHOWN,
+    PLAN_DOCUMENT,
+    PLAN_FILE,
+    learn_secrets,
+)
+from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import (
     Root,
-    diagnostic_line,
     failure,
     initialise,
     refuse_errored_state,
@@ -39,101 +39,11 @@ from infraconsole.runbooks.terraform_root import (
     state_summary,
     write_private,
 )
-from infraconsole.terraform import addresses, backend, commands, events, plan, texts
-from infraconsole.terraform.attributes import AttributeChange, shown
-from infraconsole.terraform.events import Diagnostic
-from infraconsole.terraform.plan import Kind
+from infraconsole.terraform import addresses, backend, commands, texts
 from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running
 
-PLAN_FILE = "plan.tfplan"
-PLAN_DOCUMENT = "plan.json"
-COST_DOCUMENT = "cost.json"
 CONSUMED = "plan.consumed"
-_LINES_SHOWN = 40
-_FEW = 3
-_ROLLED_OUT = ("aws_ecs_service", "aws_ecs_task_definition")
 _PLAN_AGAIN = Offer("plan-again", "Make a new plan, and look at it", back_to="plan")
-
-
-@dataclass
-class Listener:
-    """Takes the events of a plan or an apply as they come, says what a person wants to see, and remembers the outcome."""
-
-    context: StepContext
-    total: int = 0
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    done: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    running: dict[str, tuple[str, float]] = field(default_factory=dict)
-    refreshed: Counter[str] = field(default_factory=Counter)
-    silent: bool = False
-    """Whether it only counts, of what was said when it happened."""
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether Terraform has begun to change anything."""
-        return bool(self.done or self.failed or self.running)
-
-    def __call__(self, line: str) -> None:
-        event = events.parse(line)
-        match event:
-            case events.Text(text=words):
-                if words.strip():
-                    self._output(words)
-            case events.Diagnostic():
-                self.diagnostics.append(event)
-                self._output(diagnostic_line(event))
-            case events.Refresh(complete=True):
-                self.refreshed["read"] += 1
-                if self.refreshed["read"] % 25 == 1:
-                    self._progress(f"{self.refreshed['read']} resources read")
-            case events.Apply(action="read"):
-                return
-            case events.ApplyStart():
-                self.running[event.resource.address] = (event.action, 0.0)
-                self._say(f"{event.resource.address}: {event.action}…")
-            case events.ApplyProgress():
-                self.running[event.resource.address] = (event.action, event.elapsed_seconds)
-                self._say("")
-            case events.ApplyComplete():
-                self.running.pop(event.resource.address, None)
-                self.done.append(event.resource.address)
-                self._say(f"{event.resource.address}: {event.action} done in {text.duration(event.elapsed_seconds)}")
-            case events.ApplyErrored():
-                self.running.pop(event.resource.address, None)
-                self.failed.append(event.resource.address)
-                self._say(f"{event.resource.address}: {event.action} failed")
-            case events.Provision(output=words) if words:
-                self._output(f"{event.resource.address}: {words}")
-
-    def _say(self, line: str) -> None:
-        if line:
-            self._output(line)
-        under_way = [f"{address} {text.duration(seconds)}" for address, (_, seconds) in self.running.items()]
-        of = f" of {self.total}" if self.total else ""
-        failed = f", {len(self.failed)} failed" if self.failed else ""
-        more = f"; {', '.join(under_way[:3])}" if under_way else ""
-        rows = [
-            *([address, "failed", 0.0] for address in self.failed[-10:]),
-            *([address, action, seconds] for address, (action, seconds) in list(self.running.items())[:20]),
-            *([address, "done", 0.0] for address in self.done[-10:]),
-        ]
-        self._progress(f"{len(self.done)}{of} done{failed}{more}", rows=rows)
-
-    def _output(self, line: str) -> None:
-        if not self.silent:
-            self.context.output(line)
-
-    def _progress(self, words: str, **figures: Any) -> None:
-        if not self.silent:
-            self.context.progress(words, **figures)
-
-    @property
-    def summary(self) -> str:
-        """What an apply had done when it ended."""
-        of = f" of {self.total}" if self.total else ""
-        cut = f" Under way when it ended: {', '.join(self.running)}." if self.running else ""
-        return f"{len(self.done)}{of} changes were made, {len(self.failed)} failed.{cut}"
 
 
 class Init(Step):
@@ -275,145 +185,8 @@ def unbound(context: StepContext, root: Root, bound: Mapping[str, Any]) -> str:
     return f"Since the plan was made, {' and '.join(found)} changed." if found else ""
 
 
-class ReadPlan(Step):
-    id = "read-plan"
-    title = "Read the plan"
-    why = "Destroys and replacements first, above all of what holds state or traffic; what drifted; what it costs."
-
-    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        root = root_of(context)
-        return (root.by_hand(("show", str(context.folder / PLAN_FILE))),)
-
-    def act(self, context: StepContext) -> Mapping[str, Any]:
-        if not context.result("plan")["changes"]:
-            return {
-                "words": "nothing to do",
-                "lines": [],
-                "dangers": [],
-                "errors": [],
-                "rolls_out": False,
-                "count": 0,
-                "cost": "",
-            }
-        root = root_of(context)
-        ended = context.terraform(root.terraform, commands.show_plan(context.folder / PLAN_FILE), "show")
-        if ended.code:
-            raise failure(ended, "The plan cannot be read.")
-        write_private(context.folder / PLAN_DOCUMENT, ended.output())
-        read = plan.read(ended.output())
-        learn_secrets(context)
-        table = stateful.load()
-        # A replacement of what holds nothing is how task definitions are deployed; it stands in the plan like any change.
-        dangers = [
-            f"{each.change.address} is {'replaced' if each.change.kind is Kind.REPLACE else 'destroyed'}"
-            f"{f': this loses {each.lost}' if each.lost else ''}"
-            for each in read.dangerous(table)
-            if not each.change.is_data and (each.lost or each.change.kind is not Kind.REPLACE)
-        ]
-        lines = [line for change in read.changes for line in change_lines(change)]
-        findings = review(read, table, image_tag=context.inputs.get("image_tag", ""))
-        _say_findings(context, findings)
-        totals = read.totals()
-        cost = cost_effect(read, load_costs())
-        context.note(f"The plan: {totals.words()}. {cost.words()}")
-        estimated = _estimated(context)
-        context.output(*lines)
-        context.evidence("plan", "\n".join((totals.words(), *dangers, *lines)))
-        return {
-            "words": totals.words(),
-            "lines": lines[:_LINES_SHOWN],
-            "dangers": dangers,
-            "errors": _errors(findings, dangers),
-            "rolls_out": any(each.type in _ROLLED_OUT for each in read.changes if each.kind is not Kind.NO_OP),
-            "count": _operations(totals),
-            "cost": estimated,
-        }
-
-
-def _estimated(context: StepContext) -> str:
-    """What infracost says, "" where it is not installed; that it cannot say anything is no failure of the plan's."""
-    context.progress("infracost is asked, where it is installed")
-    found = infracost.ask(context.folder / PLAN_DOCUMENT, os.environ)
-    if found is None:
-        return ""
-    estimate, said = found
-    context.note(estimate.words())
-    write_private(context.folder / COST_DOCUMENT, said)
-    return "" if estimate.problem else estimate.words()
-
-
-def _errors(findings: Sequence[Finding], dangers: Sequence[str]) -> list[str]:
-    """What the review calls an error, as the gate shows it; without what stands among the dangers anyway."""
-    return [
-        f"{finding.subject}: {finding.message}"
-        for finding in findings
-        if finding.level == "error" and not any(danger.startswith(f"{finding.subject} is ") for danger in dangers)
-    ]
-
-
-def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
-    """Whole what is wrong; of what is only worth knowing, how much there is: the plan's own screen has it all."""
-    told = Counter(finding.id for finding in findings if finding.level == "info")
-    for finding in findings:
-        if finding.level != "info":
-            context.note(f"{finding.subject}: {finding.message} {finding.mend}".strip(), warning=True)
-        elif told[finding.id] <= _FEW:
-            context.note(f"{finding.subject}: {finding.message}")
-    for rule, count in told.items():
-        if count > _FEW:
-            first = next(finding for finding in findings if finding.id == rule)
-            context.note(f"{count} times, as {first.subject}: {first.message}")
-
-
-def _operations(totals: plan.Totals) -> int:
-    """As Terraform tells them one by one: a replacement is a destroy and a create."""
-    return totals.to_add + totals.to_change + totals.to_destroy
-
-
-def learn_secrets(context: StepContext) -> None:
-    """Those of the plan that was read. An executor that goes on with a run has learned none of them yet."""
-    try:
-        document = (context.folder / PLAN_DOCUMENT).read_bytes()
-    except OSError:
-        return
-    for secret in plan.read(document).secrets():
-        context.learn_secret(secret)
-
-
-_SIGNS = {
-    Kind.CREATE: "+",
-    Kind.UPDATE: "~",
-    Kind.REPLACE: "-/+",
-    Kind.DESTROY: "-",
-    Kind.FORGET: "forget",
-}
-
-
-def change_lines(change: plan.Change) -> list[str]:
-    """A line for the change, and one for each attribute that counts; nothing for what stays or is only read."""
-    sign = _SIGNS.get(change.kind)
-    if sign is None and not change.previous_address and not change.importing_id:
-        return []
-    because = f"  forced by {', '.join(change.forced_by)}" if change.kind is Kind.REPLACE else ""
-    moved = f"  moved from {change.previous_address}" if change.previous_address else ""
-    imported = f"  imported as {change.importing_id}" if change.importing_id else ""
-    lines = [f"{sign or '→'} {change.address}{because}{moved}{imported}"]
-    if change.kind in (Kind.UPDATE, Kind.REPLACE):
-        lines += [
-            f"    {line}" for each in change.attributes() if each.counts for line in _attribute_lines(change, each)
-        ]
-    return lines
-
-
 def _commit_words(name: str) -> str:
     return f"commit {name[:10]}{name[40:]}" if len(name) >= 40 else name
-
-
-def _attribute_lines(change: plan.Change, each: AttributeChange) -> Sequence[str]:
-    if not each.unknown:
-        return each.lines()
-    # Of what is made anew, ids and ARNs are always to be known later: that says nothing.
-    return () if change.kind is Kind.REPLACE else (f"~ {each.name}: {shown(each.before)} → (known after apply)",)
 
 
 class ApplyPlan(Step):
@@ -441,7 +214,7 @@ class ApplyPlan(Step):
         read, bound = context.result("read-plan"), context.result("plan")["bound"]
         dangers = tuple(read["dangers"])
         shown = read["lines"]
-        more = () if len(shown) < _LINES_SHOWN else ("… the whole plan: p on the run's screen",)
+        more = () if len(shown) < LINES_SHOWN else ("… the whole plan: p on the run's screen",)
         targets = targets_of(context)
         partly = (f"Only a part of the plan: {', '.join(targets)}. The rest stays as it is.",) if targets else ()
         wrong = tuple(read["errors"])
@@ -453,6 +226,7 @@ class ApplyPlan(Step):
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
                 *partly,
+                *read["missing"],
                 *([read["cost"]] if read["cost"] else []),
                 *shown,
                 *more,

@@ -13,7 +13,7 @@ from infraconsole.checks.findings import Finding, Level, by_weight
 from infraconsole.terraform.attributes import AttributeChange
 from infraconsole.terraform.plan import Change, Kind, Plan
 
-__all__ = ["CostEffect", "CostLine", "CostTable", "cost_effect", "review"]
+__all__ = ["CostEffect", "CostLine", "CostTable", "coming_images", "cost_effect", "review"]
 
 _TASK = "aws_ecs_task_definition"
 _SERVICE = "aws_ecs_service"
@@ -244,6 +244,15 @@ def _unknown(plan: Plan) -> Iterator[Finding]:
             f"It is not in this plan: {deferred.reason}.",
             "Apply this plan, then make another one and read that as carefully.",
         )
+
+
+def coming_images(plan: Plan) -> tuple[str, ...]:
+    """The images of the task definitions that the plan registers, each once."""
+    tasks = [
+        each for each in plan.changes if each.type == _TASK and each.kind in (Kind.CREATE, Kind.REPLACE, Kind.UPDATE)
+    ]
+    found = [image for each in tasks for image in _containers(each.after("container_definitions")).values()]
+    return tuple(dict.fromkeys(found))
 
 
 def _images(plan: Plan, running: Mapping[str, str] | None, image_tag: str) -> Iterator[Finding]:

@@ -143,6 +143,8 @@ def test_a_rollout_that_somebody_put_back_is_a_failure(console: Console, world: 
     ) as running:
         assert running.stdout
         events = (json.loads(line) for line in running.stdout)
+        gate = next(each["gate"] for each in events if each["kind"] == "gate-opened")
+        assert any("nowhere is not in ECR" in change for change in gate["changes"])
         run = next(each["run"] for each in events if (each["kind"], each["step"]) == ("step-started", "verify"))
         asked = console.command("interrupt", run)
         assert asked.returncode == 0, asked.stderr

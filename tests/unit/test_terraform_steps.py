@@ -20,8 +20,9 @@ from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent, StepContext
 from infraconsole.errors import StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
+from infraconsole.runbooks.plan_reading import change_lines
+from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import Root, failure, own_holder, write_private
-from infraconsole.runbooks.terraform_steps import Listener, change_lines
 from infraconsole.target import Target
 from infraconsole.terraform import events, plan, supervise
 from infraconsole.terraform.backend import S3Backend
