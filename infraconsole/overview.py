@@ -20,6 +20,7 @@ from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
 
 if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
+    from infraconsole.aws.cloudtrail import Author, Trail
     from infraconsole.aws.cloudwatch import Alarm
     from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Task, TaskDefinition
     from infraconsole.aws.elbv2 import TargetHealth
@@ -154,6 +155,10 @@ class _Exports:
     read_at: float = float("-inf")
 
 
+class NothingRecords(InfraconsoleError):
+    """What is asked for is recorded nowhere."""
+
+
 class Overview:
     """The loaders. Each may block for as long as AWS does and raises InfraconsoleError; all are safe in threads.
 
@@ -167,6 +172,7 @@ class Overview:
         self._accesses: dict[str, AwsAccess] = {}
         self._definitions: dict[tuple[str, str], TaskDefinition] = {}
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
+        self._trails: dict[str, tuple[Trail, ...]] = {}
         self._exports: dict[int, _Exports] = {}
         self._accounts: dict[int, Account] = {}
         self._aliases_asked: set[int] = set()
@@ -255,6 +261,27 @@ class Overview:
         from infraconsole.terraform.state import summary
 
         return summary(self.state_bytes(service, environment, version_id), f"Version {version_id}")
+
+    def state_author(self, environment: str, version: StoredObject) -> Author | None:
+        """Who stored that version, as a trail tells; None where its log says nothing yet. Raises NothingRecords, AwsError."""
+        from infraconsole.aws.cloudtrail import CloudTrail
+
+        trails = CloudTrail(self.access(environment))
+        with self._lock:
+            known = self._trails.get(environment)
+        if known is None:
+            known = trails.trails()
+            with self._lock:
+                self._trails[environment] = known
+        recording = [trail for trail in known if trail.records_writes(version.bucket, version.key)]
+        if not recording:
+            raise NothingRecords(
+                f"No trail records who writes to {version.bucket}.",
+                mend="A trail with data events of that bucket tells: CloudTrail user guide, Logging data events.",
+            )
+        account, region = self.account(environment).id, self.config.region_of(environment)
+        found = (trails.author(trail, account, region, version) for trail in recording)
+        return next((author for author in found if author is not None), None)
 
     def image_tag_in_code(self, service: str, environment: str) -> str:
         """The image_tag of the environment's tfvars; "" where they do not say, or the code is not at hand."""

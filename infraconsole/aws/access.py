@@ -38,7 +38,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "acm": ("Describe*", "List*"),
     "application-autoscaling": ("Describe*", "List*"),
     "ce": ("GetCostAndUsage", "GetCostForecast"),
-    "cloudtrail": ("LookupEvents", "Describe*", "GetTrailStatus", "ListTrails"),
+    "cloudtrail": ("LookupEvents", "Describe*", "GetEventSelectors", "GetTrailStatus", "ListTrails"),
     "cloudwatch": ("Describe*", "GetMetricData", "GetMetricStatistics", "List*"),
     "dynamodb": ("GetItem", "DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups", "ListTables"),
     "ec2": ("Describe*",),

@@ -8,6 +8,7 @@ from datetime import datetime
 from textual.content import Content
 
 from infraconsole import text
+from infraconsole.aws.cloudtrail import Author
 from infraconsole.aws.s3 import StoredObject
 from infraconsole.errors import AwsError
 from infraconsole.overview import STALE_LOCK, Fact, LockFacts
@@ -206,6 +207,28 @@ def version_story(version: StoredObject, found: Known | None, now: datetime) -> 
     if isinstance(found, BaseException):
         rows += ["", *whole_error(found)]
     return lines(rows)
+
+
+def author_parts(author: Author | BaseException | None) -> list[Part]:
+    """For the sentence under the list: only where it is known."""
+    return [(f" By {text.line(author.words(), 60)}.", DIM)] if isinstance(author, Author) else []
+
+
+def author_story(author: Author | BaseException | None, *, asked: bool) -> Content:
+    """`asked`: whether the trail was looked through already."""
+    if isinstance(author, Author):
+        facts = [("stored by", author.who), ("as", author.arn), ("from", author.source_ip), ("with", author.user_agent)]
+        rows: list[Part | Content] = [
+            said((f"{name:<11}", DIM), text.line(value, 200)) for name, value in facts if value
+        ]
+        return lines(rows)
+    if isinstance(author, BaseException):
+        return lines([said((f"{'stored by':<11}", DIM), str(getattr(author, "title", author)))])
+    if not asked:
+        return Content()
+    return lines(
+        [said((f"{'stored by':<11}", DIM), ("not in the trail's log, which comes a quarter of an hour late", DIM))]
+    )
 
 
 def lock_story(fact: Fact[LockFacts]) -> Content:

@@ -16,8 +16,9 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from infraconsole.aws.cloudtrail import Author
 from infraconsole.aws.s3 import StoredObject
-from infraconsole.errors import AwsError
+from infraconsole.errors import AwsError, InfraconsoleError
 from infraconsole.overview import Fact, LockFacts
 from infraconsole.screens import deploying
 from infraconsole.screens.console_screen import ConsoleScreen
@@ -25,12 +26,14 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import STATE, GoTo, Place, StartRun
 from infraconsole.screens.state import cells
 from infraconsole.screens.state.cells import Known
+from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import STRONG, lines, said, whole_error
 
 _PAGE = 50
 _AT_ONCE = 4
+_REST_SECONDS = 0.3
 LARGE_BYTES = 5_000_000
 """A version of this size is read only when the cursor rests on it: a screenful of them would be hundreds of megabytes."""
 
@@ -76,6 +79,7 @@ class StateScreen(ConsoleScreen):
         self._rest: Iterator[StoredObject] | None = None
         self._paging = False
         self._is_more = False
+        self._authors: dict[str, Author | BaseException | None] = {}
         self._marked = ""
         self._narrowed = False
 
@@ -120,6 +124,7 @@ class StateScreen(ConsoleScreen):
 
     def load(self) -> None:
         # What AWS did not give may be had by now; what is no state stays none.
+        self._authors = {version_id: author for version_id, author in self._authors.items() if author is not None}
         self._asked -= {version_id for version_id, found in self._known.items() if isinstance(found, AwsError)}
         if self._bucket and not self._paging:
             self._paging = True
@@ -150,6 +155,7 @@ class StateScreen(ConsoleScreen):
         finally:
             self._paging = False
         self._draw()
+        self._ask_author()
 
     def _url(self) -> str:
         return f"s3://{self._bucket}/{self.desk.config.state_key_of(self.service_name, self.environment)}"
@@ -212,6 +218,20 @@ class StateScreen(ConsoleScreen):
                 self._known[version_id] = error
         self._draw()
 
+    @work(exclusive=True, group="author", exit_on_error=False)
+    async def _learn_author(self, version: StoredObject) -> None:
+        """Of the version that the cursor rests on: a trail's log files are many."""
+        await asyncio.sleep(_REST_SECONDS)
+        overview, environment = self.desk.overview, self.environment
+        try:
+            found: Author | BaseException | None = await in_thread(
+                lambda: overview.state_author(environment, version), "author"
+            )
+        except InfraconsoleError as error:  # what nobody records or may read is said in the detail, and nowhere else
+            found = error
+        self._authors[version.version_id] = found
+        self._draw_row()
+
     # Drawing
 
     def tick(self) -> None:
@@ -255,7 +275,9 @@ class StateScreen(ConsoleScreen):
         known = self._known.get(current.version_id) if current else None
         found = self._known.get(version.version_id)
         large = version.size_bytes >= LARGE_BYTES
-        says.say(cells.row_says(version, found, known, is_current=version is current, is_large=large))
+        author = self._authors.get(version.version_id)
+        said_of = cells.row_says(version, found, known, is_current=version is current, is_large=large)
+        says.say(Content.assemble(said_of, said(*cells.author_parts(author))))
 
     # Keys
 
@@ -265,7 +287,13 @@ class StateScreen(ConsoleScreen):
             self.action_more()
         self._draw_row()
         self._in_view()
+        self._ask_author()
         self.refresh_bindings()
+
+    def _ask_author(self) -> None:
+        version = self._version(self.rows.current_key)
+        if version is not None and version.version_id and version.version_id not in self._authors:
+            self._learn_author(version)
 
     @on(Rows.Chosen, "#versions")
     def _chosen(self) -> None:
@@ -350,7 +378,12 @@ class StateScreen(ConsoleScreen):
                 self.show_detail("The versions", lines(whole_error(self._versions.error)))
             return
         found = self._known.get(version.version_id)
-        told = [cells.version_story(version, found, self.desk.now()), cells.lock_story(self._lock)]
+        author = self._authors.get(version.version_id)
+        told = [
+            cells.version_story(version, found, self.desk.now()),
+            cells.author_story(author, asked=version.version_id in self._authors),
+            cells.lock_story(self._lock),
+        ]
         title = f"The state of {self.service_name} {self.environment}"
         self.show_detail(title, Content("\n\n").join([part for part in told if part.plain]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +60,7 @@ class StateAccess(FakeAccess):
         ]  # fmt: skip
         self.got: list[str] = []
         self.lock = ""
+        self.log: list[dict[str, Any]] = []
 
     def _ListObjectVersions(self, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N802, N803
         versions, markers = [], []
@@ -76,6 +78,8 @@ class StateAccess(FakeAccess):
         return {"Versions": versions, "DeleteMarkers": markers}
 
     def _GetObject(self, Key: str, VersionId: str = "", **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+        if Key.endswith(".json.gz"):
+            return {"Body": _Body(gzip.compress(json.dumps({"Records": self.log}).encode()))}
         if not VersionId:
             return super()._GetObject(Key=Key)
         self.got.append(VersionId)
@@ -83,6 +87,15 @@ class StateAccess(FakeAccess):
         if content is None:
             raise AwsNotFound("There is none.", operation="s3:GetObject", code="NoSuchVersion")
         return {"Body": _Body(content), "ContentLength": len(content), "LastModified": NOW, "VersionId": VersionId}
+
+    def _DescribeTrails(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+        return {"trailList": [{"Name": "main", "S3BucketName": "logs"}] if self.log else []}
+
+    def _GetEventSelectors(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+        return {"EventSelectors": [{"DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}]}]}
+
+    def _ListObjectsV2(self, Prefix: str, StartAfter: str = "", **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+        return {"Contents": [{"Key": f"{StartAfter}Z_abc.json.gz"}] if StartAfter else []}
 
     def _GetItem(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"Item": {"Info": {"S": self.lock}}} if self.lock else {}
@@ -232,6 +245,39 @@ async def test_a_deleted_state_and_an_unreadable_version_say_so(app: ConsoleApp,
         await until_seen(pilot, "Version v2 is cut off")
         await pilot.press("enter")
         await until_seen(pilot, "Take another version")
+
+
+async def test_who_stored_the_version_under_the_cursor(app: ConsoleApp, aws: StateAccess) -> None:
+    hostile = f"kim{HOSTILE}"
+    aws.log = [
+        {
+            "eventName": "PutObject",
+            "userIdentity": {"type": "AssumedRole", "arn": f"arn:aws:sts::1:assumed-role/Admin/{who}"},
+            "userAgent": "HashiCorp/1.0 Terraform/1.11.4",
+            "sourceIPAddress": "10.1.2.3",
+            "requestParameters": {"bucketName": "b-prod", "key": KEY},
+            "responseElements": {"x-amz-version-id": version},
+        }
+        for version, who in (("v4", "kim"), ("v3", hostile))
+    ]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "By kim (Admin), Terraform 1.11.4.")
+        await pilot.press("enter")
+        await until_seen(pilot, "from       10.1.2.3")
+        await pilot.press("escape", "j")
+        await until_seen(pilot, "fewer than now. By ")
+        assert_harmless(app)
+
+
+async def test_that_nobody_records_who_stored_it_is_said_in_the_detail_alone(app: ConsoleApp, aws: StateAccess) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await until(pilot, lambda: "DescribeTrails" in aws.calls)
+        await pilot.pause(0.3)
+        assert "No trail" not in text_of(app)
+        await pilot.press("enter")
+        await until_seen(pilot, "No trail records who writes to b-prod.")
 
 
 async def test_without_a_bucket_it_says_whose_the_versions_are(app: ConsoleApp, aws: StateAccess) -> None:
