@@ -153,7 +153,7 @@ class Config:
 
     def target(self, service: str, environment: str, account: str = "") -> Target:
         """`service` may also be a module of the infrastructure repository: `network`, `ecr/fileflow`."""
-        is_module = service not in self.services and service in self.modules()
+        is_module = self.is_module(service)
         if not is_module:
             self.service(service)
         self.environment(environment)
@@ -162,6 +162,15 @@ class Config:
             environment = self.guarding_environment() or environment
         account = account or self.environment(environment).account or ""
         return Target(service, environment, self.region_of(environment), account, is_module)
+
+    def is_module(self, name: str) -> bool:
+        """Whether it names a module of the infrastructure repository, and no service."""
+        return name not in self.services and name in self.modules()
+
+    def environments_of(self, module: str) -> tuple[str, ...]:
+        """The environments that a module can be named with: of one that serves all, the one whose rules hold for it."""
+        guarding = self.guarding_environment()
+        return (guarding,) if guarding and not self.has_environments(module) else tuple(self.environments)
 
     def has_environments(self, module: str) -> bool:
         """Whether a module is applied once for each environment; else once for all."""
@@ -199,6 +208,12 @@ class Config:
 
     def state_key_of(self, service: str, environment: str) -> str:
         return self.environment(environment).state_key.format(service=service, environment=environment)
+
+    def state_place_of(self, name: str, environment: str) -> tuple[str, str]:
+        """Bucket and key of the state of a service, or of an infrastructure module; the bucket is "" where none is known."""
+        if not self.is_module(name):
+            return self.environment(environment).state_bucket or "", self.state_key_of(name, environment)
+        return self.module_state_of(name, environment if self.has_environments(name) else "") or ("", "")
 
     def module_state_of(self, module: str, environment: str = "") -> tuple[str, str] | None:
         """Bucket and key of a module's state: of one environment, or "" of all; None where no bucket is known."""

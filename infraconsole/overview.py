@@ -19,6 +19,8 @@ from infraconsole import naming, text
 from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infraconsole.aws.access import AwsAccess
     from infraconsole.aws.cloudtrail import Author, Trail
     from infraconsole.aws.cloudwatch import Alarm
@@ -90,8 +92,6 @@ class LockFacts:
 
     checked: bool
     lock: LockInfo | None = None
-    errored: str = ""
-    """The file of a state that an apply could not store, where one lies in the service's folder."""
 
 
 @dataclass(frozen=True)
@@ -240,20 +240,20 @@ class Overview:
         return StateFacts(settings.state_bucket, key, known, found.modified_at)
 
     def state_versions(self, service: str, environment: str) -> Iterator[StoredObject]:
-        """The versions of the state, newest first, a page at a time as they are asked for. For one thread at a time."""
+        """The versions of the state, newest first, a page at a time as they are asked for. For one thread at a time.
+
+        Here and below, `service` may also be an infrastructure module.
+        """
         from infraconsole.aws.s3 import S3
 
-        bucket = self.config.environment(environment).state_bucket
-        if not bucket:
-            return iter(())
-        return S3(self.access(environment)).versions(bucket, self.config.state_key_of(service, environment))
+        bucket, key = self.config.state_place_of(service, environment)
+        return S3(self.access(environment)).versions(bucket, key) if bucket else iter(())
 
     def state_bytes(self, service: str, environment: str, version_id: str) -> bytes:
         """One version of the state, whole. It holds secrets: for comparing, never for showing."""
         from infraconsole.aws.s3 import S3
 
-        bucket = self.config.environment(environment).state_bucket or ""
-        key = self.config.state_key_of(service, environment)
+        bucket, key = self.config.state_place_of(service, environment)
         return S3(self.access(environment)).get(bucket, key, version_id or None).body or b""
 
     def state_version(self, service: str, environment: str, version_id: str) -> StateSummary:
@@ -282,6 +282,16 @@ class Overview:
         account, region = self.account(environment).id, self.config.region_of(environment)
         found = (trails.author(trail, account, region, version) for trail in recording)
         return next((author for author in found if author is not None), None)
+
+    def errored_state(self, service: str, environment: str) -> Path | None:
+        """The state that an apply could not store and has left in the folder of the code; None where there is none."""
+        from infraconsole.terraform.backend import ERRORED_STATE
+
+        try:
+            left = self.config.root_of(self.config.target(service, environment)) / ERRORED_STATE
+        except InfraconsoleError:  # the code is not at hand
+            return None
+        return left if left.exists() else None
 
     def image_tag_in_code(self, service: str, environment: str) -> str:
         """The image_tag of the environment's tfvars; "" where they do not say, or the code is not at hand."""
@@ -317,17 +327,10 @@ class Overview:
         from infraconsole.checks import state_lock
 
         settings = self.config.environment(environment)
-        bucket, key = settings.state_bucket, self.config.state_key_of(service, environment)
-        left = self._errored_state(service)
+        bucket, key = self.config.state_place_of(service, environment)
         if not bucket or not (settings.use_lockfile or settings.lock_table):
-            return LockFacts(checked=False, errored=left)
-        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key), left)
-
-    def _errored_state(self, service: str) -> str:
-        from infraconsole.terraform.backend import ERRORED_STATE
-
-        root = self.config.service(service).path
-        return str(root / ERRORED_STATE) if root is not None and (root / ERRORED_STATE).exists() else ""
+            return LockFacts(checked=False)
+        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key))
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""

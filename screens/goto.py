@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
-from textual.worker import WorkerError
+from textual.worker import Worker, WorkerError
 
 from infraconsole.errors import UsageError
 from infraconsole.screens.places import Place, known_places, parse
@@ -22,6 +22,8 @@ from infraconsole.screens.words import BAD, DIM, said
 
 if TYPE_CHECKING:
     from infraconsole.config import Config
+
+_KEYS = "Enter goes, Tab completes, Esc stays."
 
 
 class GoToScreen(ModalScreen[Place | None]):
@@ -39,28 +41,31 @@ class GoToScreen(ModalScreen[Place | None]):
         self._config = config
         self._read_runs = read_runs
         self._runs: Sequence[str] = ()
+        self._modules: Sequence[str] = ()
+        self._learning: Worker[None] | None = None
         self._taken = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Input(placeholder="screen, service and environment, or run", id="goto-words")
             yield Rows([Column("place", "", 20, stretch=True)], header=False, id="goto-places")
-            yield Static(said(("Enter goes, Tab completes, Esc stays.", DIM)), id="goto-says")
+            yield Static(said((_KEYS, DIM)), id="goto-says")
 
     def on_mount(self) -> None:
         rows = self.query_one(Rows)
         rows.can_focus = False
         self._offer()
         self.set_focus(self.query_one(Input))
-        self._learning = self._learn_runs()
+        self._learning = self._learn()
 
     def _offer(self) -> None:
-        places = known_places(self._config, self._runs)
+        places = known_places(self._config, self._runs, self._modules)
         self.query_one(Rows).set_rows(Row(place, {"place": Cell(place)}) for place in places)
 
-    @work(exclusive=True, exit_on_error=False)
-    async def _learn_runs(self) -> None:
-        self._runs = await in_thread(self._read_runs, "runs")
+    @work(group="learn", exit_on_error=False)
+    async def _learn(self) -> None:
+        """What is on a disk: the runs and the infrastructure's modules."""
+        self._runs, self._modules = await in_thread(lambda: (self._read_runs(), self._config.modules()), "places")
         self._offer()
 
     def on_key(self, event: events.Key) -> None:
@@ -74,29 +79,44 @@ class GoToScreen(ModalScreen[Place | None]):
         rows = self.query_one(Rows)
         rows.set_filter(event.value.replace(":", " "))
         rows.cursor = 0
-        self.query_one("#goto-says", Static).update(said(("Enter goes, Tab completes, Esc stays.", DIM)))
+        self._say(_KEYS, DIM)
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         self._go(event.key)
 
-    async def on_input_submitted(self, event: Input.Submitted) -> None:
-        with contextlib.suppress(WorkerError):  # without the runs, what was typed is not known, and that is said
-            await self._learning.wait()
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         if self._taken:
             self._go(self.query_one(Rows).current_key)
             return
         try:
-            place = parse(event.value, self._config, self._runs)
+            place = self._parsed(event.value)
         except UsageError as error:
-            if self.query_one(Rows).current_key:
+            # Nothing is called unknown, and nothing taken in its place, before all that is known was read.
+            if self._learning is not None and not self._learning.is_finished:
+                self._say("Reading the runs…", DIM)
+                self._submit_again(self._learning, event)
+            elif self.query_one(Rows).current_key:
                 self._go(self.query_one(Rows).current_key)
             else:
-                self.query_one("#goto-says", Static).update(said((str(error), BAD)))
+                self._say(str(error), BAD)
             return
         self.dismiss(place)
 
+    @work(exclusive=True, group="submit", exit_on_error=False)
+    async def _submit_again(self, learning: Worker[None], event: Input.Submitted) -> None:
+        with suppress(WorkerError):
+            await learning.wait()
+        if self.is_current:
+            self.on_input_submitted(event)
+
+    def _parsed(self, words: str) -> Place:
+        return parse(words, self._config, self._runs, self._modules)
+
+    def _say(self, words: str, tone: str) -> None:
+        self.query_one("#goto-says", Static).update(said((words, tone)))
+
     def _go(self, words: str) -> None:
-        self.dismiss(parse(words, self._config, self._runs))
+        self.dismiss(self._parsed(words))
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,15 @@ class Commands(Provider):
         self._places: tuple[Command, ...] = ()
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
-            runs = await in_thread(screen.desk.journal.run_ids, "runs")
-            self._places = tuple(self._place_commands(screen, screen.desk, runs[:50]))
+            desk = screen.desk
+            runs, modules = await in_thread(lambda: (desk.journal.run_ids(), desk.config.modules()), "places")
+            self._places = tuple(self._place_commands(screen, desk, runs[:50], modules))
 
-    def _place_commands(self, screen: ConsoleScreen, desk: Desk, runs: list[str]) -> Iterable[Command]:
-        for words in known_places(desk.config, runs):
-            place = parse(words, desk.config, runs)
+    def _place_commands(
+        self, screen: ConsoleScreen, desk: Desk, runs: Sequence[str], modules: Sequence[str]
+    ) -> Iterable[Command]:
+        for words in known_places(desk.config, runs, modules):
+            place = parse(words, desk.config, runs, modules)
             yield f"Go to {words}", f"As :{words}", partial(screen.post_message, GoTo(place))
 
     def _key_commands(self) -> Iterable[Command]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,8 +62,11 @@ class Failed(Message):
         self.error = error
 
 
-def parse(words: str, config: Config, runs: Iterable[str] = ()) -> Place:
-    """The place that was typed: `fileflow prod`, `containers fileflow prod`, `journal`, `run k3m9`. Raises UsageError."""
+def parse(words: str, config: Config, runs: Iterable[str] = (), modules: Iterable[str] = ()) -> Place:
+    """The place that was typed: `fileflow prod`, `containers fileflow prod`, `journal`, `run k3m9`. Raises UsageError.
+
+    `modules` are those of the infrastructure, which have a state and no containers.
+    """
     parts = words.replace(":", " ").split()
     if not parts:
         raise UsageError("Where to?", mend="For example: fileflow prod, journal, board.")
@@ -78,8 +81,19 @@ def parse(words: str, config: Config, runs: Iterable[str] = ()) -> Place:
         return Place(ENVIRONMENTS, _one_service(rest, config))
     if head == EXPORTS or head.startswith(f"{config.export_root}/"):
         return _of_exports(rest if head == EXPORTS else parts, config)
-    screen = head if head in (CONTAINERS, LOGS, STATE) else CONTAINERS
+    if head == STATE:
+        return _of_state(rest, config, tuple(modules))
+    screen = head if head in (CONTAINERS, LOGS) else CONTAINERS
     return _of_service(screen, rest if head == screen else parts, config)
+
+
+def _of_state(words: list[str], config: Config, modules: Sequence[str]) -> Place:
+    """Of a service, or of an infrastructure module; one that all environments stand on is where its rules come from."""
+    if not words or words[0] in config.services or words[0] not in modules:
+        return _of_service(STATE, words, config, modules)
+    environment = config.environment(words[1]).name if len(words) > 1 else _usual_environment(config)
+    there = config.environments_of(words[0])
+    return Place(STATE, words[0], environment if environment in there else there[0])
 
 
 def _of_exports(words: list[str], config: Config) -> Place:
@@ -114,13 +128,14 @@ def _one_service(words: list[str], config: Config) -> str:
     return config.service(words[0]).name if words else config.service(next(iter(config.services), "")).name
 
 
-def _of_service(screen: str, words: list[str], config: Config) -> Place:
+def _of_service(screen: str, words: list[str], config: Config, modules: Sequence[str] = ()) -> Place:
     if len(words) == 1 and words[0] not in config.services:
         words = [*_split(words[0], config)]
     if not words:
         raise UsageError(f"{screen} of which service?", mend=f"For example: {screen} {_example(config)}")
     if words[0] not in config.services and words[0] not in SCREENS:
-        raise UnknownName("screen or service", words[0], [*SCREENS, *config.services])
+        what = "service or module" if modules else "screen or service"
+        raise UnknownName(what, words[0], [*(modules or SCREENS), *config.services])
     service = config.service(words[0]).name
     if len(words) == 1:
         return Place(screen, service, _usual_environment(config))
@@ -140,8 +155,14 @@ def _example(config: Config) -> str:
     return f"{next(iter(config.services), 'fileflow')} {next(iter(config.environments), 'prod')}"
 
 
-def known_places(config: Config, runs: Iterable[str] = ()) -> tuple[str, ...]:
-    """Everything that can be typed after `:`, for completion and for the palette."""
+def known_places(config: Config, runs: Iterable[str] = (), modules: Iterable[str] = ()) -> tuple[str, ...]:
+    """Everything that can be typed after `:`, for completion and for the palette; `modules` as for `parse`."""
+    of_modules = [
+        f"{STATE} {module} {environment}"
+        for module in modules
+        if module not in config.services
+        for environment in config.environments_of(module)
+    ]
     targets = [f"{service} {environment}" for service in config.services for environment in config.environments]
     return (
         BOARD,
@@ -151,6 +172,7 @@ def known_places(config: Config, runs: Iterable[str] = ()) -> tuple[str, ...]:
         *(f"{CONTAINERS} {target}" for target in targets),
         *(f"{LOGS} {target}" for target in targets),
         *(f"{STATE} {target}" for target in targets),
+        *of_modules,
         *(f"{ENVIRONMENTS} {service}" for service in config.services),
         *(f"{EXPORTS} {environment}" for environment in config.environments),
         *(f"{RUN} {run}" for run in runs),

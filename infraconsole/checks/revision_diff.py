@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infraconsole.aws.ecs import ContainerDefinition, TaskDefinition
-from infraconsole.redaction import MASK, names_a_secret, without_passwords
+from infraconsole.redaction import MASK, names_a_secret, without_url_passwords
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,17 @@ def _mappings(
         if old.get(key) == new.get(key):
             continue
         masked = not by_reference and names_a_secret(key)
-        yield Difference(
-            f"{what} {key}",
-            None if key not in old else MASK if masked else without_passwords(old[key]),
-            None if key not in new else MASK if masked else without_passwords(new[key]),
-        )
+        sides = [None if key not in side else MASK if masked else _text(side[key]) for side in (old, new)]
+        yield Difference(f"{what} {key}", *sides)
 
 
 def _changed(what: str, before: object, after: object) -> Iterator[Difference]:
     if before != after:
-        yield Difference(what, None if before is None else str(before), None if after is None else str(after))
+        yield Difference(what, None if before is None else _text(before), None if after is None else _text(after))
+
+
+def _text(value: object) -> str:
+    return without_url_passwords(str(value))
 
 
 def _image(container: ContainerDefinition | None) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from infraconsole.redaction import MASK, Redactor, names_a_secret, without_passwords
+from infraconsole.redaction import MASK, Redactor, names_a_secret, url_passwords, without_url_passwords
 
 UNKNOWN = "(known after apply)"
 LONG_CHARACTERS = 200
@@ -122,8 +122,8 @@ def path_name(path: Sequence[Step]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as text, whole: strings as they are, everything else as JSON; without the passwords of URLs."""
-    return without_passwords(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    """A value as text, whole: strings as they are, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -307,7 +307,7 @@ def _leaf(path: Path, pair: _Pair, nature: Nature = Nature.CHANGED) -> Attribute
         masked_before,
         masked_after,
         unknown=unknown,
-        sensitive=pair.is_marked or MASK in (masked_before, masked_after) or _holds_mask(masked_before, masked_after),
+        sensitive=pair.is_marked or _holds_mask(masked_before, masked_after),
         nature=nature,
         in_json=pair.in_json
         or any(isinstance(side, str) and _parsed(side) is not None for side in (pair.before, after)),
@@ -315,8 +315,8 @@ def _leaf(path: Path, pair: _Pair, nature: Nature = Nature.CHANGED) -> Attribute
 
 
 def _masked(value: Any, marks: Any, secret: bool) -> Any:
-    """`value` for the outside: what is marked or named as a secret replaced, and text that holds JSON opened, since
-    what is in it may be named so as well."""
+    """`value` for the outside: what is marked or named as a secret replaced, and passwords in URLs; text that holds JSON is
+    opened, since what is in it may be named so as well."""
     if value is None:
         return None
     if marks is True:
@@ -334,7 +334,7 @@ def _masked(value: Any, marks: Any, secret: bool) -> Any:
         if secret:
             return value if not value or value == UNKNOWN or _ARN.fullmatch(value) else MASK
         held = _parsed(value)
-        return value if held is None else _masked(held, None, secret)
+        return without_url_passwords(value) if held is None else _masked(held, None, secret)
     return MASK if secret and not isinstance(value, bool) else value
 
 
@@ -350,6 +350,16 @@ def marked_texts(value: Any, marks: Any) -> Iterator[str]:
             yield from marked_texts(item, _under(marks, number))
 
 
+def passwords_in(value: Any) -> Iterator[str]:
+    """The passwords in all URLs in `value`, in clear."""
+    if isinstance(value, str):
+        held = _parsed(value)
+        yield from url_passwords(value) if held is None else passwords_in(held)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from passwords_in(item)
+
+
 def _scrubbed(change: AttributeChange, redactor: Redactor) -> AttributeChange:
     before, after = redactor.data(change.before), redactor.data(change.after)
     if before == change.before and after == change.after:
@@ -362,9 +372,7 @@ def _is_secret(name: str, named: str, secret: bool) -> bool:
 
 
 def _holds_mask(*values: Any) -> bool:
-    return any(
-        isinstance(value, dict | list) and f'"{MASK}"' in json.dumps(value, ensure_ascii=False) for value in values
-    )
+    return any(isinstance(value, str | dict | list) and MASK in shown(value) for value in values)
 
 
 def _forced(change: AttributeChange, forcing: Sequence[Path]) -> AttributeChange:

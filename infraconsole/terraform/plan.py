@@ -16,12 +16,13 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from infraconsole.errors import InfraconsoleError
-from infraconsole.redaction import MASK, names_a_secret
+from infraconsole.redaction import MASK, Redactor, names_a_secret
 from infraconsole.terraform.attributes import (
     AttributeChange,
     Path,
     differences,
     marked_texts,
+    passwords_in,
     path_name,
 )
 from infraconsole.terraform.uncollected import uncollected
@@ -192,6 +193,7 @@ class Change:
         """As of the plan, of this change alone."""
         for side in ("before", "after"):
             yield from marked_texts(self._change.get(side), self._change.get(f"{side}_sensitive"))
+            yield from passwords_in(self._change.get(side))
 
     def before(self, attribute: str) -> Any:
         """One attribute as it is now: None where there is none, masked where it is sensitive, JSON in text as what it holds."""
@@ -426,11 +428,12 @@ class Plan:
             declaration = declared.get(name) if isinstance(declared, dict) else None
             sensitive = not isinstance(declaration, dict) or bool(declaration.get("sensitive")) or names_a_secret(name)
             value = entry.get("value") if isinstance(entry, dict) else None
-            found[name] = MASK if sensitive and value is not None else value
+            found[name] = MASK if sensitive and value is not None else Redactor().data(value)
         return found
 
     def secrets(self) -> Iterator[str]:
-        """The texts that Terraform marks as sensitive in what changes, in clear: for redaction to learn, and nothing else."""
+        """The texts that Terraform marks as sensitive in what changes, and the passwords in its URLs, in clear: for redaction to
+        learn, and nothing else."""
         for change in self.changes:
             if change.kind is not Kind.NO_OP:
                 yield from change.secrets()

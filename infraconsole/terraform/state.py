@@ -101,13 +101,10 @@ def with_serial(data: bytes, serial: int, name: str = "The state") -> bytes:
 
 def parse_lock(data: bytes | str, name: str = "The lock") -> LockInfo:
     """The content of a `.tflock` object, or of `Info` in the lock table's item. Raises StateUnreadable."""
-    try:
-        document = _document(data.encode() if isinstance(data, str) else data, name)
-    except StateUnreadable as error:
-        mend = "Terraform cannot read it either: look at it by hand, and remove it where nobody is at work."
-        raise StateUnreadable(error.title, cause=error.cause, mend=mend) from error
+    document = _document(data.encode() if isinstance(data, str) else data, name, "a lock of Terraform's", _MEND_LOCK)
     if not _text(document, "ID"):
-        raise StateUnreadable(f"{name} is not a lock of Terraform's.", cause=f"It is JSON with {_keys(document)}.")
+        cause = f"It is JSON with {_keys(document)}."
+        raise StateUnreadable(f"{name} is not a lock of Terraform's.", cause=cause, mend=_MEND_LOCK)
     return LockInfo(
         id=_text(document, "ID"),
         path=_text(document, "Path"),
@@ -121,32 +118,35 @@ def parse_lock(data: bytes | str, name: str = "The lock") -> LockInfo:
 
 _MEND = "Take another version; compare its size and its place in the bucket with the others."
 
+_MEND_LOCK = (
+    "It says neither who holds it nor its ID, which force-unlock needs. Make sure that nobody is at work on this state, then "
+    "delete it by hand."
+)
 
-def _document(data: bytes, name: str) -> Mapping[str, Any]:
+
+def _document(data: bytes, name: str, kind: str = "a Terraform state", mend: str = _MEND) -> Mapping[str, Any]:
     if not data.strip():
-        raise StateUnreadable(f"{name} is empty.", cause=f"{len(data)} bytes.", mend=_MEND)
+        raise StateUnreadable(f"{name} is empty.", cause=f"{len(data)} bytes.", mend=mend)
     try:
         document = json.loads(data.decode())
     except UnicodeDecodeError as error:
-        raise StateUnreadable(
-            f"{name} is not JSON.", cause=f"Byte {error.start:,} is not UTF-8.", mend=_MEND
-        ) from error
+        raise StateUnreadable(f"{name} is not JSON.", cause=f"Byte {error.start:,} is not UTF-8.", mend=mend) from error
     except json.JSONDecodeError as error:
-        raise _broken(error, len(data), name) from error
+        raise _broken(error, len(data), name, mend) from error
     except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
-        raise StateUnreadable(f"{name} is not a Terraform state.", cause=str(error), mend=_MEND) from error
+        raise StateUnreadable(f"{name} is not {kind}.", cause=str(error), mend=mend) from error
     if not isinstance(document, dict):
-        kind = type(document).__name__
-        raise StateUnreadable(f"{name} is not a Terraform state.", cause=f"It is a JSON {kind}.", mend=_MEND)
+        cause = f"It is a JSON {type(document).__name__}."
+        raise StateUnreadable(f"{name} is not {kind}.", cause=cause, mend=mend)
     return document
 
 
-def _broken(error: json.JSONDecodeError, size_bytes: int, name: str) -> StateUnreadable:
+def _broken(error: json.JSONDecodeError, size_bytes: int, name: str, mend: str) -> StateUnreadable:
     text = error.doc
     at_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     kind = "is cut off" if at_end and text.lstrip().startswith("{") else "is not JSON"
     cause = f"{error.msg} in line {error.lineno:,}; it has {size_bytes:,} bytes."
-    return StateUnreadable(f"{name} {kind}.", cause=cause, mend=_MEND)
+    return StateUnreadable(f"{name} {kind}.", cause=cause, mend=mend)
 
 
 def _top_level(text: str) -> dict[str, tuple[int, int]]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
 
-from infraconsole.terraform.attributes import AttributeChange, differences, same
+from infraconsole.terraform import sensitive
+from infraconsole.terraform.attributes import AttributeChange, Step, differences, same
 from infraconsole.terraform.state import FORMAT_VERSION, StateSummary, StateUnreadable, summary
 from infraconsole.terraform.uncollected import uncollected
 
@@ -349,30 +347,24 @@ def _sensitive(instance: _Instance | None) -> dict[Any, Any]:
     tree: dict[Any, Any] = {}
     if instance is None:
         return tree
-    prefix = "data." if instance.resource.get("mode") == "data" else ""
-    tree.update(dict.fromkeys(_declared_sensitive().get(f"{prefix}{_text(instance.resource, 'type')}", ()), True))
     paths = instance.values.get("sensitive_attributes")
-    for path in paths if isinstance(paths, list) else ():
-        # A path that is not understood hides more, never less.
-        steps = list(_steps(path)) if isinstance(path, list) else []
-        here = tree
-        for step in steps[:-1]:
-            below = here.setdefault(step, {})
-            if below is True:
-                break
-            here = below
-        else:
-            if steps:
-                here[steps[-1]] = True
+    # A path that is not understood hides more, never less.
+    marked = [list(_steps(path)) for path in (paths if isinstance(paths, list) else ()) if isinstance(path, list)]
+    declared = sensitive.places(_text(instance.resource, "type"), _attributes(instance) or {})
+    for steps in (*marked, *declared):
+        _mark(tree, steps)
     return tree
 
 
-@cache
-def _declared_sensitive() -> Mapping[str, tuple[str, ...]]:
-    """Resource type → attributes of the first level, from `assets/sensitive.toml`."""
-    asset = resources.files("infraconsole").joinpath("assets", "sensitive.toml")
-    tables = tomllib.loads(asset.read_text(encoding="utf-8"))
-    return {type_: tuple(names) for table in tables.values() for type_, names in table.items()}
+def _mark(tree: dict[Any, Any], steps: Sequence[Step]) -> None:
+    here = tree
+    for step in steps[:-1]:
+        below = here.setdefault(step, {})
+        if below is True:
+            return
+        here = below
+    if steps:
+        here[steps[-1]] = True
 
 
 def _steps(path: Iterable[Any]) -> Iterator[str | int]:

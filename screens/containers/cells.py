@@ -12,7 +12,7 @@ from infraconsole import text
 from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.overview import Fact, ServiceFacts, revision_name, tag_of
-from infraconsole.redaction import MASK, names_a_secret
+from infraconsole.redaction import MASK, names_a_secret, without_url_passwords
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
 
@@ -215,7 +215,7 @@ def definition_story(definition: TaskDefinition) -> Content:
     for container in definition.containers:
         rows.append(said(("container ", STRONG), f"{container.name}  {container.image}"))
         for name, value in container.environment:
-            rows.append(f"  {name} = {MASK if names_a_secret(name) else value}")
+            rows.append(f"  {name} = {MASK if names_a_secret(name) else without_url_passwords(value)}")
         rows += [f"  {secret.name} from {secret.value_from}" for secret in container.secrets]
     return lines(rows)
 

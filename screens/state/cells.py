@@ -88,6 +88,11 @@ def current_of(versions: Sequence[StoredObject]) -> StoredObject | None:
     return newest if newest is not None and not newest.is_delete_marker else None
 
 
+def is_deleted(versions: Sequence[StoredObject]) -> bool:
+    """Whether a delete marker lies on top, so that Terraform finds no state."""
+    return bool(versions) and versions[0].is_latest and versions[0].is_delete_marker
+
+
 def lineage_of(current: StoredObject | None, known: Mapping[str, Known]) -> str:
     found = known.get(current.version_id) if current is not None else None
     return found.lineage if isinstance(found, StateSummary) else ""
@@ -105,17 +110,10 @@ def _what(version: StoredObject, found: Known | None, *, is_current: bool, linea
     return "", DIM
 
 
-def headline(
-    name: str,
-    versions: Fact[tuple[StoredObject, ...]],
-    lock: Fact[LockFacts],
-    now: datetime,
-    *,
-    more: bool,
-    unlocks: bool,
-    undeletes: bool,
-    recovers: bool,
-) -> Content:
+def version_parts(
+    name: str, versions: Fact[tuple[StoredObject, ...]], now: datetime, *, more: bool, undeletes: bool
+) -> list[Part]:
+    """`undeletes`: whether the screen can start a run that brings a deleted state back."""
     parts: list[Part] = []
     found = versions.value
     if versions.error is not None:
@@ -126,19 +124,18 @@ def headline(
     else:
         many = f"{len(found):,}{' and more' if more else ''} version{'s' if len(found) != 1 or more else ''}"
         parts.append((f"{many} of the state of {name}", STRONG))
-        if found and found[0].is_latest and found[0].is_delete_marker:
-            hint = " R brings it back." if undeletes else ""
-            parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state.{hint}  ", BAD))
+        if is_deleted(found):
+            hint = "R brings it back.  " if undeletes else ""
+            parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state. {hint}".rstrip() + "  ", BAD))
     if versions.read_at:
         parts.append((f"  read {text.ago(versions.read_at, now)} ago", DIM))
-    return lines([said(*parts), said(*errored_parts(lock, recovers=recovers), *lock_parts(lock, now, unlocks=unlocks))])
+    return parts
 
 
-def errored_parts(fact: Fact[LockFacts], *, recovers: bool) -> list[Part]:
-    if fact.value is None or not fact.value.errored:
-        return []
+def left_parts(*, recovers: bool) -> list[Part]:
+    """`recovers`: whether the screen can start a run that takes care of it."""
     hint = " E pushes or dismisses it." if recovers else ""
-    return [(f"{MARKS[BAD]} An apply could not store its state: errored.tfstate.{hint}  ", BAD)]
+    return [(f"{MARKS[BAD]} An apply could not store its state: errored.tfstate.{hint}", BAD)]
 
 
 def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[Part]:

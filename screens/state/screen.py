@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -18,7 +19,7 @@ from textual.widget import Widget
 
 from infraconsole.aws.cloudtrail import Author
 from infraconsole.aws.s3 import StoredObject
-from infraconsole.errors import AwsError, InfraconsoleError
+from infraconsole.errors import InfraconsoleError
 from infraconsole.overview import Fact, LockFacts
 from infraconsole.screens import deploying
 from infraconsole.screens.console_screen import ConsoleScreen
@@ -29,7 +30,8 @@ from infraconsole.screens.state.cells import Known
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import STRONG, lines, said, whole_error
+from infraconsole.screens.words import DIM, STRONG, lines, said, whole_error
+from infraconsole.terraform.state import StateUnreadable
 
 _PAGE = 50
 _AT_ONCE = 4
@@ -44,9 +46,9 @@ class StateScreen(ConsoleScreen):
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
-        "asks before anything changes; a deleted state it brings back. `E` pushes or dismisses a state that an apply could not "
-        "store (errored.tfstate). `U` takes a lock away that nobody holds any more; their runs ask too. The first 50 versions "
-        "are listed; `+`, or going to the last row, reads more."
+        "asks before anything changes; where the state was deleted, `R` brings it back. `U` takes a lock away that nobody holds "
+        "any more, `E` pushes or dismisses the state that an apply could not store; their runs ask too. The first 50 versions are "
+        "listed; `+`, or going to the last row, reads more. A filter has all of them read, but for large ones."
     )
     refresh_seconds: ClassVar[float] = 30
     AUTO_FOCUS = "#versions"
@@ -56,10 +58,10 @@ class StateScreen(ConsoleScreen):
         Binding("space", "mark", "Mark", id="state.mark", tooltip="Compare other versions with this one"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="state.roll-back",
                 tooltip="Roll the state back to this version: asks before anything changes"),
-        Binding("R", "undelete", "Bring back", key_display="R", id="state.undelete",
+        Binding("R", "undelete", "Undelete", key_display="R", id="state.undelete",
                 tooltip="Bring the deleted state back: asks before anything changes"),
         Binding("E", "recover", "Recover", key_display="E", id="state.recover",
-                tooltip="Push or dismiss the state that an apply could not store: asks before anything changes"),
+                tooltip="Push or dismiss errored.tfstate: asks before anything changes"),
         Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
                 tooltip="Take the lock away: asks before anything changes"),
         Binding("plus", "more", "More", key_display="+", id="state.more", tooltip="Read older versions"),
@@ -72,7 +74,9 @@ class StateScreen(ConsoleScreen):
         self.service_name = service
         self.environment = environment
         self._versions: Fact[tuple[StoredObject, ...]] = Fact()
+        self._bucket, self._key = desk.config.state_place_of(service, environment)
         self._lock: Fact[LockFacts] = Fact()
+        self._left: Path | None = None
         self._known: dict[str, Known] = {}
         self._asked: set[str] = set()
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -81,7 +85,7 @@ class StateScreen(ConsoleScreen):
         self._is_more = False
         self._authors: dict[str, Author | BaseException | None] = {}
         self._marked = ""
-        self._narrowed = False
+        self._filter = ""
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
@@ -102,10 +106,6 @@ class StateScreen(ConsoleScreen):
         return "Reading…"
 
     @property
-    def _bucket(self) -> str:
-        return self.desk.config.environment(self.environment).state_bucket or ""
-
-    @property
     def rows(self) -> Rows:
         return self.query_one("#versions", Rows)
 
@@ -120,16 +120,22 @@ class StateScreen(ConsoleScreen):
     def _current(self) -> StoredObject | None:
         return cells.current_of(self._listed)
 
+    @property
+    def _is_deleted(self) -> bool:
+        return cells.is_deleted(self._listed)
+
     # Reading
 
     def load(self) -> None:
-        # What AWS did not give may be had by now; what is no state stays none.
         self._authors = {version_id: author for version_id, author in self._authors.items() if author is not None}
-        self._asked -= {version_id for version_id, found in self._known.items() if isinstance(found, AwsError)}
         if self._bucket and not self._paging:
             self._paging = True
+            # What could not be read may be by now; what is no state will never be one.
+            failed = {each for each, found in self._known.items() if isinstance(found, BaseException)}
+            self._asked -= {each for each in failed if not isinstance(self._known[each], StateUnreadable)}
             self._read_versions(max(_PAGE, len(self._listed)))
         self._read_lock()
+        self._look_for_left()
 
     @work(group="versions", exit_on_error=False)
     async def _read_versions(self, count: int) -> None:
@@ -158,7 +164,7 @@ class StateScreen(ConsoleScreen):
         self._ask_author()
 
     def _url(self) -> str:
-        return f"s3://{self._bucket}/{self.desk.config.state_key_of(self.service_name, self.environment)}"
+        return f"s3://{self._bucket}/{self._key}"
 
     @work(group="versions", exit_on_error=False)
     async def _read_more(self) -> None:
@@ -188,8 +194,14 @@ class StateScreen(ConsoleScreen):
             self._lock = self._lock.failed(error)
         self._draw()
 
+    @work(exclusive=True, group="left", exit_on_error=False)
+    async def _look_for_left(self) -> None:
+        overview, service, environment = self.desk.overview, self.service_name, self.environment
+        self._left = await in_thread(lambda: overview.errored_state(service, environment), "errored.tfstate")
+        self._draw()
+
     def _in_view(self) -> None:
-        """Read the versions that are in view and not known yet."""
+        """Read the versions that are in view and not known yet; all that are listed, while a filter looks for one."""
         if not self.is_mounted or not self._listed:
             return
         top = round(self.rows.scroll_y)
@@ -198,9 +210,8 @@ class StateScreen(ConsoleScreen):
         cursor = self.rows.current_key
         for place, version in enumerate(self._listed):
             key = cells.key_of(version, place)
-            # What is narrowed by its serial has to be known, in view or not.
-            in_question = key in shown or self._narrowed
-            wanted = version is current or key == cursor or (in_question and version.size_bytes < LARGE_BYTES)
+            searched = self._filter or key in shown
+            wanted = version is current or key == cursor or (searched and version.size_bytes < LARGE_BYTES)
             if wanted and not version.is_delete_marker and version.version_id not in self._asked:
                 self._asked.add(version.version_id)
                 self.run_worker(self._learn(version.version_id), group="summaries", exit_on_error=False)
@@ -241,29 +252,38 @@ class StateScreen(ConsoleScreen):
         if not self.is_mounted:
             return
         self.rows.set_rows(cells.version_rows(self._listed, self._known, self._marked, self.desk.now()))
+        self.rows.set_so_far(self._so_far())
         self._draw_headline()
         self._draw_row()
         self._in_view()
         self.refresh_bindings()
 
+    def _unread(self, *, large: bool) -> int:
+        return sum(
+            (each.size_bytes >= LARGE_BYTES) == large
+            and not each.is_delete_marker
+            and each.version_id not in self._known
+            for each in self._listed
+        )
+
+    def _so_far(self) -> str:
+        if self._unread(large=False):
+            return "not all versions are read yet"
+        if self._is_more:
+            return "older versions are not listed, + lists more"
+        return "large versions are read only under the cursor" if self._unread(large=True) else ""
+
     def _draw_headline(self) -> None:
         now, name = self.desk.now(), f"{self.service_name} {self.environment}"
         if self._bucket:
-            headline = cells.headline(
-                name,
-                self._versions,
-                self._lock,
-                now,
-                more=self._is_more,
-                unlocks=self._unlocks,
-                undeletes=self._can("state-undelete"),
-                recovers=self._can("state-recover"),
-            )
+            undeletes = self._can_begin("state-undelete")
+            told = cells.version_parts(name, self._versions, now, more=self._is_more, undeletes=undeletes)
         else:
-            errored = cells.errored_parts(self._lock, recovers=self._can("state-recover"))
-            lock = cells.lock_parts(self._lock, now, unlocks=self._unlocks)
-            headline = lines([said((f"The state of {name}", STRONG)), said(*errored, *lock)])
-        self.query_one("#headline", Says).say(headline)
+            told = [(f"The state of {name}", STRONG)]
+        rows = [told, cells.lock_parts(self._lock, now, unlocks=self._can_begin("state-unlock"))]
+        if self._left is not None:
+            rows.insert(0, cells.left_parts(recovers=self._can_begin("state-recover")))
+        self.query_one("#headline", Says).say(lines(said(*row) for row in rows))
 
     def _draw_row(self) -> None:
         version = self._version(self.rows.current_key)
@@ -275,9 +295,11 @@ class StateScreen(ConsoleScreen):
         known = self._known.get(current.version_id) if current else None
         found = self._known.get(version.version_id)
         large = version.size_bytes >= LARGE_BYTES
-        author = self._authors.get(version.version_id)
-        said_of = cells.row_says(version, found, known, is_current=version is current, is_large=large)
-        says.say(Content.assemble(said_of, said(*cells.author_parts(author))))
+        about = cells.row_says(version, found, known, is_current=version is current, is_large=large)
+        told = Content.assemble(about, said(*cells.author_parts(self._authors.get(version.version_id))))
+        unread = self._unread(large=False) if self._filter else 0
+        hint = (f"{unread} of the versions listed are not read yet: they may match too.", DIM)
+        says.say(lines([told, *[hint] * bool(unread)]))
 
     # Keys
 
@@ -303,23 +325,24 @@ class StateScreen(ConsoleScreen):
         return self.rows
 
     def narrow(self, words: str) -> None:
-        self._narrowed = bool(words.strip())
+        self._filter = words.strip()
         self.rows.set_filter(words)
         self._in_view()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         version = self._version(self.rows.current_key) if self.is_mounted else None
         content = version is not None and not version.is_delete_marker
-        # One key, two actions: only one of them is ever on the screen.
         if action in ("roll_back", "undelete") and (action == "undelete") != self._is_deleted:
-            return False
-        if action == "roll_back" and (not content or version is self._current or not self._can("state-rollback")):
+            return False  # one key: what it does here is what its name says
+        if action == "undelete" and not self._can_begin("state-undelete"):
             return None
-        if action == "undelete" and not self._can("state-undelete"):
+        if action == "roll_back" and not (
+            content and version is not self._current and self._can_begin("state-rollback")
+        ):
             return None
-        if action == "recover" and not (self._lock.value and self._lock.value.errored and self._can("state-recover")):
+        if action == "recover" and not (self._left is not None and self._can_begin("state-recover")):
             return False
-        if action == "unlock" and not (self._holder and self._unlocks):
+        if action == "unlock" and not (self._holder and self._can_begin("state-unlock")):
             return None
         if action == "mark" and not content:
             return None
@@ -329,16 +352,8 @@ class StateScreen(ConsoleScreen):
             return None
         return super().check_action(action, parameters)
 
-    @property
-    def _unlocks(self) -> bool:
-        return self._can("state-unlock")
-
-    def _can(self, runbook: str) -> bool:
+    def _can_begin(self, runbook: str) -> bool:
         return not self.desk.config.read_only and deploying.offers(runbook)
-
-    @property
-    def _is_deleted(self) -> bool:
-        return bool(self._listed) and self._listed[0].is_latest and self._listed[0].is_delete_marker
 
     @property
     def _holder(self) -> str:
@@ -393,19 +408,23 @@ class StateScreen(ConsoleScreen):
             wish = {"version": version.version_id}
             self.post_message(StartRun("state-rollback", self.service_name, self.environment, wish))
 
+    def action_unlock(self) -> None:
+        """By its id: should another have been taken meanwhile, the run leaves that one alone."""
+        self.post_message(StartRun("state-unlock", self.service_name, self.environment, {"lock": self._holder}))
+
     def action_undelete(self) -> None:
         self.post_message(StartRun("state-undelete", self.service_name, self.environment))
 
     def action_recover(self) -> None:
         self.post_message(StartRun("state-recover", self.service_name, self.environment))
 
-    def action_unlock(self) -> None:
-        """By its id: should another have been taken meanwhile, the run leaves that one alone."""
-        self.post_message(StartRun("state-unlock", self.service_name, self.environment, {"lock": self._holder}))
-
     def action_environment(self) -> None:
-        names = list(self.desk.config.environments)
+        config = self.desk.config
+        is_module = config.is_module(self.service_name)
+        names = config.environments_of(self.service_name) if is_module else tuple(config.environments)
         following = names[(names.index(self.environment) + 1) % len(names)]
+        if following == self.environment:
+            return
         self.post_message(GoTo(Place(STATE, self.service_name, following), replace=True))
 
     def copied(self) -> tuple[str, str] | None:

@@ -158,6 +158,7 @@ class Rows(ScrollView, can_focus=True):
         self.columns = tuple(columns)
         self._header = 1 if header else 0
         self._empty = empty
+        self._so_far = ""
         self._all: tuple[Row, ...] = ()
         self._shown: Sequence[Row] = ()
         self._words: list[str] = []
@@ -192,6 +193,12 @@ class Rows(ScrollView, can_focus=True):
     def empty_says(self, words: str) -> None:
         self._empty = words
         if not self._shown:
+            self.refresh()
+
+    def set_so_far(self, why: str) -> None:
+        """Why a filter that finds nothing may find something later, or elsewhere; "" where all there is was searched."""
+        if why != self._so_far:
+            self._so_far = why
             self.refresh()
 
     def set_rows(self, rows: Iterable[Row]) -> None:
@@ -337,8 +344,11 @@ class Rows(ScrollView, can_focus=True):
         index = y - self._header + round(self.scroll_y)
         if index >= len(self._shown):
             if not self._shown and index == 0:
+                so_far = f" so far: {self._so_far}" if self._so_far else ""
                 words = (
-                    f"Nothing matches “{text.line(self._filter)}”." if self._filter and self._all else self.empty_says
+                    f"Nothing matches “{text.line(self._filter)}”{so_far}."
+                    if self._filter and self._all
+                    else self.empty_says
                 )
                 return Strip([Segment(set_cell_size(words, width), base + self._tone("dim"))], width)
             return Strip.blank(width, base)

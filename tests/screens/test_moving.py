@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import Any
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,14 +12,14 @@ from textual import events
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
+from infraconsole.config import parse as parsed
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.containers import ContainersScreen
-from infraconsole.screens.goto import GoToScreen
 from infraconsole.screens.journal import JournalScreen
-from infraconsole.screens.places import GoTo, Place, parse
+from infraconsole.screens.places import GoTo, Place, known_places, parse
 from infraconsole.screens.quitting import COMMAND_VARIABLE, Farewell, farewell, runs_under_way
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.filter_bar import FilterBar
@@ -54,6 +54,28 @@ def test_a_wrong_place_names_what_exists(config: Config) -> None:
         parse("", config)
 
 
+def test_the_states_of_modules_are_places_too(tmp_path: Path) -> None:
+    for file in ("network/main.tf", "ecr/fileflow/main.tf", "rds/environments/dev/terraform.tfvars", "rds/main.tf"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("")
+    config = parsed({"infrastructure": {"path": "."}, "services": {"fileflow": {}}}, tmp_path / "infraconsole.toml")
+    modules = config.modules()
+    for words, place in (
+        ("state network", Place("state", "network", "prod")),
+        ("state network dev", Place("state", "network", "prod")),  # it serves all environments
+        (":state ecr/fileflow prod", Place("state", "ecr/fileflow", "prod")),
+        ("state rds dev", Place("state", "rds", "dev")),
+        ("state fileflow dev", Place("state", "fileflow", "dev")),
+    ):
+        assert parse(words, config, modules=modules) == place
+    offered = [words for words in known_places(config, modules=modules) if words.startswith("state ")]
+    assert {"state network prod", "state ecr/fileflow prod", "state rds dev", "state rds prod"} <= set(offered)
+    assert "state network dev" not in offered
+    for words in ("state netwrk prod", "state network prdo", "containers network prod"):
+        with pytest.raises(UnknownName):
+            parse(words, config, modules=modules)
+
+
 async def test_keys_that_a_slow_line_delivers_at_once_go_where_they_were_meant(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_seen(pilot, "fileflow prod: 0 of 3")
@@ -70,6 +92,32 @@ def at_once(app: ConsoleApp, *keys: str) -> None:
     """As a terminal's driver hands over what it read in one piece."""
     for key in keys:
         app.post_message(events.Key(key, key if len(key) == 1 else {"colon": ":", "slash": "/"}.get(key)))
+
+
+async def test_a_run_typed_before_the_runs_were_read_is_found_all_the_same(
+    app: ConsoleApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = threading.Event()
+
+    def run_ids() -> list[str]:
+        read.wait(8)
+        return ["k3m9px"]
+
+    monkeypatch.setattr(app.desk.journal, "run_ids", run_ids)
+    places: list[Place] = []
+    monkeypatch.setattr(ConsoleApp, "on_go_to", lambda _, message: places.append(message.place))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        at_once(app, "colon", *"plan k3m9px", "enter")
+        await until_seen(pilot, "Reading the runs…")
+        assert not places
+        read.set()
+        await until(pilot, lambda: places == [Place("plan", run="k3m9px")])
+        read.clear()
+        at_once(app, "colon", *"run zzz", "enter")
+        await until_seen(pilot, "Reading the runs…")
+        read.set()
+        await until_seen(pilot, "There is no run 'zzz'")
 
 
 async def test_go_to_completes_and_goes(app: ConsoleApp) -> None:
@@ -202,24 +250,3 @@ async def test_q_on_the_first_screen_does_not_end_the_console(app: ConsoleApp) -
         await until_seen(pilot, "fileflow prod: 0 of 3")
         await pilot.press("q", "escape", "q")
         assert app.is_running
-
-
-async def test_a_run_that_is_typed_before_the_runs_were_read_is_found(
-    app: ConsoleApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with app.run_test(size=(80, 24)) as pilot:
-        read = threading.Event()
-        run = "k3m9px"
-
-        def slow_runs() -> list[str]:
-            read.wait(5)
-            return [run]
-
-        gone: list[Any] = []
-        app.push_screen(GoToScreen(app.desk.config, slow_runs), gone.append)
-        await pilot.pause()
-        await pilot.press(*"plan", "space", *run)
-        threading.Timer(0.5, read.set).start()
-        await pilot.press("enter")
-        await until(pilot, lambda: bool(gone))
-    assert gone == [Place("plan", run=run)]

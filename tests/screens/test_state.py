@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -299,6 +301,80 @@ async def test_an_error_keeps_what_is_there(app: ConsoleApp, aws: StateAccess) -
         assert serials(screen) == ["#4", "#3", "-", "#1"]
 
 
+async def test_what_could_not_be_read_is_read_again(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.stored.insert(0, ("v5", b"no state"))
+    aws.raises["GetObject"] = AccessDenied("Not allowed.", operation="s3:GetObject", code="AccessDenied")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["!", "!", "!", "-", "!"])
+        del aws.raises["GetObject"]
+        await pilot.press("r")
+        await until(pilot, lambda: serials(screen) == ["!", "#4", "#3", "-", "#1"])
+        await pilot.press("r")
+        await pilot.pause(0.3)
+        assert sorted(aws.got) == ["v1", "v3", "v4", "v5"], (
+            "what was read once does not change, not even what is no state"
+        )
+
+
+async def test_a_filter_finds_what_was_not_in_view(
+    app: ConsoleApp, aws: StateAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.stored = [(f"v{n:03}", state(n + 500)) for n in range(45, 0, -1)]
+    aws.stored[43] = ("v002", state(502, resource("large", id="x" * 5_000_000)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen)[0] == "#545")
+        await pilot.pause(0.3)
+        assert len(aws.got) < 30
+        answers, got = threading.Event(), aws._GetObject
+        monkeypatch.setattr(aws, "_GetObject", lambda **asked: answers.wait(8) and got(**asked))
+        await pilot.press("slash", *"#503")
+        await until_seen(pilot, "Nothing matches “#503” so far: not all versions are read yet.")
+        answers.set()
+        await until(pilot, lambda: serials(screen) == ["#503"])
+        await until(pilot, lambda: len(aws.got) == 44)
+        assert "v002" not in aws.got
+        await pilot.press("backspace", "2")
+        await until_seen(pilot, "Nothing matches “#502” so far: large versions are read only under the cursor.")
+        await pilot.press("backspace", "7", "7")
+        aws.stored = aws.stored[:40]
+        await pilot.press("enter", "r")
+        await until_seen(pilot, "Nothing matches “#5077”.")
+
+
+async def test_a_module_of_the_infrastructure_has_a_state_too(
+    config: Config, journal: Journal, aws: StateAccess, tmp_path: Path, begun: list[Any], catalogue: set[str]
+) -> None:
+    for file in ("network/main.tf", "rds/main.tf", "rds/environments/dev/terraform.tfvars"):
+        (tmp_path / "infra" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "infra" / file).write_text("")
+    asked: list[tuple[str, str]] = []
+    listed = aws._ListObjectVersions
+
+    def versions(Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
+        asked.append((Bucket, Prefix))
+        return listed(Bucket, Prefix)
+
+    aws._ListObjectVersions = versions  # type: ignore[method-assign]
+    app = ConsoleApp(replace(config, infrastructure=tmp_path / "infra"), journal, lambda _: aws, "woken")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        await until(pilot, lambda: focused_id(pilot) == "goto-words")
+        await pilot.press(*"state network prod", "enter")
+        await until_seen(pilot, "4 versions of the state of network prod")
+        assert asked == [("b-prod", "network/terraform.tfstate")]
+        await pilot.press("e")
+        await pilot.pause(0.2)
+        assert asked == [("b-prod", "network/terraform.tfstate")], "there is one for all environments"
+        await pilot.press("j", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        app.on_go_to(GoTo(Place("state", "rds", "dev")))
+        await until_seen(pilot, "4 versions of the state of rds dev")
+        assert asked[-1] == ("b-dev", "rds/terraform.tfstate")
+    assert [(wish.runbook, wish.service, wish.environment) for wish in begun] == [("state-rollback", "network", "prod")]
+
+
 # Comparing
 
 
@@ -357,61 +433,6 @@ async def test_rolling_back_starts_a_run_with_the_version(
     assert wish.inputs == {"version": "v3"}
 
 
-async def test_a_deleted_state_is_brought_back_whatever_the_cursor_is_on(
-    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str]
-) -> None:
-    aws.stored = [("v3", None), ("v2", state(2)), ("v1", state(1))]
-    async with app.run_test(size=(80, 24)) as pilot:
-        screen = await opened(pilot, app)
-        await until(pilot, lambda: len(screen.rows.shown) == 3)
-        await until_seen(pilot, "R brings it back")
-        await until_seen(pilot, "Bring back")
-        assert "Roll back" not in text_of(app)
-        await pilot.press("j", "R")
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    assert [(wish.runbook, wish.inputs) for wish in begun] == [("state-undelete", {})]
-
-
-async def test_a_state_that_could_not_be_stored_is_said_and_recovered(
-    app: ConsoleApp, config: Config, begun: list[Any], catalogue: set[str]
-) -> None:
-    async with app.run_test(size=(80, 24)) as pilot:
-        screen = await opened(pilot, app)
-        await until(pilot, lambda: len(screen.rows.shown) == 4)
-        await pilot.press("E")
-        await pilot.pause(0.2)
-        assert not begun
-        root = config.service("fileflow").path
-        assert root
-        (root / "errored.tfstate").write_text("{}")
-        await pilot.press("r")
-        await until_seen(pilot, "An apply could not store its state: errored.tfstate. E pushes")
-        await pilot.press("E")
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-    assert begun[0].runbook == "state-recover"
-
-
-async def test_versions_that_aws_did_not_give_are_read_again(app: ConsoleApp, aws: StateAccess) -> None:
-    denied = AccessDenied("s3:GetObject is not allowed.", operation="s3:GetObject", code="AccessDenied")
-    async with app.run_test(size=(120, 40)) as pilot:
-        aws.raises["GetObject"] = denied
-        screen = await opened(pilot, app)
-        await until(pilot, lambda: serials(screen)[:2] == ["!", "!"])
-        del aws.raises["GetObject"]
-        await pilot.press("r")
-        await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
-
-
-async def test_a_filter_finds_serials_that_were_never_in_view(app: ConsoleApp, aws: StateAccess) -> None:
-    aws.stored = [(f"v{serial}", state(serial)) for serial in range(45, 0, -1)]
-    async with app.run_test(size=(80, 24)) as pilot:
-        screen = await opened(pilot, app)
-        await until(pilot, lambda: "#45" in serials(screen))
-        assert "v7" not in aws.got
-        await pilot.press("slash", "#", "7")
-        await until(pilot, lambda: serials(screen) == ["#7"])
-
-
 async def test_unlocking_is_there_only_while_somebody_holds_the_lock(
     app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str]
 ) -> None:
@@ -446,6 +467,69 @@ async def test_what_the_catalogue_does_not_have_is_not_offered(
         await until(pilot, lambda: len(screen.rows.shown) == 4)
         await pilot.press("j", "R", "U")
         await pilot.pause(0.2)
+    assert not begun
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_deleted_state_is_brought_back_with_the_key_that_rolls_back(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], size: tuple[int, int]
+) -> None:
+    aws.stored.insert(0, ("v5", None))
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "It was deleted: Terraform finds no state. R brings it back.")
+        await until_seen(pilot, "R Undelete")
+        assert "Roll back" not in text_of(app)
+        await pilot.press("j", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    (wish,) = begun
+    assert (wish.runbook, wish.service, wish.environment, wish.inputs) == ("state-undelete", "fileflow", "prod", {})
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_state_that_could_not_be_stored_is_said_and_taken_care_of(
+    app: ConsoleApp, begun: list[Any], catalogue: set[str], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("E")
+        await pilot.pause(0.2)
+        assert not begun
+        assert "Recover" not in text_of(app)
+        (tmp_path / "fileflow/errored.tfstate").write_text("{}")
+        await pilot.press("r")
+        await until_seen(pilot, "An apply could not store its state: errored.tfstate. E pushes or dismisses it.")
+        await until_seen(pilot, "E Recover")
+        await pilot.press("E")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    (wish,) = begun
+    assert (wish.runbook, wish.service, wish.environment, wish.inputs) == ("state-recover", "fileflow", "prod", {})
+
+
+@pytest.mark.parametrize("why", ["read-only", "no such runbooks"])
+async def test_neither_is_offered_where_it_cannot_begin(
+    config: Config,
+    journal: Journal,
+    aws: StateAccess,
+    begun: list[Any],
+    catalogue: set[str],
+    tmp_path: Path,
+    why: str,
+) -> None:
+    if why == "no such runbooks":
+        catalogue -= {"state-undelete", "state-recover"}
+    app = ConsoleApp(replace(config, read_only=why == "read-only"), journal, lambda _: aws, "woken")
+    aws.stored.insert(0, ("v5", None))
+    (tmp_path / "fileflow/errored.tfstate").write_text("{}")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "It was deleted: Terraform finds no state.")
+        await until_seen(pilot, "An apply could not store its state: errored.tfstate.")
+        assert "brings it back" not in text_of(app)
+        assert "dismisses" not in text_of(app)
+        await pilot.press("R", "E", "j", "R")
+        await pilot.pause(0.3)
     assert not begun
 
 
@@ -495,8 +579,6 @@ async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any],
 async def test_read_only_offers_no_run(
     config: Config, journal: Journal, aws: StateAccess, begun: list[Any], catalogue: set[str]
 ) -> None:
-    from dataclasses import replace
-
     app = ConsoleApp(replace(config, read_only=True), journal, lambda _: aws, "woken")
     async with app.run_test(size=(80, 24)) as pilot:
         await to_board_row(pilot, app, "fileflow-prod")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ import pytest
 from infraconsole import naming
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecs import Ecs
+from infraconsole.terraform import binary
 from infraconsole.world.company import load
 from infraconsole.world.process import World
+from tests import sensitive_attributes
 from tests.terraform.conftest import Done, client
 
 MIRROR = os.environ.get("INFRACONSOLE_PROVIDER_MIRROR", "")
@@ -29,6 +32,13 @@ PROD = (
     *("--answer", "approve=platform-lead:CHG-7", "--answer", "approve=cto:CHG-7"),
     *("--answer", "type-target=ecr/fileflow"),
 )
+
+
+def cli_configuration(folder: Path) -> Path:
+    file = folder / "terraformrc"
+    mirror = json.dumps(str(Path(MIRROR).absolute()))
+    file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n")
+    return file
 
 
 class Console:
@@ -55,9 +65,7 @@ class Console:
 
 @pytest.fixture(scope="module")
 def console(world: World, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    file = tmp_path_factory.mktemp("cli") / "terraformrc"
-    mirror = json.dumps(str(Path(MIRROR).absolute()))
-    file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n")
+    file = cli_configuration(tmp_path_factory.mktemp("cli"))
     return Console({**world.applied(), "TF_CLI_CONFIG_FILE": str(file)})
 
 
@@ -177,3 +185,19 @@ def test_an_image_that_the_code_does_not_take_is_an_error_before_and_after(conso
     finally:
         for file, text in fixed.items():
             file.write_text(text)
+
+
+def test_the_table_of_what_is_sensitive_is_that_of_the_provider(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text(
+        'terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n'
+    )
+    environ = {**os.environ, "TF_CLI_CONFIG_FILE": str(cli_configuration(tmp_path)), "TF_DATA_DIR": str(tmp_path / "d")}
+
+    def terraform(*arguments: str) -> bytes:
+        command = (*binary.find().argv, *arguments)
+        return subprocess.run(command, cwd=tmp_path, env=environ, check=True, capture_output=True, timeout=120).stdout
+
+    terraform("init", "-backend=false")
+    schema = json.loads(terraform("providers", "schema", "-json"))
+    asset = resources.files("infraconsole").joinpath("assets", "sensitive.toml").read_text("utf-8")
+    assert asset == sensitive_attributes.asset(schema, sensitive_attributes.locked_version(tmp_path))

@@ -346,6 +346,30 @@ def test_names_of_statements_hide_nothing_and_names_of_variables_do() -> None:
     assert compared({"DB_PASSWORD": "one"}, {"DB_PASSWORD": "two"}) == [("x.DB_PASSWORD", MASK, MASK)]
 
 
+def test_passwords_in_urls_are_masked_wherever_they_stand() -> None:
+    def attributes(password: str) -> dict[str, Any]:
+        url = f"mysql://root:{password}@db/x"
+        containers = [{"name": "app", "environment": [{"name": "DATABASE_URL", "value": url}], "command": [url, "b"]}]
+        variables = [{"variables": {"DATABASE_URL": url}}]
+        return {"url": url, "containers": json.dumps(containers), "environment": variables, "listed": [url, "a", "a"]}
+
+    before, after = attributes("hunter2-one"), attributes("hunter2-two")
+    for found in (differences(before, after), differences(None, after), differences(before, None)):
+        assert "hunter2" not in " ".join(line for each in found for line in each.lines())
+        assert all(each.sensitive for each in found)
+    assert [(each.name, each.before, each.after) for each in differences(before, {**before, "url": after["url"]})] == [
+        ("url", f"mysql://root:{MASK}@db/x", f"mysql://root:{MASK}@db/x")
+    ]
+
+
+def test_the_passwords_in_the_urls_of_a_plan_are_among_what_has_to_be_scrubbed() -> None:
+    environment = json.dumps([{"environment": [{"name": "U", "value": "mysql://root:hunter%262-one@db"}]}])
+    change = {"actions": ["update"], "before": {"a": environment}, "after": {"a": ["amqp://u:hunter2-two@q"]}}
+    entry = {"address": "x.a", "type": "x", "name": "a", "mode": "managed", "change": change}
+    plan = read({"format_version": "1.2", "resource_changes": [entry]})
+    assert set(plan.secrets()) == {"hunter%262-one", "hunter&2-one", "hunter2-two"}
+
+
 def test_references_to_secrets_are_no_secrets() -> None:
     arn = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:db-AbCdEf"
     before = json.dumps([{"name": "app", "secrets": [{"name": "DB_PASSWORD", "valueFrom": "/one"}]}])

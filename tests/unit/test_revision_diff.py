@@ -77,3 +77,11 @@ def test_twins_are_called_twins() -> None:
     assert diff_lines(OLD, replace(OLD, revision=8)) == (
         "fileflow-prod:7 and fileflow-prod:8 are the same but for their numbers.",
     )
+
+
+def test_passwords_in_urls_are_masked() -> None:
+    check = HealthCheck(("CMD", "curl http://ops:hunter2@localhost/"), 30, 5, 3, 0)
+    new = changed(environment=(*APP.environment, ("DATABASE_URL", "mysql://root:hunter2@db/x")), health_check=check)
+    lines = diff_lines(OLD, new)
+    assert f"+ fileflow-app environment DATABASE_URL: mysql://root:{MASK}@db/x" in lines
+    assert "hunter2" not in " ".join(lines)

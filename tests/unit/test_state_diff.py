@@ -237,13 +237,51 @@ def test_a_move_into_a_module_with_a_provider_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("type_", "attribute"),
-    [("aws_ssm_parameter", "value"), ("random_password", "result"), ("x", "db_password"), ("x", "auth_token")],
+    [
+        ("aws_ssm_parameter", "value"),
+        ("aws_ssm_parameters_by_path", "values"),
+        ("aws_vpn_connection", "tunnel1_preshared_key"),
+        ("aws_vpn_connection", "customer_gateway_configuration"),
+        ("aws_appsync_api_key", "key"),
+        ("aws_api_gateway_api_key", "value"),
+        ("aws_iam_access_key", "ses_smtp_password_v4"),
+        ("aws_secretsmanager_secret_version", "secret_binary"),
+        ("random_password", "result"),
+        ("local_sensitive_file", "content"),
+        ("azuread_application_password", "value"),
+        ("vault_generic_secret", "data_json"),
+        ("tls_private_key", "private_key_openssh"),
+        ("terraform_remote_state", "outputs"),
+        ("x", "db_password"),
+        ("x", "auth_token"),
+    ],
 )
 def test_what_older_terraforms_do_not_mark_is_masked_by_type_and_name(type_: str, attribute: str) -> None:
     before = state(resource("a", instance(id="1", **{attribute: "clear-one"}), type=type_))
     after = state(resource("a", instance(id="1", **{attribute: "clear-two"}), type=type_))
     (found,) = compare(before, after).resources[0].attributes()
     assert (found.before, found.after, found.sensitive) == (MASK, MASK, True)
+
+
+def test_what_a_provider_declares_inside_of_blocks_is_masked_too() -> None:
+    def with_values(value: str) -> bytes:
+        profile = [{"user": "u", "payload": value, "name": "n"}]
+        parameters = [{"lambda_parameters": profile}, {"lambda_parameters": profile}]
+        task = instance(id="1", task_invocation_parameters=parameters)
+        return state(resource("a", task, type="aws_ssm_maintenance_window_task"))
+
+    found = compare(with_values("clear-one"), with_values("clear-two")).resources[0].attributes()
+    assert [(each.before, each.after) for each in found] == [(MASK, MASK)] * 2
+
+
+def test_all_outputs_of_another_state_are_masked() -> None:
+    def with_outputs(**outputs: str) -> bytes:
+        typed = {"value": outputs, "type": ["object", dict.fromkeys(outputs, "string")]}
+        found = instance(backend="s3", outputs=typed, workspace=None)
+        return state(resource("a", found, type="terraform_remote_state", mode="data"))
+
+    (found,) = compare(with_outputs(a="clear-one"), with_outputs(a="clear-two", b="x")).data_sources[0].attributes()
+    assert (found.name, found.before, found.after) == ("outputs", MASK, MASK)
 
 
 def test_what_only_one_of_the_states_calls_sensitive_is_masked_on_both_sides() -> None:
@@ -338,36 +376,6 @@ def test_the_collector_is_put_off_only_while_reading() -> None:
     with pytest.raises(StateUnreadable):
         compare(b"{", b"{")
     assert gc.isenabled()
-
-
-@pytest.mark.parametrize(
-    ("mode", "type_", "attribute"),
-    [
-        ("managed", "aws_vpn_connection", "tunnel1_preshared_key"),
-        ("managed", "aws_appsync_api_key", "key"),
-        ("managed", "aws_api_gateway_api_key", "value"),
-        ("managed", "local_sensitive_file", "content"),
-        ("managed", "vault_generic_secret", "data_json"),
-        ("data", "aws_ssm_parameters_by_path", "values"),
-        ("data", "terraform_remote_state", "outputs"),
-    ],
-)
-def test_what_a_provider_calls_sensitive_is_masked_in_states_that_do_not_say_so(
-    mode: str, type_: str, attribute: str
-) -> None:
-    """Before Terraform 1.10 `sensitive_attributes` held only what the code marks."""
-
-    def state(value: str) -> bytes:
-        instance = {"schema_version": 0, "attributes": {"id": "x", attribute: value}, "sensitive_attributes": []}
-        resource = {"mode": mode, "type": type_, "name": "a", "provider": 'provider["x/y/z"]', "instances": [instance]}
-        document = {"version": 4, "terraform_version": "1.5.7", "serial": 1, "lineage": "l", "outputs": {}}
-        return json.dumps({**document, "resources": [resource]}).encode()
-
-    found = compare(state("one-hidden"), state("two-hidden"))
-    (each,) = found.resources or found.data_sources
-    (changed,) = each.attributes()
-    assert changed.sensitive
-    assert "hidden" not in repr(changed)
 
 
 def test_passwords_in_urls_are_not_shown() -> None:

@@ -122,10 +122,14 @@ def test_a_lock_with_an_odd_time_is_still_a_lock(created: object) -> None:
     assert parse_lock(json.dumps({**LOCK, "Created": created})).created is None
 
 
-@pytest.mark.parametrize("data", ["", "{}", "null", '{"ID": 5}', '{"ID": "x"', "<x/>"])
-def test_what_is_no_lock(data: str) -> None:
-    with pytest.raises(StateUnreadable):
+@pytest.mark.parametrize("data", ["", "{}", "null", '{"ID": 5}', '{"ID": "x"', "<x/>", "[" * 100_000, b"\xff"])
+def test_what_is_no_lock(data: str | bytes) -> None:
+    with pytest.raises(StateUnreadable) as raised:
         parse_lock(data)
+    assert "nobody is at work" in raised.value.mend
+    assert "delete it by hand" in raised.value.mend
+    assert "version" not in raised.value.mend, "a lock has no other versions to take"
+    assert "a Terraform state" not in raised.value.title
 
 
 def test_hostile_text_in_a_lock_stays_data() -> None:

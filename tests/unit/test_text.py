@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infraconsole import text
-from infraconsole.redaction import MASK, Redactor, names_a_secret
+from infraconsole.redaction import MASK, Redactor, names_a_secret, url_passwords, without_url_passwords
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x00\r\x9b2Jb‮evil⁦​c\ud800d"
 
@@ -52,6 +52,30 @@ def test_short_values_do_not_erase_half_of_the_text() -> None:
     redactor = Redactor()
     redactor.learn("on")
     assert redactor.text("one connection") == "one connection"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "passwords"),
+    [
+        ("mysql://root:s3cr3t@db:3306/x?a=b@c", f"mysql://root:{MASK}@db:3306/x?a=b@c", ["s3cr3t"]),
+        ("jdbc:postgresql://app:p%40ss@db/x", f"jdbc:postgresql://app:{MASK}@db/x", ["p%40ss", "p@ss"]),
+        ("redis://:it's@cache", f"redis://:{MASK}@cache", ["it's"]),
+        ("amqp://u:p@ss@h1,amqp://u:two@h2", f"amqp://u:{MASK}@h1,amqp://u:{MASK}@h2", ["p@ss", "two"]),
+        ("mongodb://u:pass@h1:27017,h2:27017/x", f"mongodb://u:{MASK}@h1:27017,h2:27017/x", ["pass"]),
+        ("mysql://root:s3/cr3t@db/x", f"mysql://root:{MASK}@db/x", ["s3/cr3t"]),
+        ('{"a": "smtp://me:one1@h", "b": "smtp://me:two2@h"}',
+         f'{{"a": "smtp://me:{MASK}@h", "b": "smtp://me:{MASK}@h"}}', ["one1", "two2"]),
+        *((plain, plain, []) for plain in (
+            "https://api.example.com:8443/users/joe@example.com", "ssh://git@github.com/a/b.git", "http://[::1]:80/a@b",
+            "see http://h:80 or joe@example.com", "arn:aws:iam::123456789012:user/joe@example.com", "root:s3cr3t@db",
+        )),
+    ],
+)  # fmt: skip
+def test_passwords_in_urls_are_masked_and_nothing_else_is(url: str, shown: str, passwords: list[str]) -> None:
+    assert without_url_passwords(url) == shown
+    assert without_url_passwords(shown) == shown
+    assert list(url_passwords(url)) == passwords
+    assert Redactor().data({"x": [url]}) == {"x": [shown]}, "unlearned"
 
 
 @pytest.mark.parametrize("name", ["DB_PASSWORD", "api-key", "AUTH_TOKEN", "clientSecret", "AWS_ACCESS_KEY_ID"])

@@ -1,0 +1,60 @@
+"""What providers declare as sensitive, by resource type: Terraform before 1.10 did not write their declarations into states.
+
+Of the AWS provider it is data, made from its schema: `assets/sensitive.toml`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+_KUBERNETES_SECRET = ("data", "binary_data")
+_PRIVATE_KEYS = ("private_key_pem", "private_key_openssh", "private_key_pem_pkcs8")
+_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "azuread_application_password": ("value",),
+    "azuread_service_principal_password": ("value",),
+    "azurerm_key_vault_secret": ("value",),
+    "google_secret_manager_secret_version": ("secret_data",),
+    "google_service_account_key": ("private_key",),
+    "kubernetes_secret": _KUBERNETES_SECRET,
+    "kubernetes_secret_v1": _KUBERNETES_SECRET,
+    "local_sensitive_file": ("content", "content_base64"),
+    "random_bytes": ("base64", "hex"),
+    "random_password": ("result", "bcrypt_hash"),
+    "tls_cert_request": ("private_key_pem",),
+    "tls_locally_signed_cert": ("ca_private_key_pem",),
+    "tls_private_key": _PRIVATE_KEYS,
+    "tls_self_signed_cert": ("private_key_pem",),
+    "vault_generic_secret": ("data", "data_json"),
+    "vault_kv_secret": ("data", "data_json"),
+    "vault_kv_secret_v2": ("data", "data_json"),
+    # Which outputs of the other state are sensitive, this one does not say.
+    "terraform_remote_state": ("outputs", "defaults"),
+}
+
+
+def places(type_: str, attributes: Mapping[str, Any]) -> Iterator[tuple[str | int, ...]]:
+    """The paths in these attributes that are sensitive because the type's provider says so."""
+    for declared in _OTHERS.get(type_) or _aws().get(type_, ()):
+        yield from _there(attributes, declared.split("."))
+
+
+def _there(value: Any, names: Sequence[str]) -> Iterator[tuple[str | int, ...]]:
+    """Where `names` lead to, through all items of the lists on the way: a block is a list of objects in a state."""
+    if not names:
+        yield ()
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from ((number, *path) for path in _there(item, names))
+    elif isinstance(value, dict) and names[0] in value:
+        yield from ((names[0], *path) for path in _there(value[names[0]], names[1:]))
+
+
+@cache
+def _aws() -> Mapping[str, Sequence[str]]:
+    asset = resources.files("infraconsole").joinpath("assets", "sensitive.toml")
+    found: Mapping[str, Sequence[str]] = tomllib.loads(asset.read_text(encoding="utf-8"))
+    return found
