@@ -42,6 +42,8 @@ REVISIONS_SHOWN = 40
 _QUOTED = re.compile(r'^\s*"([^"\\]*)"')
 STALE_LOCK = timedelta(minutes=15)
 """A state lock older than this is worth a sentence: an apply is rarely that long."""
+_TRAILS_SECONDS = 300.0
+"""For so long an account's trails are taken for what they were: they change seldom, versions are asked about one by one."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,14 @@ class LockFacts:
 
     checked: bool
     lock: LockInfo | None = None
+
+
+@dataclass(frozen=True)
+class Authorship:
+    """Who stored a version of a state; `author` is None where the logs do not say, `recorded` false where no trail keeps any."""
+
+    author: Author | None
+    recorded: bool = True
 
 
 @dataclass(frozen=True)
@@ -155,10 +165,6 @@ class _Exports:
     read_at: float = float("-inf")
 
 
-class NothingRecords(InfraconsoleError):
-    """What is asked for is recorded nowhere."""
-
-
 class Overview:
     """The loaders. Each may block for as long as AWS does and raises InfraconsoleError; all are safe in threads.
 
@@ -172,10 +178,10 @@ class Overview:
         self._accesses: dict[str, AwsAccess] = {}
         self._definitions: dict[tuple[str, str], TaskDefinition] = {}
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
-        self._trails: dict[str, tuple[Trail, ...]] = {}
         self._exports: dict[int, _Exports] = {}
-        self._accounts: dict[int, Account] = {}
-        self._aliases_asked: set[int] = set()
+        self._accounts: dict[tuple[int, int], Account] = {}
+        self._aliases_asked: set[tuple[int, int]] = set()
+        self._trails: dict[tuple[int, int], tuple[float, tuple[Trail, ...]]] = {}
 
     def access(self, environment: str) -> AwsAccess:
         with self._lock:
@@ -222,22 +228,21 @@ class Overview:
         from infraconsole.aws.s3 import S3
         from infraconsole.terraform.state import summary
 
-        settings = self.config.environment(environment)
-        key = self.config.state_key_of(service, environment)
-        if not settings.state_bucket:
+        bucket, key = self.config.state_place_of(service, environment)
+        if not bucket:
             return StateFacts("", key)
         s3 = S3(self.access(environment))
-        place = (settings.state_bucket, key)
+        place = (bucket, key)
         with self._lock:
             etag, known = self._states.get(place, ("", None))
         # The first time the object itself is asked for: a HEAD before it would be one call more.
         found = s3.head(*place) if known else s3.get(*place)
         if known is None or found.etag != etag:
             found = found if found.body is not None else s3.get(*place)
-            known = summary(found.body or b"", f"s3://{settings.state_bucket}/{key}")
+            known = summary(found.body or b"", f"s3://{bucket}/{key}")
             with self._lock:
                 self._states[place] = (found.etag, known)
-        return StateFacts(settings.state_bucket, key, known, found.modified_at)
+        return StateFacts(bucket, key, known, found.modified_at)
 
     def state_versions(self, service: str, environment: str) -> Iterator[StoredObject]:
         """The versions of the state, newest first, a page at a time as they are asked for. For one thread at a time.
@@ -262,27 +267,6 @@ class Overview:
 
         return summary(self.state_bytes(service, environment, version_id), f"Version {version_id}")
 
-    def state_author(self, environment: str, version: StoredObject) -> Author | None:
-        """Who stored that version, as a trail tells; None where its log says nothing yet. Raises NothingRecords, AwsError."""
-        from infraconsole.aws.cloudtrail import CloudTrail
-
-        trails = CloudTrail(self.access(environment))
-        with self._lock:
-            known = self._trails.get(environment)
-        if known is None:
-            known = trails.trails()
-            with self._lock:
-                self._trails[environment] = known
-        recording = [trail for trail in known if trail.records_writes(version.bucket, version.key)]
-        if not recording:
-            raise NothingRecords(
-                f"No trail records who writes to {version.bucket}.",
-                mend="A trail with data events of that bucket tells: CloudTrail user guide, Logging data events.",
-            )
-        account, region = self.account(environment).id, self.config.region_of(environment)
-        found = (trails.author(trail, account, region, version) for trail in recording)
-        return next((author for author in found if author is not None), None)
-
     def errored_state(self, service: str, environment: str) -> Path | None:
         """The state that an apply could not store and has left in the folder of the code; None where there is none."""
         from infraconsole.terraform.backend import ERRORED_STATE
@@ -292,6 +276,34 @@ class Overview:
         except InfraconsoleError:  # the code is not at hand
             return None
         return left if left.exists() else None
+
+    def state_author(self, environment: str, version: StoredObject) -> Authorship:
+        """Who stored this version of a state, from CloudTrail's logs. May read many files of them."""
+        from infraconsole.aws.cloudtrail import CloudTrail
+
+        access = self.access(environment)
+        cloudtrail = CloudTrail(access)
+        trails = self._trails_of(access, cloudtrail.trails)
+        records = [trail.records(version.bucket, version.key, access.region) for trail in trails]
+        if not any(each is not False for each in records):
+            return Authorship(None, recorded=False)
+        author = cloudtrail.author_of(trails, self.account(environment).id, access.region, version)
+        unasked = next((trail.error for trail in trails if trail.error is not None), None)
+        if author is None and unasked is not None and not any(records):
+            raise unasked
+        return Authorship(author)
+
+    def _trails_of(self, access: AwsAccess, ask: Callable[[], tuple[Trail, ...]]) -> tuple[Trail, ...]:
+        key = (id(access), access.generation)
+        with self._lock:
+            read_at, known = self._trails.get(key, (float("-inf"), ()))
+        if time.monotonic() - read_at < _TRAILS_SECONDS:
+            return known
+        found = ask()
+        if all(trail.error is None for trail in found):
+            with self._lock:
+                self._trails[key] = (time.monotonic(), found)
+        return found
 
     def image_tag_in_code(self, service: str, environment: str) -> str:
         """The image_tag of the environment's tfvars; "" where they do not say, or the code is not at hand."""
@@ -395,17 +407,18 @@ class Overview:
         return ExportFacts(required, tuple(name for name in required if name in shared.missing))
 
     def account(self, environment: str) -> Account:
-        """Whose credentials these are; asked once per access."""
+        """Whose credentials these are; asked once per access, and again when that has new ones."""
         from infraconsole.aws.sts import identity
 
         access = self.access(environment)
+        key = (id(access), access.generation)
         with self._lock:
-            known = self._accounts.get(id(access))
+            known = self._accounts.get(key)
         if known is None:
             who = identity(access)
             known = Account(who.account, who.arn)
             with self._lock:
-                self._accounts[id(access)] = known
+                self._accounts[key] = known
         return known
 
     def with_alias(self, environment: str) -> Account:
@@ -414,17 +427,18 @@ class Overview:
 
         known = self.account(environment)
         access = self.access(environment)
+        key = (id(access), access.generation)
         with self._lock:
-            if id(access) in self._aliases_asked:
-                return self._accounts[id(access)]
-            self._aliases_asked.add(id(access))
+            if key in self._aliases_asked:
+                return self._accounts.get(key, known)
+            self._aliases_asked.add(key)
         try:
             alias = account_alias(access) or ""
         except InfraconsoleError:
             return known
         with self._lock:
-            self._accounts[id(access)] = replace(known, alias=alias)
-            return self._accounts[id(access)]
+            self._accounts[key] = replace(known, alias=alias)
+            return self._accounts[key]
 
 
 class Level(IntEnum):

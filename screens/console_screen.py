@@ -142,7 +142,11 @@ class ConsoleScreen(Screen[None]):
                 mend = error.mend.splitlines()[0] if error.mend else ""
                 self.band.problem = f"{error.title} {mend}".strip()
             raise
-        self.band.problem = ""
+        band = self.band
+        if band.problem:
+            band.problem = ""
+            if band.environment:  # nobody was told whose credentials these are, or they are other ones now
+                self._read_account(band.environment)
         return result
 
     def on_screen_suspend(self) -> None:

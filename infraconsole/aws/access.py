@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ CHANGE_TIMEOUT_SECONDS = 30.0
 RETRY_MODE = "adaptive"
 READ_ATTEMPTS = 4
 POOL_CONNECTIONS = 32
+RENEW_AFTER_SECONDS = 3.0
+"""Between two looks of a view at whether there are new credentials."""
 
 # What may be sent without a permit, by botocore's service name. Patterns are case-sensitive; a service or operation
 # that is not here is refused. Left out on purpose: whatever mints credentials (sts:GetSessionToken,
@@ -127,6 +130,8 @@ class AwsAccess:
         self._lock = threading.RLock()
         self._session: Any = None
         self._clients: dict[tuple[str, str], Any] = {}
+        self.generation = 0
+        """How often it was renewed: what was learned before may be another account's."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(region={self.region!r}, profile={self.profile!r})"
@@ -195,6 +200,7 @@ class AwsAccess:
         with self._lock:
             self._session = None
             self._clients = {}
+            self.generation += 1
 
     def credentials_source(self) -> str:
         """Where the credentials come from, in botocore's words: "env", "shared-credentials-file", "sso", …; "" if none.
@@ -300,22 +306,47 @@ class AwsAccess:
             yield
         # botocore itself raises RuntimeError for credentials that are expired although just refreshed.
         except (BotoCoreError, ClientError, ResponseParserError, RuntimeError, OSError) as error:
-            ours = translated(
+            raise translated(
                 error,
                 f"{service}:{operation}",
                 profile=self.profile or self._variable("AWS_PROFILE") or self._variable("AWS_DEFAULT_PROFILE") or None,
                 region=self.region,
                 known_profiles=self.known_profiles() if type(error).__name__ == "ProfileNotFound" else (),
                 source=self._source_so_far(),
-            )
-            if isinstance(ours, CredentialsExpired | CredentialsMissing):
-                self.renew()  # so that the next call finds those that were renewed meanwhile, whoever makes it
-            raise ours from error
+            ) from error
 
     def _source_so_far(self) -> str:
         """As `credentials_source`, as far as it is known: the report of a failure must not start another look-up."""
         credentials = getattr(self._session, "_credentials", None)
         return str(getattr(credentials, "method", "") or "")
+
+
+class ViewingAccess(AwsAccess):
+    """For views, which stay while credentials expire and are renewed outside: after a read that had none, the next looks anew."""
+
+    _missed = False
+    _renewed_at = float("-inf")
+    """Monotonic seconds."""
+
+    @contextmanager
+    def translating(self, service: str, operation: str) -> Iterator[None]:
+        if self._missed:
+            self._look_again()
+        try:
+            with super().translating(service, operation):
+                yield
+        except (CredentialsExpired, CredentialsMissing):
+            self._missed = True
+            raise
+
+    def _look_again(self) -> None:
+        # A screen reads a dozen things at once, and every new session and client costs a tenth of a second.
+        with self._lock:
+            now = time.monotonic()
+            if self._missed and now >= self._renewed_at + RENEW_AFTER_SECONDS:
+                self._missed = False
+                self._renewed_at = now
+                self.renew()
 
 
 class ChangingAccess(AwsAccess):

@@ -312,7 +312,8 @@ def permission_findings(answers: Sequence[permissions.Answer], subject: str) -> 
         if answer.allowed is False:
             message = f"{need.action} is denied; it is needed for {need.what_for}."
             mend = answer.error.mend if answer.error is not None else f"Have {need.action} allowed."
-            yield Finding("permission-missing", "error" if need.essential else "warning", subject, message, mend)
+            level: Level = "error" if need.essential else "info" if need.optional else "warning"
+            yield Finding("permission-missing", level, subject, message, mend)
         elif answer.allowed is None:
             why = answer.error.title if answer.error is not None else answer.remark
             unseen.setdefault(why, []).append(need.action)

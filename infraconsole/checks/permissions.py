@@ -20,11 +20,13 @@ _ASSUMED = re.compile(r"arn:(?P<partition>aws[a-z-]*):sts::(?P<account>\d{12}):a
 
 @dataclass(frozen=True)
 class Need:
-    """A permission and what it is for. `essential` where nothing useful can be done without it."""
+    """A permission and what it is for. `essential` where nothing useful can be done without it, `optional` where nothing
+    that has to be done needs it."""
 
     action: str
     what_for: str
     essential: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,13 @@ READS = (
     Read(Need("cloudwatch:DescribeAlarms", "alarms"), "cloudwatch", "DescribeAlarms", {"MaxRecords": 1}),
     Read(Need("logs:DescribeLogGroups", "log lines"), "logs", "DescribeLogGroups", {"limit": 1}),
     Read(Need("rds:DescribeDBInstances", "databases and failover"), "rds", "DescribeDBInstances", {"MaxRecords": 20}),
+    # It needs cloudtrail:GetEventSelectors and the trail's bucket too, which can be tried only where there is a trail.
+    Read(
+        Need("cloudtrail:DescribeTrails", "saying who wrote a version of a state", optional=True),
+        "cloudtrail",
+        "DescribeTrails",
+        {},
+    ),
 )
 
 CHANGES = (

@@ -31,9 +31,9 @@ def console(*, start_run: str | None = None, world: str | None = None) -> int:
         settings.region_of(environment)
 
     def access_for(environment: str) -> AwsAccess:
-        from infraconsole.aws.access import AwsAccess  # after the first paint
+        from infraconsole.aws.access import ViewingAccess  # after the first paint
 
-        return AwsAccess(region=settings.region_of(environment), profile=settings.environment(environment).profile)
+        return ViewingAccess(region=settings.region_of(environment), profile=settings.environment(environment).profile)
 
     with Journal(config.state_folder()) as journal:
         app = ConsoleApp(

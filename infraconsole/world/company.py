@@ -79,6 +79,18 @@ class Company:
     services: Mapping[str, Service]
     environments: Mapping[str, Environment]
     builds: tuple[Build, ...]
+    people: tuple[str, ...]
+
+    @property
+    def log_bucket(self) -> str:
+        """Of the company's trail."""
+        return "ryuqqq-cloudtrail-logs"
+
+    def writer(self, environment: str, number: int) -> tuple[str, str]:
+        """Role and session of who applied a revision: people in dev, and now and then elsewhere; else the pipeline."""
+        if environment == "dev" or number % 3 == 0:
+            return "Admin", self.people[number % len(self.people)]
+        return "deploy", "terraform"
 
     @property
     def newest(self) -> Build:
@@ -150,4 +162,5 @@ def load() -> Company:
         services={name: Service(name, **table) for name, table in document["services"].items()},
         environments=environments,
         builds=builds,
+        people=tuple(document["people"]),
     )

@@ -21,6 +21,7 @@ from infraconsole.world.ecs_api import EcsWorld, SimulatedService, extras_of
 from infraconsole.world.logs import LogWriter
 from infraconsole.world.rollout import HEALTHY, PastDeployment, Revision, Settings
 from infraconsole.world.scenarios import ENVIRONMENT, SERVICE, Scenario
+from infraconsole.world.trail import TrailWriter
 from infraconsole.world.wire import Wire, first
 
 Tags = dict[str, str]
@@ -58,6 +59,7 @@ class Seed:
         self._now = now
         self._open_health = open_health
         self._logs = LogWriter(company)
+        self._trail = TrailWriter(wire, company)
         self._resources: defaultdict[tuple[str, str], list[tfstate.StoredResource]] = defaultdict(list)
         self._exports: defaultdict[tuple[str, str], list[tfstate.StoredExport]] = defaultdict(list)
 
@@ -66,6 +68,7 @@ class Seed:
         for environment in self._company.environments:
             self._database(environment, ground)
             self._state_store(environment, ground)
+        self._trail.set_up()
         self._lock_table()
         for service in self._company.services:
             self._registry(service)
@@ -567,6 +570,7 @@ class Seed:
         ages = {build.number: timedelta(hours=build.hours) for build in company.builds}
         for number, version in enumerate(versions, start=1):
             version.last_modified = (self._now - ages[number]).replace(tzinfo=None)
+            self._trail.stored(bucket, version, company.writer(environment, number))
         self._wire.json(
             "dynamodb",
             "PutItem",
@@ -625,6 +629,8 @@ class Seed:
             key = naming.MODULE_STATE_KEY.format(module=module)
             kept = self._resources[(module, environment)]
             self._wire.s3("PUT", f"/{bucket}/{key}", tfstate.module_document(self._company, module, exports, kept))
+            version = get_backend("s3")[self._company.account]["aws"].buckets[bucket].keys.getlist(key)[-1]
+            self._trail.stored(bucket, version, self._company.writer(environment, 1))
 
     def _secret(self, name: str, value: dict[str, Any], tags: Tags, ground: Ground) -> str:
         made = self._wire.json(

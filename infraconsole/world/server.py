@@ -36,6 +36,7 @@ from infraconsole.world.process import LINGER_SECONDS, resumable_runs
 from infraconsole.world.rollout import Behaviour
 from infraconsole.world.scenarios import Scenario
 from infraconsole.world.seed import Seed
+from infraconsole.world.trail import RecordingApp, TrailWriter
 from infraconsole.world.wire import Wire
 
 LOG = logging.getLogger("infraconsole.world")
@@ -79,7 +80,8 @@ class WorldServer:
         now = self.clock.now()
         wire = Wire(emulator, self.company.region)
         Seed(wire, self.company, self.ecs, self.scenario, now, self._open_health).run()
-        faulty = FaultyApp(emulator, self.clock, self.rules, self.calls, self.credentials, self.company.account)
+        recorded = RecordingApp(emulator, TrailWriter(wire, self.company), self.company)
+        faulty = FaultyApp(recorded, self.clock, self.rules, self.calls, self.credentials, self.company.account)
         self._server = http.serve(ControlApp(faulty, self._routes()))
         threading.Thread(target=self._server.serve_forever, name="world", daemon=True).start()
         self._write_credentials(self.credentials.current)

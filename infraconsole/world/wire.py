@@ -21,6 +21,7 @@ _TARGETS = {
     "dynamodb": "DynamoDB_20120810",
     "ecs": "AmazonEC2ContainerServiceV20141113",
     "sqs": "AmazonSQS",
+    "cloudtrail": "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
 }
 _VERSIONS = {
     "ec2": "2016-11-15",

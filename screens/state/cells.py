@@ -8,10 +8,10 @@ from datetime import datetime
 from textual.content import Content
 
 from infraconsole import text
-from infraconsole.aws.cloudtrail import Author
+from infraconsole.aws.cloudtrail import DELIVERY, SEARCHED
 from infraconsole.aws.s3 import StoredObject
-from infraconsole.errors import AwsError
-from infraconsole.overview import STALE_LOCK, Fact, LockFacts
+from infraconsole.errors import AccessDenied, AwsError
+from infraconsole.overview import STALE_LOCK, Authorship, Fact, LockFacts
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import (
     BAD,
@@ -42,6 +42,8 @@ COLUMNS = (
 )
 Known = StateSummary | BaseException
 """What was read of a version, or why it could not be."""
+Authored = Authorship | BaseException
+"""Who stored a version, or why it could not be found out."""
 
 
 def key_of(version: StoredObject, place: int) -> str:
@@ -156,26 +158,34 @@ def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[P
 
 
 def row_says(
-    version: StoredObject, found: Known | None, current: Known | None, *, is_current: bool, is_large: bool
+    version: StoredObject,
+    found: Known | None,
+    current: Known | None,
+    *,
+    is_current: bool,
+    is_large: bool,
+    authored: Authored | None = None,
 ) -> Content:
     """The version under the cursor, in a sentence or two."""
+    by = _by(authored)
     if version.is_delete_marker:
         now = "Terraform finds no state now." if version.is_latest else "The state came back later."
-        return said((f"The key was deleted at {text.local_time(version.modified_at)}. {now}", WARN))
+        return said((f"The key was deleted at {text.local_time(version.modified_at)}{by}. {now}", WARN))
     if isinstance(found, BaseException):
         return said((f"{getattr(found, 'title', found)}  d shows it whole.", BAD))
     if found is None:
         return said(("It is large, and read when the cursor rests on it…" if is_large else "Reading…", DIM))
     if is_current:
-        return said((f"This is what Terraform reads now. Lineage {found.lineage}.", DIM))
+        written = f" Written{by}." if by else ""
+        return said((f"This is what Terraform reads now.{written} Lineage {found.lineage}.", DIM))
     if not isinstance(current, StateSummary):
-        return said((f"Written {text.local_time(version.modified_at)}.", DIM))
+        return said((f"Written {text.local_time(version.modified_at)}{by}.", DIM))
     behind = current.serial - found.serial
     more = found.resource_count - current.resource_count
     counted = "as many resources as now" if not more else f"{abs(more)} resource{'s' * (abs(more) != 1)} "
     counted += "" if not more else "more than now" if more > 0 else "fewer than now"
     serial = f"{behind} serial{'s' * (behind != 1)} before the current one" if behind > 0 else "not older by its serial"
-    parts: list[Part] = [(f"Written {text.local_time(version.modified_at)}: {serial}, {counted}.", DIM)]
+    parts: list[Part] = [(f"Written {text.local_time(version.modified_at)}{by}: {serial}, {counted}.", DIM)]
     if found.lineage != current.lineage:
         parts.append((f"\n{MARKS[WARN]} It is another state's: lineage {found.lineage}, not {current.lineage}.", WARN))
     return said(*parts)
@@ -206,26 +216,50 @@ def version_story(version: StoredObject, found: Known | None, now: datetime) -> 
     return lines(rows)
 
 
-def author_parts(author: Author | BaseException | None) -> list[Part]:
-    """For the sentence under the list: only where it is known."""
-    return [(f" By {text.line(author.words(), 60)}.", DIM)] if isinstance(author, Author) else []
+def _by(authored: Authored | None) -> str:
+    """` by kim (Admin), Terraform 1.11.4`; "" where it is not known, which is said in the detail."""
+    author = authored.author if isinstance(authored, Authorship) else None
+    if author is None:
+        return ""
+    return f" by {text.line(author.who, 60)}" + (f", {text.line(author.tool, 30)}" if author.tool else "")
 
 
-def author_story(author: Author | BaseException | None, *, asked: bool) -> Content:
-    """`asked`: whether the trail was looked through already."""
-    if isinstance(author, Author):
-        facts = [("stored by", author.who), ("as", author.arn), ("from", author.source_ip), ("with", author.user_agent)]
-        rows: list[Part | Content] = [
-            said((f"{name:<11}", DIM), text.line(value, 200)) for name, value in facts if value
-        ]
-        return lines(rows)
-    if isinstance(author, BaseException):
-        return lines([said((f"{'stored by':<11}", DIM), str(getattr(author, "title", author)))])
-    if not asked:
-        return Content()
-    return lines(
-        [said((f"{'stored by':<11}", DIM), ("not in the trail's log, which comes a quarter of an hour late", DIM))]
+def is_settled(version: StoredObject, authored: Authored, now: datetime) -> bool:
+    """Whether asking again would say the same: CloudTrail's record of a young version may still come."""
+    if isinstance(authored, Authorship):
+        return authored.author is not None or not authored.recorded or not _is_young(version, now)
+    return isinstance(authored, AccessDenied)
+
+
+def _is_young(version: StoredObject, now: datetime) -> bool:
+    return version.modified_at is not None and now - version.modified_at < DELIVERY
+
+
+def author_story(version: StoredObject, authored: Authored | None, now: datetime) -> Content:
+    """Who stored the version, or why that is not known. All of it is text from a log."""
+    head = f"{'author':<11}"
+    if isinstance(authored, BaseException):
+        return lines([said((head, DIM), ("CloudTrail could not be asked", WARN)), *whole_error(authored)])
+    if authored is None:
+        return said((head, DIM), "not looked up yet")
+    if not authored.recorded:
+        return said((head, DIM), "no trail records writes to this bucket")
+    author = authored.author
+    if author is None and version.version_id in ("", "null"):
+        return said((head, DIM), "not known: without versions of the bucket, CloudTrail's records cannot be told apart")
+    if author is None and _is_young(version, now):
+        return said((head, DIM), "not delivered yet: CloudTrail's logs come up to 15 min later")
+    if author is None:
+        minutes = f"{SEARCHED.total_seconds() / 60:.0f} min"
+        return said((head, DIM), f"not in CloudTrail's logs of the {minutes} after it was written")
+    facts = (
+        ("author", author.who),
+        ("arn", author.arn),
+        ("from", author.source_ip),
+        ("with", author.user_agent),
+        ("recorded", text.local_time(author.at)),
     )
+    return lines([said((f"{name:<11}", DIM), text.line(value or "-", 400)) for name, value in facts])
 
 
 def lock_story(fact: Fact[LockFacts]) -> Content:

@@ -17,16 +17,14 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole.aws.cloudtrail import Author
 from infraconsole.aws.s3 import StoredObject
-from infraconsole.errors import InfraconsoleError
 from infraconsole.overview import Fact, LockFacts
 from infraconsole.screens import deploying
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import STATE, GoTo, Place, StartRun
 from infraconsole.screens.state import cells
-from infraconsole.screens.state.cells import Known
+from infraconsole.screens.state.cells import Authored, Known
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -35,7 +33,8 @@ from infraconsole.terraform.state import StateUnreadable
 
 _PAGE = 50
 _AT_ONCE = 4
-_REST_SECONDS = 0.3
+_REST_SECONDS = 0.4
+"""The cursor has come to rest: who wrote the version is looked up in log files, and only of what somebody looks at."""
 LARGE_BYTES = 5_000_000
 """A version of this size is read only when the cursor rests on it: a screenful of them would be hundreds of megabytes."""
 
@@ -80,10 +79,11 @@ class StateScreen(ConsoleScreen):
         self._known: dict[str, Known] = {}
         self._asked: set[str] = set()
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._authors: dict[str, Authored] = {}
+        self._author_place = asyncio.Semaphore(1)
         self._rest: Iterator[StoredObject] | None = None
         self._paging = False
         self._is_more = False
-        self._authors: dict[str, Author | BaseException | None] = {}
         self._marked = ""
         self._filter = ""
 
@@ -127,7 +127,6 @@ class StateScreen(ConsoleScreen):
     # Reading
 
     def load(self) -> None:
-        self._authors = {version_id: author for version_id, author in self._authors.items() if author is not None}
         if self._bucket and not self._paging:
             self._paging = True
             # What could not be read may be by now; what is no state will never be one.
@@ -161,7 +160,6 @@ class StateScreen(ConsoleScreen):
         finally:
             self._paging = False
         self._draw()
-        self._ask_author()
 
     def _url(self) -> str:
         return f"s3://{self._bucket}/{self._key}"
@@ -230,18 +228,34 @@ class StateScreen(ConsoleScreen):
         self._draw()
 
     @work(exclusive=True, group="author", exit_on_error=False)
-    async def _learn_author(self, version: StoredObject) -> None:
-        """Of the version that the cursor rests on: a trail's log files are many."""
+    async def _learn_author(self) -> None:
+        """Who wrote the version that the cursor rests on; one look-up at a time, and none of what it has left since."""
         await asyncio.sleep(_REST_SECONDS)
+        key = self.rows.current_key
+        version = self._version(key)
+        if version is None or self._is_author_known(key, version):
+            return
+        # Not in the look-up itself, which goes on when this worker is cancelled: its answer is kept all the same.
+        self.run_worker(self._look_up_author(key, version), group="authors", exit_on_error=False)
+
+    async def _look_up_author(self, key: str, version: StoredObject) -> None:
         overview, environment = self.desk.overview, self.environment
-        try:
-            found: Author | BaseException | None = await in_thread(
-                lambda: overview.state_author(environment, version), "author"
-            )
-        except InfraconsoleError as error:  # what nobody records or may read is said in the detail, and nowhere else
-            found = error
-        self._authors[version.version_id] = found
-        self._draw_row()
+        async with self._author_place:
+            if key != self.rows.current_key or self._is_author_known(key, version):
+                return
+            try:
+                # Not `read`: what stands in the way of a side question is no matter for the band.
+                self._authors[key] = await in_thread(lambda: overview.state_author(environment, version), "author")
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge of a load: said on Enter
+                self._authors[key] = error
+        if self.is_mounted:
+            self._draw_row()
+
+    def _is_author_known(self, key: str, version: StoredObject) -> bool:
+        authored = self._authors.get(key)
+        return authored is not None and cells.is_settled(version, authored, self.desk.now())
 
     # Drawing
 
@@ -256,6 +270,7 @@ class StateScreen(ConsoleScreen):
         self._draw_headline()
         self._draw_row()
         self._in_view()
+        self._learn_author()
         self.refresh_bindings()
 
     def _unread(self, *, large: bool) -> int:
@@ -295,8 +310,8 @@ class StateScreen(ConsoleScreen):
         known = self._known.get(current.version_id) if current else None
         found = self._known.get(version.version_id)
         large = version.size_bytes >= LARGE_BYTES
-        about = cells.row_says(version, found, known, is_current=version is current, is_large=large)
-        told = Content.assemble(about, said(*cells.author_parts(self._authors.get(version.version_id))))
+        by = self._authors.get(self.rows.current_key)
+        told = cells.row_says(version, found, known, is_current=version is current, is_large=large, authored=by)
         unread = self._unread(large=False) if self._filter else 0
         hint = (f"{unread} of the versions listed are not read yet: they may match too.", DIM)
         says.say(lines([told, *[hint] * bool(unread)]))
@@ -309,13 +324,8 @@ class StateScreen(ConsoleScreen):
             self.action_more()
         self._draw_row()
         self._in_view()
-        self._ask_author()
+        self._learn_author()
         self.refresh_bindings()
-
-    def _ask_author(self) -> None:
-        version = self._version(self.rows.current_key)
-        if version is not None and version.version_id and version.version_id not in self._authors:
-            self._learn_author(version)
 
     @on(Rows.Chosen, "#versions")
     def _chosen(self) -> None:
@@ -393,12 +403,9 @@ class StateScreen(ConsoleScreen):
                 self.show_detail("The versions", lines(whole_error(self._versions.error)))
             return
         found = self._known.get(version.version_id)
-        author = self._authors.get(version.version_id)
-        told = [
-            cells.version_story(version, found, self.desk.now()),
-            cells.author_story(author, asked=version.version_id in self._authors),
-            cells.lock_story(self._lock),
-        ]
+        now = self.desk.now()
+        by = cells.author_story(version, self._authors.get(self.rows.current_key), now)
+        told = [cells.version_story(version, found, now), by, cells.lock_story(self._lock)]
         title = f"The state of {self.service_name} {self.environment}"
         self.show_detail(title, Content("\n\n").join([part for part in told if part.plain]))
 

@@ -111,9 +111,6 @@ class FakeAccess(AwsAccess):
     def _GetCallerIdentity(self) -> dict[str, Any]:  # noqa: N802
         return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ops", "UserId": "U"}
 
-    def _DescribeTrails(self, **_: Any) -> dict[str, Any]:  # noqa: N802
-        return {"trailList": []}
-
     def _ListAccountAliases(self) -> dict[str, Any]:  # noqa: N802
         return {"AccountAliases": ["ryuqqq-prod"]}
 

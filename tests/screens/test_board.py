@@ -77,6 +77,26 @@ async def test_expired_credentials_go_on_the_band_and_leave_the_cells(app: Conso
         await until(pilot, lambda: not app.screen.query_one(Band).problem)
 
 
+async def test_the_band_says_whose_credentials_they_are_once_there_are_some(app: ConsoleApp, aws: FakeAccess) -> None:
+    expired = CredentialsExpired("The credentials have expired.", operation="sts:X", mend="aws sso login")
+    reads = ("DescribeServices", "DescribeAlarms", "GetItem", "HeadObject", "GetObject", "GetParameters")
+    aws.raises = dict.fromkeys((*reads, "GetCallerIdentity"), expired)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "The credentials have expired. aws sso login")
+        assert "123456789012" not in text_of(app)
+        aws.raises = {}
+        await pilot.press("r")
+        await until_seen(pilot, "ryuqqq-prod (123456789012)")
+        aws.renew()
+        aws._GetCallerIdentity = lambda: {"Account": "210987654321", "Arn": "a", "UserId": "U"}  # type: ignore[method-assign]
+        aws.raises = dict.fromkeys(reads, expired)
+        await pilot.press("r")
+        await until_seen(pilot, "The credentials have expired.")
+        aws.raises = {}
+        await pilot.press("r")
+        await until_seen(pilot, "(210987654321)")
+
+
 async def test_the_band_follows_the_cursor_and_prod_looks_different(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_seen(pilot, "ryuqqq-prod (123456789012)")

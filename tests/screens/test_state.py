@@ -62,7 +62,8 @@ class StateAccess(FakeAccess):
         ]  # fmt: skip
         self.got: list[str] = []
         self.lock = ""
-        self.log: list[dict[str, Any]] = []
+        self.trails: list[dict[str, Any]] = []
+        self.records: list[dict[str, Any]] = []
 
     def _ListObjectVersions(self, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N802, N803
         versions, markers = [], []
@@ -80,8 +81,8 @@ class StateAccess(FakeAccess):
         return {"Versions": versions, "DeleteMarkers": markers}
 
     def _GetObject(self, Key: str, VersionId: str = "", **_: Any) -> dict[str, Any]:  # noqa: N802, N803
-        if Key.endswith(".json.gz"):
-            return {"Body": _Body(gzip.compress(json.dumps({"Records": self.log}).encode()))}
+        if Key.startswith("AWSLogs/"):
+            return {"Body": _Body(gzip.compress(json.dumps({"Records": self.records}).encode()))}
         if not VersionId:
             return super()._GetObject(Key=Key)
         self.got.append(VersionId)
@@ -91,13 +92,31 @@ class StateAccess(FakeAccess):
         return {"Body": _Body(content), "ContentLength": len(content), "LastModified": NOW, "VersionId": VersionId}
 
     def _DescribeTrails(self, **_: Any) -> dict[str, Any]:  # noqa: N802
-        return {"trailList": [{"Name": "main", "S3BucketName": "logs"}] if self.log else []}
+        return {"trailList": self.trails}
 
     def _GetEventSelectors(self, **_: Any) -> dict[str, Any]:  # noqa: N802
-        return {"EventSelectors": [{"DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}]}]}
+        objects = {"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}
+        return {"EventSelectors": [{"ReadWriteType": "All", "DataResources": [objects]}]}
 
-    def _ListObjectsV2(self, Prefix: str, StartAfter: str = "", **_: Any) -> dict[str, Any]:  # noqa: N802, N803
-        return {"Contents": [{"Key": f"{StartAfter}Z_abc.json.gz"}] if StartAfter else []}
+    def _ListObjectsV2(self, Prefix: str, StartAfter: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+        return {"Contents": [{"Key": f"{StartAfter}_x.json.gz"}]} if self.records else {}
+
+    def recorded(self, version: str, who: str = "kim", **more: Any) -> None:
+        """A record of CloudTrail's of who stored a version."""
+        arn = f"arn:aws:sts::123456789012:assumed-role/Admin/{who}"
+        self.trails = [{"Name": "main", "S3BucketName": "logs", "HomeRegion": self.region, "IsMultiRegionTrail": True}]
+        self.records.append(
+            {
+                "eventName": "PutObject",
+                "eventTime": "2026-03-01T12:00:30Z",
+                "userIdentity": {"type": "AssumedRole", "arn": arn},
+                "sourceIPAddress": "203.0.113.7",
+                "userAgent": "[APN/1.0 HashiCorp/1.0 Terraform/1.11.4 (+https://www.terraform.io)]",
+                "requestParameters": {"bucketName": "b-prod", "key": KEY},
+                "responseElements": {"x-amz-version-id": version},
+                **more,
+            }
+        )
 
     def _GetItem(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"Item": {"Info": {"S": self.lock}}} if self.lock else {}
@@ -249,39 +268,6 @@ async def test_a_deleted_state_and_an_unreadable_version_say_so(app: ConsoleApp,
         await until_seen(pilot, "Take another version")
 
 
-async def test_who_stored_the_version_under_the_cursor(app: ConsoleApp, aws: StateAccess) -> None:
-    hostile = f"kim{HOSTILE}"
-    aws.log = [
-        {
-            "eventName": "PutObject",
-            "userIdentity": {"type": "AssumedRole", "arn": f"arn:aws:sts::1:assumed-role/Admin/{who}"},
-            "userAgent": "HashiCorp/1.0 Terraform/1.11.4",
-            "sourceIPAddress": "10.1.2.3",
-            "requestParameters": {"bucketName": "b-prod", "key": KEY},
-            "responseElements": {"x-amz-version-id": version},
-        }
-        for version, who in (("v4", "kim"), ("v3", hostile))
-    ]
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app)
-        await until_seen(pilot, "By kim (Admin), Terraform 1.11.4.")
-        await pilot.press("enter")
-        await until_seen(pilot, "from       10.1.2.3")
-        await pilot.press("escape", "j")
-        await until_seen(pilot, "fewer than now. By ")
-        assert_harmless(app)
-
-
-async def test_that_nobody_records_who_stored_it_is_said_in_the_detail_alone(app: ConsoleApp, aws: StateAccess) -> None:
-    async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, app)
-        await until(pilot, lambda: "DescribeTrails" in aws.calls)
-        await pilot.pause(0.3)
-        assert "No trail" not in text_of(app)
-        await pilot.press("enter")
-        await until_seen(pilot, "No trail records who writes to b-prod.")
-
-
 async def test_without_a_bucket_it_says_whose_the_versions_are(app: ConsoleApp, aws: StateAccess) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, "staging")
@@ -373,6 +359,104 @@ async def test_a_module_of_the_infrastructure_has_a_state_too(
         await until_seen(pilot, "4 versions of the state of rds dev")
         assert asked[-1] == ("b-dev", "rds/terraform.tfstate")
     assert [(wish.runbook, wish.service, wish.environment) for wish in begun] == [("state-rollback", "network", "prod")]
+
+
+# Who wrote a version
+
+
+async def test_the_version_the_cursor_rests_on_says_who_wrote_it(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.recorded("v3")
+    aws.recorded("v2", who="lee", eventName="DeleteObject")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: len(screen.rows.shown) == 4)
+        await pilot.press("j")
+        await until_seen(pilot, "by kim (Admin), Terraform 1.11.4: 1 serial before the current one")
+        await pilot.press("j")
+        await until_seen(pilot, "by lee (Admin), Terraform 1.11.4. The state came back later.")
+        asked = aws.calls.count("DescribeTrails"), aws.calls.count("ListObjectsV2")
+        await pilot.press("k")
+        await until_seen(pilot, "by kim (Admin), Terraform 1.11.4")
+        await pilot.pause(0.6)
+        assert (aws.calls.count("DescribeTrails"), aws.calls.count("ListObjectsV2")) == asked, "each version once"
+        await pilot.press("enter")
+        for words in ("kim (Admin)", "arn:aws:sts::123456789012:assumed-role/Admin/kim", "203.0.113.7", "APN/1.0"):
+            await until_seen(pilot, words)
+
+
+async def test_nobody_is_looked_up_while_the_cursor_runs_over_the_versions(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.stored = [(f"v{n:02}", state(n)) for n in range(40, 0, -1)]
+    aws.recorded("v01")
+    async with app.run_test(size=(120, 60)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen)[-1] == "#1")
+        await pilot.press(*"j" * 38, "j")
+        await until_seen(pilot, "by kim (Admin)")
+        assert aws.calls.count("ListObjectsV2") <= 2, "at most where it stood first and where it came to rest"
+
+
+async def test_without_a_trail_the_detail_says_so(app: ConsoleApp, aws: StateAccess) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until(pilot, lambda: aws.calls.count("DescribeTrails"))
+        await pilot.pause(0.1)
+        assert "trail" not in text_of(app)
+        await pilot.press("enter")
+        await until_seen(pilot, "no trail records writes to this bucket")
+
+
+async def test_a_young_version_is_asked_for_again_until_its_record_is_delivered(
+    app: ConsoleApp, aws: StateAccess
+) -> None:
+    aws.recorded("another")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until(pilot, lambda: aws.calls.count("ListObjectsV2"))
+        await pilot.pause(0.1)
+        await pilot.press("enter")
+        await until_seen(pilot, "not delivered yet")
+        await pilot.press("escape")
+        aws.recorded("v4")
+        await pilot.press("r")
+        await until_seen(pilot, "Written by kim (Admin), Terraform 1.11.4.")
+
+
+async def test_an_older_version_that_the_logs_do_not_name_says_so(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.recorded("another")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("j")
+        await until(pilot, lambda: aws.calls.count("ListObjectsV2"))
+        await pilot.pause(0.1)
+        await pilot.press("enter")
+        await until_seen(pilot, "not in CloudTrail's logs of the 30 min after it was written")
+
+
+async def test_an_author_that_may_not_be_asked_for_is_no_failure(app: ConsoleApp, aws: StateAccess) -> None:
+    words = "cloudtrail:DescribeTrails is not allowed."
+    aws.raises["DescribeTrails"] = AccessDenied(words, operation="cloudtrail:DescribeTrails", code="AccessDenied")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: aws.calls.count("DescribeTrails"))
+        await pilot.pause(0.1)
+        assert "DescribeTrails" not in text_of(app)
+        assert screen.band.problem == ""
+        await pilot.press("enter")
+        await until_seen(pilot, words)
+        await pilot.press("escape", "r")
+        await pilot.pause(0.8)
+        assert aws.calls.count("DescribeTrails") == 1
+
+
+async def test_what_a_log_says_cannot_touch_the_terminal(app: ConsoleApp, aws: StateAccess) -> None:
+    aws.recorded("v4", who=HOSTILE, userAgent=f"Terraform/1.0 {HOSTILE}", sourceIPAddress=HOSTILE)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "Written by")
+        assert_harmless(app)
+        await pilot.press("enter")
+        await until_seen(pilot, "assumed-role/Admin")
+        assert_harmless(app)
 
 
 # Comparing

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from infraconsole.aws.access import READS, AwsAccess, ChangingAccess, ReadOnlyViolation, is_read_only
+from infraconsole.aws.access import READS, AwsAccess, ChangingAccess, ReadOnlyViolation, ViewingAccess, is_read_only
 from infraconsole.aws.ecs import Ecs
 from infraconsole.errors import (
     EXIT_GATE_REFUSED,
@@ -450,6 +450,36 @@ def test_renew_reads_credentials_anew(environ: dict[str, str], tmp_path: Path) -
     assert access._opened().get_credentials().access_key == "OLD"
     access.renew()
     assert access._opened().get_credentials().access_key == "NEW"
+
+
+def test_a_view_looks_for_new_credentials_after_it_had_none_but_not_at_every_read(
+    environ: dict[str, str], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del environ[name]
+    file = tmp_path / "credentials"
+    environ["AWS_SHARED_CREDENTIALS_FILE"] = str(file)
+    monkeypatch.setattr("infraconsole.aws.access.RENEW_AFTER_SECONDS", 3600.0)
+    access = ViewingAccess(region=REGION, environ=environ)
+
+    def is_refused() -> bool:
+        try:
+            access.call("ecs", "ListClusters")
+        except CredentialsMissing:
+            return True
+        return False
+
+    assert is_refused()
+    assert is_refused()
+    assert access.generation == 1
+    file.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = x\n")
+    assert is_refused(), "a moment ago there were none"
+    assert access.generation == 1
+    monkeypatch.setattr("infraconsole.aws.access.RENEW_AFTER_SECONDS", 0.0)
+    assert not is_refused()
+    assert access.generation == 2
+    assert not is_refused()
+    assert access.generation == 2, "what works is kept"
 
 
 def test_source_of_credentials_and_none(environ: dict[str, str]) -> None:

@@ -87,7 +87,7 @@ def test_optional_tools_are_only_mentioned() -> None:
     found = levels(tools.findings(missing, wheel=lambda: ""))
     assert found["git-missing"] == "error"
     assert found["aws-missing"] == "warning"
-    assert {found[f"{name}-missing"] for name in ("session-manager-plugin", "mysql", "jq")} == {"info"}
+    assert {found[f"{name}-missing"] for name in ("session-manager-plugin", "mysql", "jq", "infracost")} == {"info"}
 
 
 def script(folder: Path, name: str, body: str) -> dict[str, str]:
@@ -433,6 +433,13 @@ def test_a_denied_read_is_named(aws: Aws, environ: dict[str, str]) -> None:
     denied = [finding for finding in run(settings_of(prod={}), environ) if finding.id == "permission-missing"]
     assert [finding.level for finding in denied] == ["error"]
     assert denied[0].message.startswith("ecs:ListClusters is denied")
+
+
+def test_a_permission_that_nothing_needs_is_no_warning(aws: Aws, environ: dict[str, str]) -> None:
+    aws.denied = {"DescribeTrails"}
+    denied = [finding for finding in run(settings_of(prod={}), environ) if finding.id == "permission-missing"]
+    assert [finding.level for finding in denied] == ["info"]
+    assert "saying who wrote a version of a state" in denied[0].message
 
 
 def test_a_clock_that_is_off_is_seen_by_the_answers(aws: Aws, environ: dict[str, str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from infraconsole import naming
-from infraconsole.aws.access import AwsAccess, ChangingAccess
+from infraconsole.aws.access import AwsAccess, ChangingAccess, ViewingAccess
 from infraconsole.aws.cloudwatch import CloudWatch
 from infraconsole.aws.dynamodb import DynamoDb
 from infraconsole.aws.ecr import Ecr, parse_image
@@ -30,7 +28,6 @@ from infraconsole.errors import (
     NetworkUnreachable,
     Throttled,
 )
-from infraconsole.overview import NothingRecords, Overview
 from infraconsole.terraform.state import summary
 from infraconsole.world.faults import HOSTILE
 from infraconsole.world.process import World
@@ -298,7 +295,7 @@ def test_hostile_text_arrives_as_it_is(calm: World) -> None:
     assert all(event.message.endswith(f" {HOSTILE}") for event in service.events)
 
 
-def test_credentials_that_were_renewed_are_found_by_the_next_call(world_factory: WorldFactory) -> None:
+def test_credentials_expire_and_are_renewed(world_factory: WorldFactory) -> None:
     world = world_factory("healthy")
     access = AwsAccess(region=world.region, environ=world.environment())
     access.call("ecs", "ListClusters")
@@ -306,41 +303,19 @@ def test_credentials_that_were_renewed_are_found_by_the_next_call(world_factory:
     with pytest.raises(CredentialsExpired):
         access.call("ecs", "ListClusters")
     world.renew()
+    access.renew()
     assert access.call("ecs", "ListClusters")["clusterArns"]
 
 
-def test_who_stored_a_state_is_read_from_the_log_of_a_trail(calm: World) -> None:
-    settings = load(calm.dir / "infraconsole.toml")
-    overview = Overview(settings, lambda _: AwsAccess(region=calm.region, environ=calm.environment()))
-    bucket, key = "ryuqqq-dev-tfstate", "fileflow/terraform.tfstate"
-    version = next(overview.state_versions("fileflow", "dev"))
-    with pytest.raises(NothingRecords):
-        overview.state_author("dev", version)
-
-    s3, trails = client(calm, "s3"), client(calm, "cloudtrail")
-    s3.create_bucket(Bucket="audit-log", CreateBucketConfiguration={"LocationConstraint": calm.region})
-    trails.create_trail(Name="audit", S3BucketName="audit-log", S3KeyPrefix="trail")
-    objects = {"Type": "AWS::S3::Object", "Values": [f"arn:aws:s3:::{bucket}/"]}
-    trails.put_event_selectors(
-        TrailName="audit", EventSelectors=[{"ReadWriteType": "WriteOnly", "DataResources": [objects]}]
-    )
-    fresh = Overview(settings, lambda _: AwsAccess(region=calm.region, environ=calm.environment()))
-    assert fresh.state_author("dev", version) is None, "its log was not delivered yet"
-    assert version.modified_at
-    at = (version.modified_at + timedelta(minutes=5)).astimezone(UTC)
-    record = {
-        "eventName": "PutObject",
-        "userIdentity": {"type": "AssumedRole", "arn": f"arn:aws:sts::{calm.account}:assumed-role/Admin/kim"},
-        "userAgent": "HashiCorp/1.0 Terraform/1.11.4",
-        "requestParameters": {"bucketName": bucket, "key": key},
-        "responseElements": {"x-amz-version-id": version.version_id},
-    }
-    folder = f"trail/AWSLogs/{calm.account}/CloudTrail/{calm.region}/{at:%Y/%m/%d}"
-    s3.put_object(
-        Bucket="audit-log",
-        Key=f"{folder}/{calm.account}_CloudTrail_{calm.region}_{at:%Y%m%dT%H%M}Z_abc.json.gz",
-        Body=gzip.compress(json.dumps({"Records": [record]}).encode()),
-    )
-    author = fresh.state_author("dev", version)
-    assert author is not None
-    assert author.words() == "kim (Admin), Terraform 1.11.4"
+def test_a_view_goes_on_once_credentials_were_renewed_outside(world_factory: WorldFactory) -> None:
+    world = world_factory("healthy")
+    access = ViewingAccess(region=world.region, environ=world.environment())
+    ecs, s3 = Ecs(access), S3(access)
+    assert ecs.service(CLUSTER, SERVICE).name == SERVICE
+    world.expire()
+    with pytest.raises(CredentialsExpired):
+        list(ecs.revisions("fileflow-prod"))
+    world.renew()
+    assert next(iter(ecs.revisions("fileflow-prod")))
+    with pytest.raises(AwsNotFound):
+        s3.get("no-such-bucket-anywhere", "x")
