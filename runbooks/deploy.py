@@ -10,17 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraconsole import config as settings
-from infraconsole import naming
-from infraconsole.aws.ecs import Ecs, family_and_revision
 from infraconsole.aws.ssm import Ssm
 from infraconsole.checks import git
 from infraconsole.engine import policy
-from infraconsole.engine.gate import GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
-from infraconsole.errors import AwsNotFound, StepFailed
+from infraconsole.errors import StepFailed
 from infraconsole.runbooks import rollout
+from infraconsole.runbooks.deployed import ReadDeployed, verify_service
 from infraconsole.runbooks.plan_reading import ReadPlan
 from infraconsole.runbooks.terraform_root import (
     Root,
@@ -29,12 +26,10 @@ from infraconsole.runbooks.terraform_root import (
     refuse_locked,
     root_of,
     state_summary,
-    stored_state,
 )
-from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan, targets_of
+from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan
 from infraconsole.terraform import commands, events
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
-from infraconsole.terraform.state import attributes_of
 
 
 class Precheck(Step):
@@ -43,7 +38,6 @@ class Precheck(Step):
     why = "The code and its commit, the state and its lock, and every export that the code reads."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        targets_of(context)
         root = root_of(context)
         context.note(f"{root.folder}, Terraform {root.terraform.binary.version} ({root.terraform.binary.source}).")
         if not root.environment:
@@ -101,9 +95,7 @@ class Verify(Step):
         return () if context.target.is_module else rollout.look_commands(context)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        if context.target.is_module:
-            return _verify_exports(context)
-        result = _verify_service(context)
+        result = _verify_exports(context) if context.target.is_module else verify_service(context)
         if context.inputs.get("image_tag"):
             context.note(
                 "image_tag was given by hand: write it into the tfvars, else the next deploy brings the old one."
@@ -162,48 +154,6 @@ def _verify_exports(context: StepContext) -> Mapping[str, Any]:
     return {"exports": names}
 
 
-def _verify_service(context: StepContext) -> Mapping[str, Any]:
-    target = context.target
-    cluster = naming.cluster(target.service, target.environment)
-    name = naming.ecs_service(target.service, target.environment)
-    try:
-        service = Ecs(context.reads).service(cluster, name)
-    except AwsNotFound:
-        context.note(f"There is no ECS service {name} in {cluster}: its rollout was not looked at.", warning=True)
-        return {}
-    wanted = _applied_definition(context, name) or service.task_definition
-    # Read anew each time: a circuit breaker or a person may have put the service back before this looked for the first time.
-    if family_and_revision(wanted) != family_and_revision(service.task_definition):
-        raise StepFailed(
-            f"{name} is on {rollout.short(service.task_definition)}, not on {rollout.short(wanted)}, which was applied.",
-            cause="A circuit breaker, a deployment or a person put it there.",
-            mend="Look at the service's events and tasks: infraconsole run ecs-rollback takes it to one that works.",
-        )
-    primary = service.primary
-    rollout.watch(context, service.task_definition, primary.id if primary else "")
-    health = rollout.verify(context, service.task_definition)
-    tag = context.inputs.get("image_tag", "")
-    runs = Ecs(context.reads).task_definition(service.task_definition).image_tag
-    if tag and runs != tag:
-        raise StepFailed(
-            f"{name} runs the image {runs or 'without a tag'}, not {tag}, which was asked for.",
-            cause="The code does not take its image from image_tag.",
-            mend="Mend the task definition in the code, then deploy again.",
-        )
-    family, revision = family_and_revision(service.task_definition)
-    context.note(f"{target.name} runs {family}:{revision}.")
-    return {"task_definition": service.task_definition, "health": health}
-
-
-def _applied_definition(context: StepContext, name: str) -> str:
-    """The task definition that the apply left the service with, as the stored state says; "" where nothing of it was applied."""
-    if not (context.result("apply").get("changed") and context.result("read-plan").get("rolls_out")):
-        return ""
-    body = stored_state(context, root_of(context)) or b""
-    services = attributes_of(body, "aws_ecs_service") if body else ()
-    return next((str(each.get("task_definition") or "") for each in services if each.get("name") == name), "")
-
-
 RUNBOOK = Runbook(
     name="deploy",
     title="Deploy",
@@ -218,10 +168,10 @@ RUNBOOK = Runbook(
         ),
         Input("environment", "environment", "the environment, as in prod", required=True),
         Input("image_tag", "text", "the image to deploy; default: what the tfvars say"),
-        Input("targets", "text", "addresses to plan alone, with commas between them; default: everything"),
+        Input("targets", "addresses", "addresses to plan alone, with commas between them; default: everything"),
         Input("reason", "text", "why outside of the window, for the record"),
     ),
-    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
+    gates=(*policy.GATES, policy.FAILURE),
     steps=(
         Precheck(),
         Init(),
@@ -229,6 +179,7 @@ RUNBOOK = Runbook(
         MakePlan(("image_tag",)),
         ReadPlan(),
         ApplyPlan(Purpose.DEPLOY),
+        ReadDeployed(),
         Verify(),
     ),
 )

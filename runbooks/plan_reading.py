@@ -5,20 +5,19 @@ What `terraform show -json` means is from Terraform's documentation (JSON Output
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infraconsole.aws.ecr import Ecr, parse_image
 from infraconsole.checks import infracost, stateful
 from infraconsole.checks.costs import cost_effect
 from infraconsole.checks.costs import load as load_costs
 from infraconsole.checks.findings import Finding
-from infraconsole.checks.plan_review import coming_images, review
+from infraconsole.checks.plan_review import review
 from infraconsole.engine.runbook import Step, StepContext
-from infraconsole.errors import AwsError
+from infraconsole.runbooks import earlier_applies
+from infraconsole.runbooks.plan_images import missing_images
 from infraconsole.runbooks.terraform_root import failure, root_of, write_private
 from infraconsole.terraform import commands, plan
 from infraconsole.terraform.attributes import AttributeChange, shown
@@ -29,7 +28,6 @@ PLAN_DOCUMENT = "plan.json"
 COST_DOCUMENT = "cost.json"
 LINES_SHOWN = 40
 _FEW = 3
-_ROLLED_OUT = ("aws_ecs_service", "aws_ecs_task_definition")
 
 
 class ReadPlan(Step):
@@ -42,18 +40,9 @@ class ReadPlan(Step):
         return (root.by_hand(("show", str(context.folder / PLAN_FILE))),)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        if not context.result("plan")["changes"]:
-            return {
-                "words": "nothing to do",
-                "lines": [],
-                "dangers": [],
-                "errors": [],
-                "rolls_out": False,
-                "count": 0,
-                "cost": "",
-                "missing": [],
-            }
         root = root_of(context)
+        changes = context.result("plan")["changes"]
+        (context.folder / COST_DOCUMENT).unlink(missing_ok=True)
         ended = context.terraform(root.terraform, commands.show_plan(context.folder / PLAN_FILE), "show")
         if ended.code:
             raise failure(ended, "The plan cannot be read.")
@@ -69,60 +58,50 @@ class ReadPlan(Step):
             if not each.change.is_data and (each.lost or each.change.kind is not Kind.REPLACE)
         ]
         lines = [line for change in read.changes for line in change_lines(change)]
-        findings = review(read, table, image_tag=context.inputs.get("image_tag", ""))
-        _say_findings(context, findings)
-        missing = _missing_images(context, read)
-        for words in missing:
-            context.note(words, warning=True)
-        totals = read.totals()
-        cost = cost_effect(read, load_costs())
-        context.note(f"The plan: {totals.words()}. {cost.words()}")
-        estimated = _estimated(context)
+        unfinished = earlier_applies.unfinished(context.folder.parent, root)
+        findings = review(read, table, image_tag=context.inputs.get("image_tag", ""), failed=unfinished)
+        missing = missing_images(context, read)
+        _say_findings(context, (*findings, *missing))
+        words = read.totals().words() if changes else "nothing to do"
+        infracost_words = _ask_infracost(context) if changes else ""
+        cost = "; ".join(part for part in (cost_effect(read, load_costs()).words(), infracost_words) if part)
+        context.note(f"The plan: {words}. {cost}")
         context.output(*lines)
-        context.evidence("plan", "\n".join((totals.words(), *dangers, *lines)))
+        context.evidence("plan", "\n".join((words, *dangers, *lines)))
         return {
-            "words": totals.words(),
+            "words": words,
             "lines": lines[:LINES_SHOWN],
             "dangers": dangers,
-            "errors": _errors(findings, dangers),
-            "rolls_out": any(each.type in _ROLLED_OUT for each in read.changes if each.kind is not Kind.NO_OP),
-            "count": _operations(totals),
-            "cost": estimated,
-            "missing": missing,
+            # What holds state is among the dangers, with what is lost.
+            "errors": [_told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
+            "missing": [_told(each) for each in missing],
+            "infracost": infracost_words,
+            "unfinished": list(unfinished),
+            "count": _operations(read.totals()),
         }
 
 
-def _missing_images(context: StepContext, read: plan.Plan) -> list[str]:
-    """What the plan brings that ECR does not have: its tasks would never start. What cannot be told is not said."""
-    missing: list[str] = []
-    for image in map(parse_image, coming_images(read)):
-        if not image.in_ecr or image.region != context.target.region:
-            continue
-        with contextlib.suppress(AwsError):
-            if Ecr(context.reads).image(image) is None:
-                missing.append(f"{image.text} is not in ECR: no task can start with it.")
-    return missing
+_DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed")
 
 
-def _estimated(context: StepContext) -> str:
-    """What infracost says, "" where it is not installed; that it cannot say anything is no failure of the plan's."""
-    context.progress("infracost is asked, where it is installed")
-    found = infracost.ask(context.folder / PLAN_DOCUMENT, os.environ)
-    if found is None:
+def _told(finding: Finding) -> str:
+    return f"{finding.subject}: {finding.message} {finding.mend}".strip()
+
+
+def _ask_infracost(context: StepContext) -> str:
+    """What it says of the plan, in words; "" where it is not installed or says nothing of use, which then is noted."""
+    path = infracost.program(os.environ)
+    if not path:
         return ""
-    estimate, said = found
-    context.note(estimate.words())
-    write_private(context.folder / COST_DOCUMENT, said)
-    return "" if estimate.problem else estimate.words()
-
-
-def _errors(findings: Sequence[Finding], dangers: Sequence[str]) -> list[str]:
-    """What the review calls an error, as the gate shows it; without what stands among the dangers anyway."""
-    return [
-        f"{finding.subject}: {finding.message}"
-        for finding in findings
-        if finding.level == "error" and not any(danger.startswith(f"{finding.subject} is ") for danger in dangers)
-    ]
+    context.progress("asking infracost what it costs")
+    try:
+        document = infracost.ask(path, context.folder / PLAN_DOCUMENT, os.environ)
+        words = infracost.parse(document).words()
+    except infracost.NoEstimate as error:
+        context.note(f"{error.title} {error.cause}".strip())
+        return ""
+    write_private(context.folder / COST_DOCUMENT, document)
+    return words
 
 
 def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
@@ -130,7 +109,7 @@ def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
     told = Counter(finding.id for finding in findings if finding.level == "info")
     for finding in findings:
         if finding.level != "info":
-            context.note(f"{finding.subject}: {finding.message} {finding.mend}".strip(), warning=True)
+            context.note(_told(finding), warning=True)
         elif told[finding.id] <= _FEW:
             context.note(f"{finding.subject}: {finding.message}")
     for rule, count in told.items():

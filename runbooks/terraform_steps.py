@@ -19,7 +19,7 @@ from infraconsole.engine.gate import Gate
 from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
-from infraconsole.errors import StepFailed, UsageError
+from infraconsole.errors import StepFailed
 from infraconsole.runbooks.plan_reading import (
     COST_DOCUMENT,
     LINES_SHOWN,
@@ -108,18 +108,15 @@ class MakePlan(Step):
             context.folder / PLAN_FILE,
             var_files=root.var_files,
             variables={name: context.inputs[name] for name in self._variables if context.inputs.get(name)},
-            targets=targets_of(context),
+            targets=_targets(context),
             lock=not context.dry_run,
         )
 
 
-def targets_of(context: StepContext) -> tuple[str, ...]:
-    """The addresses that alone are to be planned; () for everything. Raises UsageError for an input that names none."""
-    words = context.inputs.get("targets", "")
-    found = addresses.split(words)
-    if words.strip() and not found:
-        raise UsageError(f"targets={words} names no address.", mend="Leave it out to plan everything.")
-    return found
+def _targets(context: StepContext) -> tuple[str, ...]:
+    """The addresses that the run is aimed at; empty where it is everything."""
+    given = context.inputs.get("targets", "")
+    return addresses.split(given) if given else ()
 
 
 def binding(context: StepContext, root: Root) -> dict[str, Any]:
@@ -215,23 +212,24 @@ class ApplyPlan(Step):
         dangers = tuple(read["dangers"])
         shown = read["lines"]
         more = () if len(shown) < LINES_SHOWN else ("… the whole plan: p on the run's screen",)
-        targets = targets_of(context)
+        targets = _targets(context)
         partly = (f"Only a part of the plan: {', '.join(targets)}. The rest stays as it is.",) if targets else ()
-        wrong = tuple(read["errors"])
+        errors = tuple(read["errors"])
         environment = context.config.environment(context.target.environment)
         return policy.gates(
-            policy.policy_for(self._purpose, environment, typed_name=bool(dangers or targets or wrong)),
+            policy.policy_for(self._purpose, environment, typed_name=bool(dangers or errors or targets)),
             context.target,
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
-                *partly,
+                *errors,
                 *read["missing"],
-                *([read["cost"]] if read["cost"] else []),
+                *partly,
+                *((read["infracost"],) if read["infracost"] else ()),
                 *shown,
                 *more,
             ),
-            irreversible=(*wrong, *dangers),
+            irreversible=dangers,
             commands=[command_line(command) for command in self.commands(context)],
             reason=self._reason(context),
             now=context.now(),

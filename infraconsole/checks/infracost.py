@@ -1,76 +1,102 @@
-"""What a plan costs according to infracost, where an operator has it: beside the guide's table, which knows few prices.
+"""What infracost says a plan costs, where somebody has installed it: it knows the price of far more than the guide's table.
 
-The fields are those of its JSON output (infracost.io/docs/features/json_output_format): amounts are decimal text, a month's.
+It is asked for a plan's own document (Infracost CLI: `breakdown --path plan.json`, whose JSON compares the plan with what is
+there now). It takes its prices from a server, so that it is bounded in time, and what it cannot say is no failure.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from infraconsole.errors import InfraconsoleError
 
 SECONDS = 30.0
-"""It asks its pricing service over the network."""
+PROGRAM = "infracost"
+QUIET = {"INFRACOST_SKIP_UPDATE_CHECK": "true"}
+_WORDS = 200
+
+
+class NoEstimate(InfraconsoleError):
+    """infracost is there, and says nothing of use."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A month's, in `currency`; None where it says nothing. `problem` is why there is none at all."""
+    """The difference a month, in `currency`, that the plan makes; negative where it saves."""
 
-    difference: float | None = None
-    total: float | None = None
-    currency: str = "USD"
-    problem: str = ""
+    monthly: float
+    currency: str
 
     def words(self) -> str:
-        if self.problem:
-            return f"infracost: {self.problem}"
-        if self.difference is None:
-            return "infracost does not say what it costs."
-        total = f", {self.total:,.2f} in all" if self.total is not None else ""
-        return f"infracost: {self.difference:+,.2f} {self.currency} a month{total}."
+        return f"infracost: {self.monthly:+,.2f} {self.currency} a month"
 
 
-def ask(plan: Path, environ: Mapping[str, str], seconds: float = SECONDS) -> tuple[Estimate, bytes] | None:
-    """What it says of the document of `terraform show -json`, and its own JSON; None where it is not installed."""
+def program(environ: Mapping[str, str]) -> str:
+    """Where it is; "" where it is not on the PATH."""
+    return shutil.which(PROGRAM, path=environ.get("PATH", "")) or ""
+
+
+def ask(path: str, plan: Path, environ: Mapping[str, str], seconds: float = SECONDS) -> bytes:
+    """Its JSON of the plan in `plan`, a document of `terraform show -json`. Raises NoEstimate."""
     import sh
 
-    path = shutil.which("infracost", path=environ.get("PATH", os.defpath))
-    if path is None:
-        return None
     try:
-        said = str(
-            sh.Command(path)(
-                *("breakdown", "--path", str(plan), "--format", "json", "--no-color"),
-                _env={**environ, "INFRACOST_SKIP_UPDATE_CHECK": "true"},
-                _timeout=seconds,
-                _tty_out=False,
-                _in="",
-                _new_session=True,
-                _return_cmd=False,
-            )
-        ).encode()
-    except sh.TimeoutException:
-        return Estimate(problem=f"it did not answer within {seconds:g} s."), b""
-    except sh.ErrorReturnCode as error:
-        words = bytes(error.stderr or error.stdout).decode(errors="replace").split()
-        return Estimate(problem=f"it ended with code {error.exit_code}: {' '.join(words)[-200:]}"), b""
+        process = sh.Command(path)(
+            *("breakdown", "--path", str(plan), "--format", "json", "--no-color"),
+            _env={**environ, **QUIET},
+            _in="",
+            _tty_out=False,
+            _new_session=True,
+            _bg=True,
+            _bg_exc=False,
+        )
     except (OSError, sh.ForkException) as error:
-        return Estimate(problem=f"it cannot be started: {error}"), b""
-    return parse(said), said
+        raise NoEstimate("infracost cannot be started.", cause=str(error)) from error
+    late = threading.Event()
 
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill_group()  # with whatever it has started
 
-def parse(said: bytes) -> Estimate:
+    timer = threading.Timer(seconds, end)
+    timer.start()
     try:
-        document = json.loads(said)
-        difference, total = (_amount(document.get(name)) for name in ("diffTotalMonthlyCost", "totalMonthlyCost"))
-        return Estimate(difference, total, str(document.get("currency") or "USD"))
-    except (ValueError, AttributeError, TypeError):
-        return Estimate(problem="what it said is not understood.")
+        process.wait()
+    except sh.ErrorReturnCode as error:
+        if late.is_set():
+            raise NoEstimate(f"infracost did not answer within {seconds:g} s.") from None
+        said = " ".join(bytes(error.stderr or error.stdout).decode(errors="replace").split())
+        raise NoEstimate(f"infracost ended with code {error.exit_code}.", cause=said[:_WORDS]) from None
+    finally:
+        timer.cancel()
+    return bytes(process.stdout)
 
 
-def _amount(value: object) -> float | None:
-    return float(value) if isinstance(value, str | int | float) and value != "" else None
+def parse(document: bytes) -> Estimate:
+    """What its JSON says. Raises NoEstimate where it prices nothing, or is not its JSON."""
+    try:
+        read = json.loads(document)
+        monthly = _amount(read, "diffTotalMonthlyCost")
+        if monthly is None:
+            after, before = _amount(read, "totalMonthlyCost"), _amount(read, "pastTotalMonthlyCost")
+            monthly = None if after is None and before is None else (after or 0.0) - (before or 0.0)
+        currency = str(read.get("currency") or "USD")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NoEstimate("infracost's answer is not understood.", cause=str(error)) from error
+    if monthly is None:
+        raise NoEstimate("infracost knows no price of anything in this plan.")
+    return Estimate(monthly, currency)
+
+
+def _amount(read: Mapping[str, Any], key: str) -> float | None:
+    """Decimals come as text, and null where nothing was priced."""
+    value = read.get(key)
+    return None if value is None else float(value)

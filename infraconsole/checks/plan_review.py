@@ -13,7 +13,7 @@ from infraconsole.checks.findings import Finding, Level, by_weight
 from infraconsole.terraform.attributes import AttributeChange
 from infraconsole.terraform.plan import Change, Kind, Plan
 
-__all__ = ["CostEffect", "CostLine", "CostTable", "coming_images", "cost_effect", "review"]
+__all__ = ["CostEffect", "CostLine", "CostTable", "cost_effect", "images_brought", "review"]
 
 _TASK = "aws_ecs_task_definition"
 _SERVICE = "aws_ecs_service"
@@ -44,10 +44,12 @@ def review(
     expected_destroys: Collection[str] = (),
     running_images: Mapping[str, str] | None = None,
     image_tag: str = "",
+    failed: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Errors first. `stateful`: type → what is lost (`stateful.load`). `expected_destroys`: addresses that the operator
     named, which then are no surprise; what is stateful stays an error all the same. `running_images`: container → image
-    as AWS runs it now, None where nobody asked. `image_tag`: the tag that is to be deployed, "" where no image is."""
+    as AWS runs it now, None where nobody asked. `image_tag`: the tag that is to be deployed, "" where no image is. `failed`:
+    addresses on which an earlier apply from here failed, so that what drifted there may be its own doing."""
     findings = [
         *_whole(plan),
         *_dangers(plan, stateful),
@@ -55,8 +57,8 @@ def review(
         *_weakened(plan),
         *_forgotten(plan, stateful),
         *_unknown(plan),
-        *_images(plan, running_images, image_tag),
-        *_drift(plan),
+        *_images(plan, running_images, image_tag, failed),
+        *_drift(plan, failed),
         *_checks(plan),
     ]
     return by_weight(findings)
@@ -246,16 +248,9 @@ def _unknown(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def coming_images(plan: Plan) -> tuple[str, ...]:
-    """The images of the task definitions that the plan registers, each once."""
-    tasks = [
-        each for each in plan.changes if each.type == _TASK and each.kind in (Kind.CREATE, Kind.REPLACE, Kind.UPDATE)
-    ]
-    found = [image for each in tasks for image in _containers(each.after("container_definitions")).values()]
-    return tuple(dict.fromkeys(found))
-
-
-def _images(plan: Plan, running: Mapping[str, str] | None, image_tag: str) -> Iterator[Finding]:
+def _images(
+    plan: Plan, running: Mapping[str, str] | None, image_tag: str, failed: Collection[str]
+) -> Iterator[Finding]:
     tasks = [each for each in plan.changes if each.type == _TASK and not (each.is_data or each.deposed)]
     coming = {each.address: _containers(each.after("container_definitions")) for each in tasks}
     known = {address: images for address, images in coming.items() if images}
@@ -276,7 +271,7 @@ def _images(plan: Plan, running: Mapping[str, str] | None, image_tag: str) -> It
     if not image_tag:
         for change in plan.changes:
             if change.type == _SERVICE and change.kind is Kind.UPDATE and not change.is_data:
-                yield from _service_back(plan, change)
+                yield from _service_back(plan, change, failed)
 
 
 def _changed_images(
@@ -301,20 +296,36 @@ def _changed_images(
             )
 
 
-def _service_back(plan: Plan, change: Change) -> Iterator[Finding]:
-    """A service that AWS runs on another revision than the code's: most often a rollback that Terraform would undo."""
+def _service_back(plan: Plan, change: Change, failed: Collection[str]) -> Iterator[Finding]:
+    """A service that AWS runs on another revision than the code's: most often a rollback that Terraform would undo, also
+    where it followed an apply that failed."""
     found = next((each for each in plan.drift if each.address == change.address), None)
     before, after = change.before("task_definition"), change.after("task_definition")
     if found is None or found.after("task_definition") != before or found.before("task_definition") == before:
         return
     target = after if isinstance(after, str) else "the one of this plan"
+    why = "was changed outside of Terraform to"
+    if change.address in failed:
+        why = "is, since an earlier apply failed on it,"
     yield Finding(
         "image-brought-back",
         "warning",
         change.address,
-        f"Its task definition was changed outside of Terraform to {before}; this plan puts {target} there.",
+        f"Its task definition {why} {before}; this plan puts {target} there.",
         "After a rollback, pin image_tag in the environment's tfvars to what runs, then plan again.",
     )
+
+
+def images_brought(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """The images that task definitions of this plan name and did not name before, each with the address: as far as they are
+    known before the apply."""
+    found: dict[tuple[str, str], None] = {}
+    for change in plan.changes:
+        if change.type == _TASK and not change.is_data and change.kind in (Kind.CREATE, Kind.UPDATE, Kind.REPLACE):
+            before = _containers(change.before("container_definitions")).values()
+            after = _containers(change.after("container_definitions")).values()
+            found |= {(change.address, image): None for image in after if image not in before}
+    return tuple(found)
 
 
 def _containers(definitions: Any) -> Mapping[str, str]:
@@ -331,7 +342,7 @@ def _tag(image: str) -> str:
     return last.partition(":")[2] if "@" not in last else last.partition("@")[2]
 
 
-def _drift(plan: Plan) -> Iterator[Finding]:
+def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
     planned = {each.address: each for each in plan.changes if each.kind is not Kind.NO_OP}
     for drift in plan.real_drift:
         change = planned.get(drift.address)
@@ -346,29 +357,40 @@ def _drift(plan: Plan) -> Iterator[Finding]:
             )
             continue
         touched = [each for each in drift.attributes() if each.counts]
-        back = _put_back(touched, change)
+        back, unknown = _put_back(touched, change)
         names = ", ".join(back or dict.fromkeys(_top(each) for each in touched))
-        if back:
+        does = "puts it back"
+        if set(back) & unknown:
+            does = "puts something there that is known only after the apply"
+        if back and drift.address in failed:
+            yield Finding(
+                "apply-left",
+                "info",
+                drift.address,
+                f"An earlier apply failed on it, and {names} is not what the state says; this plan {does}.",
+            )
+        elif back:
             yield Finding(
                 "drift-put-back",
                 "warning",
                 drift.address,
-                f"{names} changed outside of Terraform; this plan puts it back.",
-                "If somebody changed it on purpose, write it into the code first; after an apply that failed half way it may be "
-                "what that has left.",
+                f"Somebody changed {names} outside of Terraform; this plan {does}.",
+                "If it was changed on purpose, write it into the code first.",
             )
         else:
-            does = "replaces it all" if change is not None and change.kind is Kind.REPLACE else "leaves it"
+            does = "makes the whole of it anew" if change is not None and change.kind is Kind.REPLACE else "leaves it"
             yield Finding("drift", "info", drift.address, f"{names} changed outside of Terraform; this plan {does}.")
 
 
-def _put_back(touched: list[AttributeChange], change: Change | None) -> tuple[str, ...]:
+def _put_back(touched: list[AttributeChange], change: Change | None) -> tuple[tuple[str, ...], frozenset[str]]:
+    """What of the drift the plan changes again, and what the plan does not know yet. Of what is made anew, all that AWS itself
+    sets is unknown: that somebody changed it, this does not say."""
     if change is None or change.kind not in (Kind.UPDATE, Kind.REPLACE):
-        return ()
-    # Of what is made anew, ids and ARNs are always to be known later: that says nothing.
-    known_to_change = change.kind is Kind.UPDATE
-    planned = {_top(each) for each in change.attributes() if each.counts and (known_to_change or not each.unknown)}
-    return tuple(dict.fromkeys(name for each in touched if (name := _top(each)) in planned))
+        return (), frozenset()
+    counting = [each for each in change.attributes() if each.counts]
+    unknown = frozenset(_top(each) for each in counting if each.unknown)
+    planned = {_top(each) for each in counting if change.kind is Kind.UPDATE or not each.unknown}
+    return tuple(dict.fromkeys(name for each in touched if (name := _top(each)) in planned)), unknown
 
 
 def _top(change: AttributeChange) -> str:

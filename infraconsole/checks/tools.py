@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 
+from infraconsole.checks import infracost
 from infraconsole.checks.findings import Finding, Level
 from infraconsole.terraform import binary
 
@@ -93,11 +94,11 @@ TOOLS = (
         install="apt install jq, brew install jq",
     ),
     Tool(
-        name="infracost",
+        name=infracost.PROGRAM,
         arguments=("--version",),
         weight="info",
-        needed_for="what a plan costs, beside the guide's own table",
-        install="https://www.infracost.io/docs/; then: infracost auth login",
+        needed_for="a second figure of what a plan costs, from its prices",
+        install="https://www.infracost.io/docs/, and a key of its own: infracost auth login",
     ),
 )
 
@@ -120,8 +121,8 @@ def ask(tool: Tool, environ: Mapping[str, str], seconds: float = SECONDS) -> Fou
         return Found(tool, named, problem=f"is not there or not executable, and {binary.VARIABLE} names it")
     if path is None:
         return Found(tool)
-    # Terraform would ask HashiCorp's server for newer versions, which waits where there is no network.
-    own = {**environ, "CHECKPOINT_DISABLE": "1"}
+    # Terraform and infracost would ask for newer versions, which waits where there is no network.
+    own = {**environ, "CHECKPOINT_DISABLE": "1", **infracost.QUIET}
     try:
         said = str(
             sh.Command(path)(

@@ -28,13 +28,14 @@ from infraconsole.engine.gate import Choice, Gate, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.target import Target
+from infraconsole.terraform import addresses
 from infraconsole.terraform.runner import Ended, Terraform
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a runbook. `type` is service, environment, text, or choice (one of `choices`); `least` is how many
-    characters a given text has at least."""
+    """One input of a runbook. `type` is service, environment, text, addresses (of Terraform, with commas between them), or choice
+    (one of `choices`); `least` is how many characters a given text has at least."""
 
     name: str
     type: str
@@ -51,6 +52,8 @@ class Input:
             )
         if self.choices and value not in self.choices:
             raise UnknownName(f"value for {self.name}", value, self.choices)
+        if self.type == "addresses":
+            addresses.split(value)
         return value
 
     def as_json(self) -> dict[str, Any]:

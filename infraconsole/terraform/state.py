@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -76,16 +76,18 @@ def summary(data: bytes, name: str = "The state") -> StateSummary:
     )
 
 
-def attributes_of(data: bytes, type_: str, name: str = "The state") -> tuple[Mapping[str, Any], ...]:
-    """The attributes of every managed instance of that type. Raises StateUnreadable."""
-    summary(data, name)
-    return tuple(
-        instance["attributes"]
-        for resource in _document(data, name).get("resources") or ()
-        if (resource.get("mode"), resource.get("type")) == ("managed", type_)
-        for instance in resource.get("instances") or ()
-        if isinstance(instance.get("attributes"), dict) and not instance.get("deposed")
-    )
+def managed(data: bytes, type_: str, name: str = "The state") -> Iterator[Mapping[str, Any]]:
+    """The attributes of each object of that type that the state manages, in clear; what is deposed is left out. Raises
+    StateUnreadable."""
+    summary(data, name)  # refuses what is no state, so that the rest may rely on it
+    for resource in json.loads(data).get("resources") or ():
+        if resource.get("mode") != "managed" or resource.get("type") != type_:
+            continue
+        instances = resource.get("instances")
+        for instance in instances if isinstance(instances, list) else ():
+            if isinstance(instance, dict) and not instance.get("deposed"):
+                attributes = instance.get("attributes")
+                yield attributes if isinstance(attributes, dict) else {}
 
 
 def with_serial(data: bytes, serial: int, name: str = "The state") -> bytes:

@@ -9,14 +9,17 @@ DOCUMENT = "plan.json"
 """In a run's folder, as the runbooks that plan leave it; only its owner may read it."""
 CONSUMED = "plan.consumed"
 """Beside it, once the apply of the plan has begun."""
-
-COSTS = "cost.json"
-"""Beside it, what infracost said of the plan, where it is installed; empty where it failed."""
+COST = "cost.json"
+"""Beside it, where infracost was asked what the plan costs, and said it."""
 
 
 def document_of(folder: Path, run: str) -> Path:
     """`folder` is the journal's."""
     return folder / "runs" / run / DOCUMENT
+
+
+def cost_of(folder: Path, run: str) -> Path:
+    return document_of(folder, run).with_name(COST)
 
 
 def written_at(folder: Path, run: str) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,11 +40,12 @@ class ReadPlan:
 
 @dataclass(frozen=True)
 class Reviewed:
+    """`infracost` is its figure in words, "" where it was not asked or did not say."""
+
     findings: tuple[Finding, ...]
     drift: tuple[Change, ...]
     cost: CostEffect
-    estimate: str = ""
-    """What infracost says; "" where it was not asked."""
+    infracost: str = ""
 
 
 def read_plan(folder: Path, run: str) -> ReadPlan:
@@ -68,17 +70,16 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
     return ReadPlan(tree, written or datetime.now(UTC), (file.parent / CONSUMED).exists())
 
 
-def review_plan(found: Plan, image_tag: str, costs_file: Path | None = None) -> Reviewed:
-    """What takes longer than a person wants to wait for the first rows."""
-    from infraconsole.checks import costs, infracost, plan_review, stateful
-
-    said = costs_file.read_bytes() if costs_file is not None and costs_file.is_file() else b""
+def review_plan(found: Plan, image_tag: str, failed: Collection[str] = (), estimate: Path | None = None) -> Reviewed:
+    """What takes longer than a person wants to wait for the first rows. `failed`: addresses on which an earlier apply failed;
+    `estimate`: where infracost's answer lies, if there is one."""
+    from infraconsole.checks import costs, plan_review, stateful
 
     return Reviewed(
-        plan_review.review(found, stateful.load(), image_tag=image_tag),
+        plan_review.review(found, stateful.load(), image_tag=image_tag, failed=failed),
         found.real_drift,
         costs.cost_effect(found, costs.load()),
-        infracost.parse(said).words() if said else "",
+        _infracost(estimate) if estimate else "",
     )
 
 
@@ -87,7 +88,7 @@ def why_void(record: RunRecord, overview: Overview) -> str:
     raises AwsError."""
     planned = next((step.result for step in record.steps if step.id == _PLAN_STEP), {})
     bound = planned.get("bound") or {}
-    if record.target.is_module or "serial" not in bound:
+    if "serial" not in bound:
         return ""
     now = overview.state(record.target.service, record.target.environment).state
     if now is None or (now.serial, now.lineage) == (bound["serial"], bound["lineage"]):
@@ -95,6 +96,15 @@ def why_void(record: RunRecord, overview: Overview) -> str:
     if bound["lineage"] and now.lineage != bound["lineage"]:
         return "the state has another lineage by now"
     return f"the state has serial {now.serial} by now, it was made from {bound['serial']}"
+
+
+def _infracost(file: Path) -> str:
+    from infraconsole.checks import infracost
+
+    try:
+        return infracost.parse(file.read_bytes()).words()
+    except (OSError, infracost.NoEstimate):
+        return ""
 
 
 def record_of_run(journal: Journal, run: str) -> RunRecord | None:
@@ -106,3 +116,10 @@ def record_of_run(journal: Journal, run: str) -> RunRecord | None:
     except (JournalError, KeyError, TypeError, ValueError, StopIteration):  # also of a newer version's events
         return None
     return record if record.runbook else None
+
+
+def unfinished_of(record: RunRecord | None) -> tuple[str, ...]:
+    """The addresses on which an earlier apply failed, as the run found out when it read its plan."""
+    result = next((step.result for step in record.steps if step.id == "read-plan"), {}) if record else {}
+    found = result.get("unfinished", ())
+    return tuple(found) if isinstance(found, list) else ()

@@ -21,8 +21,16 @@ from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
-from infraconsole.screens.plan.files import COSTS, document_of, written_at
-from infraconsole.screens.plan.reading import ReadPlan, Reviewed, read_plan, record_of_run, review_plan, why_void
+from infraconsole.screens.plan.files import cost_of, written_at
+from infraconsole.screens.plan.reading import (
+    ReadPlan,
+    Reviewed,
+    read_plan,
+    record_of_run,
+    review_plan,
+    unfinished_of,
+    why_void,
+)
 from infraconsole.screens.plan.tree import COLUMNS, PlanTree, key_of
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
@@ -123,8 +131,8 @@ class PlanScreen(PanedScreen):
             plan = self._read.tree.plan
             record = await learning
             image_tag = record.inputs.get("image_tag", "") if record else ""
-            costs_file = document_of(folder, run).with_name(COSTS)
-            self._reviewed = await in_thread(lambda: review_plan(plan, image_tag, costs_file), "review")
+            failed, estimate = unfinished_of(record), cost_of(folder, run)
+            self._reviewed = await in_thread(lambda: review_plan(plan, image_tag, failed, estimate), "review")
             tree = self._read.tree
             tree.reviewed(self._reviewed.findings, self._reviewed.drift)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it

@@ -66,8 +66,8 @@ def headline(
         cost = reviewed.cost
         rest = f", {len(cost.unknown)} not counted" if cost.unknown and cost.usd is not None else ""
         second.append((f"Costs: {_known(cost)}{rest}.", DIM))
-        if reviewed.estimate:
-            second.append((f"  {reviewed.estimate}", DIM))
+        if reviewed.infracost:
+            second.append((f"  {reviewed.infracost}.", DIM))
     return lines([said(*first), said(*second)])
 
 
@@ -118,6 +118,7 @@ def _section(tree: PlanTree, reviewed: Reviewed | None, section: str) -> list[Pa
             rows += ["", said(("What it costs: ", STRONG), _known(cost))]
             rows += [said(f"  {line.usd:+,.2f}  {line.address}", (f"  {line.why}", DIM)) for line in cost.lines]
             rows += [said((f"  not counted: {what}", DIM)) for what in cost.unknown]
+            rows += [f"  {reviewed.infracost}"] if reviewed.infracost else []
     return rows
 
 

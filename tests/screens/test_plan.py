@@ -83,6 +83,44 @@ async def test_what_is_lost_leads(app: ConsoleApp, journal: Journal, size: tuple
             assert strip.cell_length == size[0]
 
 
+async def test_infracost_s_figure_stands_beside_our_own(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, real("plan-aws")).with_name("cost.json").write_text('{"diffTotalMonthlyCost": "12.3"}')
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        assert "infracost: +12.30 USD a month" in text_of(app)
+        assert screen.rows.move_to("s:changes")
+        await until_seen(pilot, "What it costs: ")
+        assert text_of(app).count("infracost: +12.30 USD a month") == 2
+
+
+async def test_an_answer_of_infracost_that_is_none_is_left_out(app: ConsoleApp, journal: Journal) -> None:
+    write(journal, real("plan-aws")).with_name("cost.json").write_text("{")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        assert "Costs: " in text_of(app)
+        assert "infracost" not in text_of(app)
+
+
+async def test_nobody_is_blamed_for_what_an_apply_of_ours_left(app: ConsoleApp, journal: Journal) -> None:
+    name = "aws_sqs_queue.a"
+    change = entry(name, ["update"], before={"delay_seconds": 1}, after={"delay_seconds": 2})
+    drift = entry(name, ["update"], before={"delay_seconds": 3}, after={"delay_seconds": 1})
+    write(journal, made(change, resource_drift=[drift]))
+    run = FakeExecutor(journal.folder, RUN)
+    run.write(Kind.RUN_CREATED, runbook="deploy", title="Deploy: fileflow-dev", inputs={}, given={}, operator="kim",
+              target={"service": "fileflow", "environment": "dev", "region": "ap-northeast-2",
+                      "account": "123456789012", "name": "fileflow-dev"},
+              dry_run=False, interactive=True,
+              steps=[{"id": "read-plan", "title": "Read the plan", "fingerprint": "f"}])  # fmt: skip
+    run.end("read-plan", unfinished=[name])
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        assert screen.rows.move_to(f"c:{name}")
+        await until_seen(pilot, "An earlier apply failed on it")
+        assert "Somebody" not in text_of(app)
+    run.leave()
+
+
 async def test_the_attributes_of_the_change_under_the_cursor(app: ConsoleApp, journal: Journal) -> None:
     write(journal, real("plan-aws"))
     async with app.run_test(size=(120, 40)) as pilot:

@@ -15,10 +15,12 @@ import pytest
 from infraconsole import naming
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecs import Ecs
+from infraconsole.engine import catalogue, launch
 from infraconsole.terraform import binary
 from infraconsole.world.company import load
 from infraconsole.world.process import World
 from tests import sensitive_attributes
+from tests.faults.conftest import KILLED_EXECUTOR, Stage
 from tests.terraform.conftest import Done, client
 
 MIRROR = os.environ.get("INFRACONSOLE_PROVIDER_MIRROR", "")
@@ -48,11 +50,8 @@ class Console:
         self.environ = dict(environ)
 
     def __call__(self, runbook: str, environment: str, *more: str, service: str = "fileflow") -> Done:
-        done = self.command("run", runbook, "--service", service, "--env", environment, "--json", *more)
-        return Done(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        arguments = ("run", runbook, "--service", service, "--env", environment, "--json", *more)
+        done = subprocess.run(
             (sys.executable, "-m", "infraconsole", *arguments),
             env=self.environ,
             capture_output=True,
@@ -61,6 +60,7 @@ class Console:
             stdin=subprocess.DEVNULL,
             check=False,
         )
+        return Done(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +69,10 @@ def console(world: World, tmp_path_factory: pytest.TempPathFactory) -> Console:
     return Console({**world.applied(), "TF_CLI_CONFIG_FILE": str(file)})
 
 
-def running_definition(world: World, service: str, environment: str) -> str:
+def running_tag(world: World, environment: str) -> str:
     ecs = Ecs(AwsAccess(region=world.region, environ=world.applied()))
-    return ecs.service(f"{service}-{environment}-cluster", f"{service}-{environment}-service").task_definition
-
-
-def running_tag(world: World, environment: str, service: str = "fileflow") -> str:
-    ecs = Ecs(AwsAccess(region=world.region, environ=world.applied()))
-    return ecs.task_definition(running_definition(world, service, environment)).image_tag
+    service = ecs.service(f"fileflow-{environment}-cluster", f"fileflow-{environment}-service")
+    return ecs.task_definition(service.task_definition).image_tag
 
 
 def test_the_code_of_a_healthy_company_finds_nothing_to_do(console: Console) -> None:
@@ -137,56 +133,6 @@ def test_a_module_of_the_infrastructure_repository_is_planned_applied_and_its_ex
     assert done.result("verify")["exports"]
 
 
-def test_a_rollout_that_somebody_put_back_is_a_failure(console: Console, world: World) -> None:
-    was = running_definition(world, "crawler", "dev")
-    environ = {**console.environ, "PYTHONUNBUFFERED": "1"}
-    arguments = ("run", "deploy", "--service", "crawler", "--env", "dev", "--json", "--set", "image_tag=nowhere")
-    with subprocess.Popen(
-        (sys.executable, "-m", "infraconsole", *arguments, "--answer", "confirm=yes"),
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    ) as running:
-        assert running.stdout
-        events = (json.loads(line) for line in running.stdout)
-        gate = next(each["gate"] for each in events if each["kind"] == "gate-opened")
-        assert any("nowhere is not in ECR" in change for change in gate["changes"])
-        run = next(each["run"] for each in events if (each["kind"], each["step"]) == ("step-started", "verify"))
-        asked = console.command("interrupt", run)
-        assert asked.returncode == 0, asked.stderr
-        assert running.wait(timeout=60) == 4
-    client(world, "ecs").update_service(
-        cluster="crawler-dev-cluster", service="crawler-dev-service", taskDefinition=was
-    )
-    resumed = console.command("resume", run, "--json")
-    assert resumed.returncode == 1, resumed.stderr
-    assert "which was applied" in resumed.stderr
-
-
-def test_an_image_that_the_code_does_not_take_is_an_error_before_and_after(console: Console, world: World) -> None:
-    root = world.dir / "repos/authhub/infrastructure/terraform"
-    fixed = {file: file.read_text() for file in root.glob("*.tf") if "var.image_tag" in file.read_text()}
-    was = running_tag(world, "dev", "authhub")
-    for file, text in fixed.items():
-        file.write_text(text.replace("var.image_tag", json.dumps(was)))
-    try:
-        same = console("deploy", "dev", "--set", "image_tag=brandnew1", service="authhub")
-        assert same.code == 1, same.stderr
-        assert f"runs the image {was}, not brandnew1" in same.stderr
-        for file, text in fixed.items():
-            file.write_text(text.replace("var.image_tag", '"other"'))
-        asked = console("deploy", "dev", "--set", "image_tag=brandnew1", "--answer", "confirm=yes", service="authhub")
-        assert asked.code == 3, asked.stderr
-        (gate,) = [each["gate"] for each in asked.events if each["kind"] == "gate-opened"]
-        assert gate["id"] == "type-target"
-        assert "brandnew1 was asked for" in gate["irreversible"][0]
-    finally:
-        for file, text in fixed.items():
-            file.write_text(text)
-
-
 def test_the_table_of_what_is_sensitive_is_that_of_the_provider(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(
         'terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n'
@@ -201,3 +147,67 @@ def test_the_table_of_what_is_sensitive_is_that_of_the_provider(tmp_path: Path) 
     schema = json.loads(terraform("providers", "schema", "-json"))
     asset = resources.files("infraconsole").joinpath("assets", "sensitive.toml").read_text("utf-8")
     assert asset == sensitive_attributes.asset(schema, sensitive_attributes.locked_version(tmp_path))
+
+
+def test_a_tag_that_ecr_does_not_have_is_said_before_anything_is_applied(console: Console) -> None:
+    done = console("deploy", "dev", "--set", "image_tag=nosuch1", "--dry-run")
+    assert done.code == 0, done.stderr
+    assert "fileflow:nosuch1 is brought, and its repository does not have it" in done.warnings
+
+
+@pytest.mark.parametrize("tag_is_fixed", [True, False], ids=["nothing-to-change", "another-change"])
+def test_an_image_that_the_code_does_not_take_is_no_success(console: Console, world: World, tag_is_fixed: bool) -> None:
+    """With the tag fixed in the code; where it is not fixed everywhere, the plan has a change, which is not the image."""
+    root = world.dir / "repos/fileflow/infrastructure/terraform"
+    runs = running_tag(world, "dev")
+    names = ("locals.tf", "containers.tf", "outputs.tf") if tag_is_fixed else ("locals.tf",)
+    was = {file: file.read_text() for file in (root / name for name in names)}
+    for file, text in was.items():
+        fixed = text.replace("${var.image_tag}", runs).replace("= var.image_tag", f'= "{runs}"')
+        assert fixed != text
+        file.write_text(fixed)
+    try:
+        done = console("deploy", "dev", "--set", "image_tag=brandnew1", "--answer", "confirm=yes")
+    finally:
+        for file, text in was.items():
+            file.write_text(text)
+    assert "The tag brandnew1 was asked for" in done.warnings
+    if tag_is_fixed:
+        assert (done.code, done.count("gate-opened")) == (1, 0)
+        assert "does not run the image brandnew1" in done.stderr
+    else:
+        assert (done.code, done.count("call-intended")) == (3, 0)
+        assert "--answer type-target=" in done.stderr
+
+
+def test_what_somebody_puts_there_right_after_the_apply_is_not_taken_for_what_was_deployed(
+    world: World, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(world)
+    was = stage.current("fileflow", "dev")
+    company = load()
+    for name, value in console.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("INFRACONSOLE_TEST_KILL", "hold:call-done:apply")
+    monkeypatch.setattr(launch, "_EXECUTOR", (str(KILLED_EXECUTOR),))
+    run = launch.begin(
+        stage.journal,
+        catalogue.runbook("deploy"),
+        stage.config,
+        service="fileflow",
+        environment="dev",
+        inputs={"image_tag": company.tag("fileflow", "dev", company.newest.number - 2)},
+        answers=[("confirm", "yes")],
+        interactive=False,
+        operator="kim",
+    )
+    stage.until(lambda: "call-done" in stage.kinds(run) or stage.record(run).finished, "the apply to be over", 120)
+    deployed = stage.current("fileflow", "dev")
+    assert deployed != was, stage.record(run).ending
+    stage.somebody_else_updates("fileflow", "dev", was)
+    (stage.folder / "go").touch()
+    record = stage.until_finished(run)
+    assert (record.outcome, record.exit_code) == ("failed", 1)
+    assert f"is on fileflow-dev:{was}, not on fileflow-dev:{deployed}, which was deployed" in record.ending
+    stage.until_gone(run)
+    stage.close()

@@ -1,57 +1,93 @@
-"""infracost, where it is installed: its figure beside ours, and nothing but a sentence where it fails."""
+"""What infracost is asked and what is made of its answer: with programs of that name, which stand for it."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infraconsole.checks import infracost
-from infraconsole.checks.infracost import Estimate
-
-SAID = {"version": "0.2", "currency": "USD", "totalMonthlyCost": "1230.5", "diffTotalMonthlyCost": "-12.34"}
+from infraconsole.checks.infracost import Estimate, NoEstimate
 
 
-def installed(folder: Path, script: str) -> dict[str, str]:
-    file = folder / "infracost"
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
-    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+def fake(folder: Path, script: str) -> dict[str, str]:
+    """The environment in which a program of that name does what `script` says."""
+    tool = folder / "bin" / infracost.PROGRAM
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    return {"PATH": f"{tool.parent}:/usr/bin:/bin"}
 
 
-def asked(environ: dict[str, str], seconds: float = 20) -> Estimate:
-    found = infracost.ask(Path("/runs/plan.json"), environ, seconds)
-    assert found
-    return found[0]
+def ask(folder: Path, environ: dict[str, str], seconds: float = 10.0) -> bytes:
+    return infracost.ask(infracost.program(environ), folder / "plan.json", environ, seconds)
 
 
-def test_not_installed(tmp_path: Path) -> None:
-    assert infracost.ask(Path("plan.json"), {"PATH": str(tmp_path)}) is None
+def test_it_is_asked_for_the_plan_s_document(tmp_path: Path) -> None:
+    answer = json.dumps({"currency": "USD", "diffTotalMonthlyCost": "12.3"})
+    environ = fake(tmp_path, f"echo \"$@\" > '{tmp_path}/asked'\necho noise >&2\necho '{answer}'")
+    assert infracost.parse(ask(tmp_path, environ)).words() == "infracost: +12.30 USD a month"
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked == ["breakdown", "--path", str(tmp_path / "plan.json"), "--format", "json", "--no-color"]
 
 
-def test_its_figure_and_how_it_is_asked(tmp_path: Path) -> None:
-    environ = installed(tmp_path, f"echo \"$@\" > '{tmp_path}/asked'; echo '{json.dumps(SAID)}'")
-    found = asked(environ)
-    assert found == Estimate(-12.34, 1230.5, "USD")
-    assert found.words() == "infracost: -12.34 USD a month, 1,230.50 in all."
-    assert (tmp_path / "asked").read_text().split()[:3] == ["breakdown", "--path", "/runs/plan.json"]
+def test_without_it_nothing_is_asked(tmp_path: Path) -> None:
+    assert infracost.program({"PATH": str(tmp_path)}) == ""
+    assert infracost.program({}) == ""
 
 
-def test_a_failure_is_a_sentence(tmp_path: Path) -> None:
-    found = asked(installed(tmp_path, "echo 'No INFRACOST_API_KEY environment variable is set.' >&2; exit 1"))
-    assert found.words() == "infracost: it ended with code 1: No INFRACOST_API_KEY environment variable is set."
+@pytest.mark.parametrize(
+    ("said", "estimate"),
+    [
+        ({"currency": "EUR", "diffTotalMonthlyCost": "-4"}, Estimate(-4.0, "EUR")),
+        ({"totalMonthlyCost": "1240.5", "pastTotalMonthlyCost": "40.5"}, Estimate(1200.0, "USD")),
+        ({"totalMonthlyCost": "7", "pastTotalMonthlyCost": None, "diffTotalMonthlyCost": None}, Estimate(7.0, "USD")),
+        ({"currency": "USD", "diffTotalMonthlyCost": "0"}, Estimate(0.0, "USD")),
+    ],
+)
+def test_its_figures(said: dict[str, Any], estimate: Estimate) -> None:
+    assert infracost.parse(json.dumps(said).encode()) == estimate
 
 
-def test_one_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "not understood"),
+        (b"[]", "not understood"),
+        (b'{"diffTotalMonthlyCost": "much"}', "not understood"),
+        (b'{"currency": "USD", "totalMonthlyCost": null}', "no price"),
+    ],
+)
+def test_an_answer_that_says_nothing(answer: bytes, words: str) -> None:
+    with pytest.raises(NoEstimate) as caught:
+        infracost.parse(answer)
+    assert words in caught.value.title
+
+
+def test_its_own_words_where_it_fails(tmp_path: Path) -> None:
+    environ = fake(tmp_path, "echo 'No INFRACOST_API_KEY environment variable is set.' >&2; exit 1")
+    with pytest.raises(NoEstimate) as caught:
+        ask(tmp_path, environ)
+    assert "code 1" in caught.value.title
+    assert "INFRACOST_API_KEY" in caught.value.cause
+
+
+def test_it_is_not_waited_for_for_long_and_leaves_no_process(tmp_path: Path) -> None:
+    environ = fake(tmp_path, f"sleep 2; touch '{tmp_path}/late'")
     began = time.monotonic()
-    found = asked(installed(tmp_path, "exec sleep 30"), 0.3)
-    assert "did not answer within 0.3 s" in found.words()
-    assert time.monotonic() - began < 10
+    with pytest.raises(NoEstimate) as caught:
+        ask(tmp_path, environ, 0.3)
+    assert "within 0.3 s" in caught.value.title
+    assert time.monotonic() - began < 1.8
+    time.sleep(max(0.0, began + 2.5 - time.monotonic()))
+    assert not (tmp_path / "late").exists()
 
 
-@pytest.mark.parametrize("said", ["", "{", "[]", '{"diffTotalMonthlyCost": []}', '{"totalMonthlyCost": "x"}'])
-def test_what_is_not_understood(said: str) -> None:
-    assert infracost.parse(said.encode()).words().startswith(("infracost: what it said", "infracost does not say"))
+def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+    environ = fake(tmp_path, "")
+    (tmp_path / "bin" / infracost.PROGRAM).write_text("#!/nowhere/sh\n")
+    with pytest.raises(NoEstimate):
+        ask(tmp_path, environ)

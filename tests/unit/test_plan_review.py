@@ -190,6 +190,46 @@ def test_drift_that_is_put_back_is_a_warning_and_null_that_became_empty_is_nothi
     ]
 
 
+def drifted_service() -> Plan:
+    """The state says 42, AWS runs 41, and the plan brings a revision that it makes itself."""
+    return made(
+        entry(
+            "aws_ecs_service.a",
+            ["update"],
+            {"task_definition": "web:41"},
+            {},
+            after_unknown={"task_definition": True},
+        ),
+        resource_drift=[
+            entry("aws_ecs_service.a", ["update"], {"task_definition": "web:42"}, {"task_definition": "web:41"})
+        ],
+    )
+
+
+def test_drift_that_becomes_something_not_known_yet_is_not_left_as_it_is() -> None:
+    (finding,) = found(drifted_service(), "drift-put-back")
+    assert finding.level == "warning"
+    assert "task_definition" in finding.message
+    assert "known only after the apply" in finding.message
+    assert not found(drifted_service(), "drift")
+
+
+def test_what_our_own_failed_apply_left_is_nobody_s_change() -> None:
+    plan, failed = drifted_service(), ("aws_ecs_service.a",)
+    (finding,) = found(plan, "apply-left", failed=failed)
+    assert (finding.level, "An earlier apply failed on it" in finding.message) == ("info", True)
+    said = " ".join(f"{each.message} {each.mend}" for each in review(plan, STATEFUL, failed=failed))
+    assert "Somebody" not in said
+    assert "outside of Terraform" not in said
+    assert found(plan, "image-brought-back", failed=failed), "it still would undo a rollback"
+    assert found(plan, "drift-put-back", failed=("aws_ecs_service.b",))
+
+
+def test_drift_of_what_is_made_anew_is_not_said_to_stay() -> None:
+    (database, _) = found(real("plan-aws"), "drift")
+    assert "makes the whole of it anew" in database.message
+
+
 def test_failed_checks() -> None:
     assert subjects(real("plan-aws"), "check-failed") == ["check.bucket"]
 

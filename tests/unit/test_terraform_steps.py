@@ -42,6 +42,8 @@ class Spoken:
         self.newest: tuple[str, Mapping[str, Any]] = ("", {})
         self.reads = cast(AwsAccess, None)
         self.target = Target("plain", "dev", "ap-northeast-2")
+        self.inputs: dict[str, str] = {}
+        self.dry_run = False
 
     def output(self, *lines: str) -> None:
         self.lines.extend(lines)
@@ -197,6 +199,13 @@ def test_lines_for_a_shell_name_what_differs_from_it(tmp_path: Path, monkeypatch
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     line = root(tmp_path, TF_DATA_DIR="/d", AWS_PROFILE="prod", AWS_REGION="r", TF_INPUT="0").by_hand(("plan",))
     assert line == ("env", "TF_DATA_DIR=/d", "AWS_PROFILE=prod", "terraform", f"-chdir={tmp_path}", "plan")
+
+
+def test_a_plan_is_aimed_at_the_addresses_that_were_typed(tmp_path: Path) -> None:
+    spoken = Spoken(tmp_path)
+    spoken.inputs = {"targets": 'aws_x.y["a,b"], aws_x.z,'}
+    arguments = terraform_steps.MakePlan()._arguments(context(spoken), root(tmp_path))
+    assert [each for each in arguments if each.startswith("-target")] == ['-target=aws_x.y["a,b"]', "-target=aws_x.z"]
 
 
 # Files

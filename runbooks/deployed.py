@@ -1,0 +1,132 @@
+"""What a deploy has put into an ECS service, told once, right after the apply, so that whatever the service is on later is compared
+with that: a circuit breaker or a colleague may have put something else there before anybody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infraconsole.aws.ecr import parse_image
+from infraconsole.aws.ecs import Ecs, Service, family_and_revision
+from infraconsole.engine.runbook import Step, StepContext
+from infraconsole.errors import AwsNotFound, StepFailed
+from infraconsole.redaction import MASK
+from infraconsole.runbooks import rollout
+from infraconsole.runbooks.plan_reading import PLAN_DOCUMENT
+from infraconsole.runbooks.terraform_root import root_of, stored_state
+from infraconsole.terraform import plan
+from infraconsole.terraform.plan import Change, Kind
+from infraconsole.terraform.state import managed
+
+_SERVICE = "aws_ecs_service"
+
+
+class ReadDeployed(Step):
+    id = "deployed"
+    title = "Read what was deployed"
+    why = "The task definition that the plan and the state give the service: only that may run in the end."
+
+    def act(self, context: StepContext) -> Mapping[str, Any]:
+        if context.target.is_module:
+            return {}
+        wanted = _task_definition(context)
+        if wanted:
+            context.note(f"Deployed: {rollout.short(wanted)}.")
+            return {"task_definition": wanted}
+        try:
+            service = Ecs(context.reads).service(*rollout.names(context))
+        except AwsNotFound:
+            return {}
+        # Whatever it is on now, so that at least a change from here on is noticed.
+        context.note(f"This plan has no service {service.name}: it stays on {rollout.short(service.task_definition)}.")
+        return {"task_definition": service.task_definition}
+
+
+def _task_definition(context: StepContext) -> str:
+    """Of the service, as ARN or family:revision: what the plan says, and where only the apply could tell, what the state says
+    since. "" where the plan has no such service.
+
+    A plan knows it where the code fixes it, where nothing changes, and where `ignore_changes` leaves it to others: then it is what
+    AWS had when the plan was made, of which the state knows nothing where there was nothing to apply.
+    """
+    change = next(filter(lambda each: _is_service(context, each), _changes(context)), None)
+    if change is None or change.kind in (Kind.DESTROY, Kind.FORGET):
+        return ""
+    planned = change.after("task_definition")
+    if isinstance(planned, str) and planned != MASK:
+        return planned
+    cluster, name = rollout.names(context)
+    for attributes in managed(stored_state(context, root_of(context)) or b"", _SERVICE):
+        in_state = attributes.get("task_definition")
+        if attributes.get("name") == name and rollout.short(str(attributes.get("cluster"))) == cluster and in_state:
+            return str(in_state)
+    raise StepFailed(
+        f"What {name} was brought to cannot be told.",
+        cause="The plan changes its task definition, and the stored state has no such service.",
+        mend="Look at the service and at the state: terraform state show.",
+    )
+
+
+def _changes(context: StepContext) -> tuple[Change, ...]:
+    return plan.read((context.folder / PLAN_DOCUMENT).read_bytes()).changes
+
+
+def _is_service(context: StepContext, change: Change) -> bool:
+    cluster, name = rollout.names(context)
+    if change.type != _SERVICE or change.is_data or change.deposed:
+        return False
+    names = {change.before("name"), change.after("name")}
+    clusters = [value for value in (change.after("cluster"), change.before("cluster")) if isinstance(value, str)]
+    return name in names and (not clusters or rollout.short(clusters[0]) == cluster)
+
+
+def verify_service(context: StepContext) -> Mapping[str, Any]:
+    """The service is on what was deployed and, where a tag was asked for, on an image of that tag; its rollout is completed, its
+    targets are healthy. Raises StepFailed, also where all that was rolled back before anybody looked."""
+    target = context.target
+    cluster, name = rollout.names(context)
+    wanted = str(context.result("deployed").get("task_definition", ""))
+    try:
+        service = Ecs(context.reads).service(cluster, name)
+    except AwsNotFound:
+        if wanted:
+            raise
+        context.note(f"There is no ECS service {name} in {cluster}: its rollout was not looked at.", warning=True)
+        return {}
+    definition = service.task_definition
+    if wanted and not _is_same(definition, wanted):
+        # Named by family and revision, it is one of the same account and region.
+        arn = wanted if wanted.startswith("arn:") else f"{definition.rpartition('/')[0]}/{wanted}"
+        raise rollout.Rollout(context, arn, "").failed(
+            f"{name} is on {rollout.short(definition)}, not on {rollout.short(wanted)}, which was deployed: "
+            "a circuit breaker, another deployment or a person put it there."
+        )
+    _refuse_other_image(context, service)
+    primary = service.primary
+    rollout.watch(context, definition, primary.id if primary and primary.task_definition == definition else "")
+    health = rollout.verify(context, definition)
+    family, revision = family_and_revision(definition)
+    context.note(f"{target.name} runs {family}:{revision}.")
+    return {"task_definition": definition, "health": health}
+
+
+def _is_same(definition: str, wanted: str) -> bool:
+    """Terraform's state names it as the code does: by its ARN, by family and revision, or by the family alone."""
+    if wanted.startswith("arn:"):
+        return definition == wanted
+    family, revision = family_and_revision(definition)
+    return family_and_revision(wanted) in ((family, revision), (family, 0))
+
+
+def _refuse_other_image(context: StepContext, service: Service) -> None:
+    tag = context.inputs.get("image_tag", "")
+    if not tag:
+        return
+    definition = Ecs(context.reads).task_definition(service.task_definition)
+    images = [parse_image(container.image) for container in definition.containers]
+    if not any(tag in (image.tag, image.digest) for image in images):
+        raise StepFailed(
+            f"{service.name} does not run the image {tag} that was asked for.",
+            cause=f"{definition.name} has {', '.join(image.text for image in images)}.",
+            mend="Look where the code takes the image from: image_tag in the tfvars, or a fixed text.",
+        )

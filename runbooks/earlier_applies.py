@@ -1,0 +1,53 @@
+"""What earlier applies of a root module did not bring to an end, from the records that their commands have left in the runs'
+folders: Terraform's own state tells only that something is not as it was, and not why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from infraconsole.runbooks.terraform_root import Root
+from infraconsole.terraform import events, runner
+from infraconsole.terraform.tail import Tail
+
+_RECENT = 10
+"""How many applies are looked at: what an older one left, somebody has found by now."""
+
+
+def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
+    """The addresses on which an apply of this root from here failed, or was at work when it ended, and that no later one has
+    finished. `runs` is the folder of all runs."""
+    ended: dict[str, bool] = {}
+    for record in _applies(runs, root)[:_RECENT]:
+        ended = _ended(record) | ended
+    return tuple(address for address, well in ended.items() if not well)
+
+
+def _applies(runs: Path, root: Root) -> list[Path]:
+    """Their records, newest first."""
+    found = []
+    for file in runs.glob(f"*/*-apply/{runner.COMMAND}"):
+        try:
+            told = json.loads(file.read_bytes())
+            # The environments of one root share its folder: what tells them apart is where `init` put its data.
+            if (told["folder"], told["data_dir"]) == (str(root.folder), root.terraform.environ.get("TF_DATA_DIR")):
+                found.append((file.stat().st_mtime_ns, file.parent))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return [record for _, record in sorted(found, reverse=True)]
+
+
+def _ended(record: Path) -> dict[str, bool]:
+    """By address, whether the apply finished what it did there."""
+    ended: dict[str, bool] = {}
+    tail = Tail(runner.Running(record).stdout)
+    while lines := tail.new(True):
+        for line in lines:
+            match events.parse(line):
+                case events.Apply(action="read"):
+                    pass
+                case events.ApplyComplete(resource=resource):
+                    ended[resource.address] = True
+                case events.ApplyStart(resource=resource) | events.ApplyErrored(resource=resource):
+                    ended[resource.address] = False
+    return ended

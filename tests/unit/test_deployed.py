@@ -1,0 +1,222 @@
+"""What a deploy verifies: the task definition that it brought, and no other that happens to run by then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from infraconsole.engine.runbook import StepContext
+from infraconsole.errors import AwsNotFound, StepFailed
+from infraconsole.runbooks import deployed
+from infraconsole.runbooks.deployed import ReadDeployed, verify_service
+from infraconsole.runbooks.plan_reading import PLAN_DOCUMENT
+from infraconsole.target import Target
+from tests.unit.test_aws_services import FakeAccess
+
+ARN = "arn:aws:ecs:ap-northeast-2:123456789012"
+CLUSTER = f"{ARN}:cluster/web-dev-cluster"
+NAME = "web-dev-service"
+
+
+def arn(revision: int) -> str:
+    return f"{ARN}:task-definition/web-dev:{revision}"
+
+
+def service(revision: int, *more: Mapping[str, Any]) -> dict[str, Any]:
+    """On that revision, and there for good; `more` are other deployments."""
+    primary = {"id": f"ecs-svc/{revision}", "status": "PRIMARY", "taskDefinition": arn(revision)}
+    return {
+        "serviceName": NAME,
+        "serviceArn": f"{ARN}:service/web-dev-cluster/{NAME}",
+        "clusterArn": CLUSTER,
+        "status": "ACTIVE",
+        "taskDefinition": arn(revision),
+        "desiredCount": 1,
+        "runningCount": 1,
+        "deployments": [{**primary, "rolloutState": "COMPLETED", "desiredCount": 1, "runningCount": 1}, *more],
+        "events": [{"id": "1", "createdAt": datetime.now(UTC), "message": "rolling back to deployment ecs-svc/41."}],
+    }
+
+
+def definition(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Revision 42 has the image build-42, and so on."""
+    revision = str(asked["taskDefinition"]).rpartition(":")[2]
+    containers = [{"name": "app", "image": f"repo/web:build-{revision}", "essential": True}]
+    return {"taskDefinition": {"taskDefinitionArn": arn(int(revision)), "containerDefinitions": containers}}
+
+
+class Spoken:
+    """As much of a step's context as these steps need."""
+
+    interactive = dry_run = False
+
+    def __init__(self, folder: Path, found: Mapping[str, Any] | None, **inputs: str) -> None:
+        self.folder = folder
+        self.target = Target("web", "dev", "ap-northeast-2", "123456789012")
+        self.inputs = inputs
+        self.notes: list[str] = []
+        self.results: dict[str, Mapping[str, Any]] = {}
+        self.config = SimpleNamespace(
+            engine=SimpleNamespace(watch_minutes=0.01, poll_seconds=0.01, health_checks=1),
+            environment=lambda _: SimpleNamespace(health_path="/"),
+        )
+        self.reads = FakeAccess(
+            DescribeServices={"services": [found] if found else []},
+            DescribeTaskDefinition=definition,
+            ListServices=[{"serviceArns": []}],
+            ListTasks=[{"taskArns": []}],
+        )
+
+    def result(self, step: str) -> Mapping[str, Any]:
+        return self.results.get(step, {})
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        self.notes.append(text)
+
+    def output(self, *lines: str) -> None: ...
+
+    def progress(self, text: str, **figures: Any) -> None: ...
+
+    def wait(self, seconds: float) -> None: ...
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def planned(folder: Path, actions: list[str], before: Any, after: Any, **more: Any) -> None:
+    """A plan of the service; with `after` None for the task definition, it is known only after the apply."""
+    sides = [
+        {"name": NAME, "cluster": CLUSTER, "task_definition": value} if value is not None else {"name": NAME}
+        for value in (before, after)
+    ]
+    change = {"actions": actions, "before": sides[0], "after": sides[1], **more}
+    entry = {
+        "address": "aws_ecs_service.app",
+        "mode": "managed",
+        "type": "aws_ecs_service",
+        "name": "app",
+        "change": {**change, **({"after_unknown": {"task_definition": True}} if after is None else {})},
+    }
+    (folder / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": [entry]}))
+
+
+def stored(monkeypatch: pytest.MonkeyPatch, task_definition: str) -> None:
+    """The state after the apply; another service of another cluster stands before it."""
+
+    def instance(cluster: str, value: str) -> dict[str, Any]:
+        return {"attributes": {"name": NAME, "cluster": cluster, "task_definition": value}}
+
+    others = {"mode": "managed", "type": "aws_ecs_service", "name": "other", "instances": [instance("other", "x:1")]}
+    ours = {
+        "mode": "managed",
+        "type": "aws_ecs_service",
+        "name": "app",
+        "instances": [instance(CLUSTER, task_definition)],
+    }
+    document = {"version": 4, "serial": 3, "lineage": "l", "resources": [others, ours]}
+    monkeypatch.setattr(deployed, "root_of", lambda _: None)
+    monkeypatch.setattr(deployed, "stored_state", lambda *_: json.dumps(document).encode())
+
+
+def read(spoken: Spoken) -> Mapping[str, Any]:
+    """As the run does right after the apply; what it left is there for whoever verifies, however often."""
+    spoken.results["deployed"] = ReadDeployed().act(cast(StepContext, spoken))
+    return spoken.results["deployed"]
+
+
+def verify(spoken: Spoken) -> Mapping[str, Any]:
+    return verify_service(cast(StepContext, spoken))
+
+
+def test_what_the_apply_brought_is_taken_from_the_state_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(tmp_path, ["update"], arn(41), None)
+    stored(monkeypatch, arn(42))
+    spoken = Spoken(tmp_path, service(42), image_tag="build-42")
+    assert read(spoken) == {"task_definition": arn(42)}
+    assert verify(spoken)["task_definition"] == arn(42)
+
+
+def test_a_rollout_that_was_rolled_back_before_anybody_looked_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(tmp_path, ["update"], arn(41), None)
+    stored(monkeypatch, arn(42))
+    failed = {"id": "ecs-svc/42", "status": "INACTIVE", "taskDefinition": arn(42), "rolloutState": "FAILED"}
+    spoken = Spoken(tmp_path, service(41, failed))
+    read(spoken)
+    for _ in range(2):  # a retry does not take what runs by then for what was deployed
+        with pytest.raises(StepFailed) as caught:
+            verify(spoken)
+        assert "is on web-dev:41, not on web-dev:42" in caught.value.title
+        assert "rolling back to deployment" in caught.value.cause
+
+
+def test_without_changes_it_is_what_the_plan_found(tmp_path: Path) -> None:
+    """Also where the code leaves the task definition to others: the stored state then has an older one."""
+    planned(tmp_path, ["no-op"], arn(41), arn(41))
+    spoken = Spoken(tmp_path, service(41))
+    assert read(spoken) == {"task_definition": arn(41)}
+    assert verify(spoken)["task_definition"] == arn(41)
+    colleague = Spoken(tmp_path, service(40))
+    read(colleague)
+    with pytest.raises(StepFailed, match="is on web-dev:40, not on web-dev:41"):
+        verify(colleague)
+
+
+@pytest.mark.parametrize(("code", "fits"), [("web-dev:42", True), ("web-dev", True), ("web-dev:41", False)])
+def test_code_that_names_a_family_and_no_arn(tmp_path: Path, code: str, fits: bool) -> None:
+    planned(tmp_path, ["update"], "web-dev:41", code)
+    spoken = Spoken(tmp_path, service(42))
+    read(spoken)
+    if fits:
+        assert verify(spoken)["task_definition"] == arn(42)
+        return
+    with pytest.raises(StepFailed, match="not on web-dev:41"):
+        verify(spoken)
+
+
+def test_an_image_that_was_asked_for_and_does_not_run_is_a_failure(tmp_path: Path) -> None:
+    planned(tmp_path, ["no-op"], arn(41), arn(41))
+    spoken = Spoken(tmp_path, service(41), image_tag="brandnew1")
+    read(spoken)
+    with pytest.raises(StepFailed) as caught:
+        verify(spoken)
+    assert "does not run the image brandnew1" in caught.value.title
+    assert "repo/web:build-41" in caught.value.cause
+
+
+def test_a_plan_without_the_service_leaves_it_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": []}))
+    spoken = Spoken(tmp_path, service(41))
+    assert read(spoken) == {"task_definition": arn(41)}
+    assert "This plan has no service" in spoken.notes[0]
+    assert verify(spoken)["task_definition"] == arn(41)
+
+
+def test_where_there_is_no_service_nothing_is_compared_unless_it_was_deployed(tmp_path: Path) -> None:
+    (tmp_path / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": []}))
+    spoken = Spoken(tmp_path, None)
+    assert read(spoken) == {}
+    assert verify(spoken) == {}
+    planned(tmp_path, ["create"], None, arn(1))
+    read(spoken)
+    with pytest.raises(AwsNotFound):
+        verify(spoken)
+
+
+def test_a_state_that_does_not_say_what_was_deployed_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(tmp_path, ["create"], None, None)
+    monkeypatch.setattr(deployed, "root_of", lambda _: None)
+    monkeypatch.setattr(deployed, "stored_state", lambda *_: b'{"version": 4, "serial": 1, "resources": []}')
+    with pytest.raises(StepFailed, match="cannot be told"):
+        read(Spoken(tmp_path, service(1)))
