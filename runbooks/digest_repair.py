@@ -7,7 +7,6 @@ lock, and only behind the typed name. The items are those of Terraform's backend
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,14 @@ from itertools import islice
 from typing import Any
 
 from infraconsole import text
-from infraconsole.aws.dynamodb import DynamoDb
 from infraconsole.aws.s3 import S3
+from infraconsole.checks import state_digest
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, aws_command, command_line
+from infraconsole.engine.runbook import Probe, ProbeState, Runbook, Step, StepContext, aws_command
 from infraconsole.errors import AwsNotFound, StepFailed, UsageError
+from infraconsole.runbooks import recovery
 from infraconsole.runbooks.terraform_root import held_lock, own_lock, root_of
 from infraconsole.terraform.state import LockInfo, StateSummary, StateUnreadable, summary
 
@@ -48,7 +47,7 @@ class Look(Step):
             ) from error
         body = stored.body or b""
         now = summary(body, f"s3://{bucket}/{key}")
-        calculated, kept = _checksum(body), _digest(context)
+        calculated, kept = state_digest.calculated(body), _digest(context)
         context.note(
             f"Stored since {text.local_time(stored.modified_at)}: serial {now.serial}, {now.resource_count} resources, "
             f"Terraform {now.terraform_version}, lineage {now.lineage}."
@@ -86,14 +85,13 @@ class TakeLock(Step):
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
         bucket, key, table = _place(context)
-        return policy.gates(
-            policy.policy_for(
-                Purpose.RECOVERY, context.config.environment(context.target.environment), typed_name=True
-            ),
-            context.target,
+        return recovery.gates(
+            context,
+            self,
+            typed_name=True,
             title=f"Mend the digest of the state of {context.target}",
             changes=(
-                f"{table}: {bucket}/{key}-md5 says {looked['calculated']} instead of {looked['kept'] or 'nothing'}",
+                f"{table}: {state_digest.key_of(bucket, key)} says {looked['calculated']} instead of {looked['kept'] or 'nothing'}",
                 f"The stored state stays as it is: serial {looked['serial']}, {looked['resources']} resources.",
                 f"Its lineage is {looked['lineage']}.",
             ),
@@ -101,9 +99,7 @@ class TakeLock(Step):
                 *looked["doubts"],
                 "If the stored state is the wrong one, Terraform takes it for the right one from then on.",
             ),
-            commands=[command_line(command) for command in (_take(context), _put(context), _release(context))],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
-            now=context.now(),
+            commands=(_take(context), _put(context), _release(context)),
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -162,7 +158,7 @@ class Mend(Step):
         bucket, key, table = _place(context)
         wanted = context.result("look")["calculated"]
         kept = context.result("look")["kept"]
-        item = {"LockID": {"S": f"{bucket}/{key}-md5"}, "Digest": {"S": wanted}}
+        item = {"LockID": {"S": state_digest.key_of(bucket, key)}, "Digest": {"S": wanted}}
         # Whoever stores a state writes its digest too: one that is another by now is not overwritten.
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(Digest)"}
         if kept:
@@ -213,19 +209,14 @@ def _place(context: StepContext) -> tuple[str, str, str]:
     return place.bucket, place.key, place.lock_table
 
 
-def _checksum(body: bytes) -> str:
-    # Terraform's own choice; it guards against a stale read, not against an attacker.
-    return hashlib.md5(body, usedforsecurity=False).hexdigest()
-
-
 def _checksum_now(context: StepContext) -> str:
     bucket, key, _ = _place(context)
-    return _checksum(S3(context.reads).get(bucket, key).body or b"")
+    return state_digest.calculated(S3(context.reads).get(bucket, key).body or b"")
 
 
 def _digest(context: StepContext) -> str:
     bucket, key, table = _place(context)
-    return (DynamoDb(context.reads).item(table, f"{bucket}/{key}-md5") or {}).get("Digest", "")
+    return state_digest.kept(context.reads, table, bucket, key)
 
 
 def _held(context: StepContext) -> LockInfo | None:
@@ -262,7 +253,7 @@ def _doubts(context: StepContext, version_id: str, now: StateSummary, kept: str)
         if version.is_delete_marker or version.version_id == version_id:
             continue
         body = S3(context.reads).get(bucket, key, version.version_id).body or b""
-        if kept and _checksum(body) == kept:
+        if kept and state_digest.calculated(body) == kept:
             doubts.append(
                 f"The table's checksum is that of version {version.version_id}, stored {text.local_time(version.modified_at)}: "
                 "what is stored was written past Terraform. infraconsole run state-undelete brings that version back."
@@ -287,7 +278,7 @@ def _take(context: StepContext) -> Sequence[str]:
 
 def _put(context: StepContext) -> Sequence[str]:
     bucket, key, table = _place(context)
-    item = {"LockID": {"S": f"{bucket}/{key}-md5"}, "Digest": {"S": context.result("look")["calculated"]}}
+    item = {"LockID": {"S": state_digest.key_of(bucket, key)}, "Digest": {"S": context.result("look")["calculated"]}}
     return _aws(context, "put-item", table_name=table, item=item)
 
 
@@ -307,10 +298,10 @@ RUNBOOK = Runbook(
     summary="Make the lock table's digest say what the stored Terraform state is, after both were looked at.",
     purpose=Purpose.RECOVERY,
     inputs=(
-        Input("service", "service", "the service, or an infrastructure module", required=True),
-        Input("environment", "environment", "the environment, as in prod", required=True),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        recovery.SERVICE,
+        recovery.ENVIRONMENT,
+        recovery.REASON,
     ),
-    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
+    gates=(*policy.GATES, policy.FAILURE),
     steps=(Look(), TakeLock(), Mend(), Release()),
 )

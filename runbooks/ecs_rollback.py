@@ -25,7 +25,6 @@ from infraconsole.aws.elbv2 import Elbv2
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.engine import policy
 from infraconsole.engine.gate import LEAST_REASON, Choice, Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
     Input,
@@ -36,10 +35,9 @@ from infraconsole.engine.runbook import (
     Step,
     StepContext,
     aws_command,
-    command_line,
 )
 from infraconsole.errors import AwsError, AwsNotFound, PrerequisiteMissing, StepFailed, UnknownName, UsageError
-from infraconsole.runbooks import rollout
+from infraconsole.runbooks import recovery, rollout
 from infraconsole.terraform import tfvars
 
 SUPERSEDE = "supersede"
@@ -210,11 +208,11 @@ class StopInFlight(Step):
         return (_aws(context, "stop-service-deployment", service_deployment_arn=arn, stop_type="ROLLBACK"),)
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
-        return _confirmations(
+        return recovery.gates(
             context,
+            self,
             title=f"Stop the deployment of {context.result('look')['in_flight_of']} on {context.target}",
             changes=("ECS stops it and returns the service to its last completed deployment.",),
-            commands=[command_line(command) for command in self.commands(context)],
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -300,8 +298,9 @@ class Update(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         seen, chosen = _seen(context), context.result("choose")
-        return _confirmations(
+        return recovery.gates(
             context,
+            self,
             title=f"Roll {context.target} back from {seen['current_name']} to {chosen['name']}",
             changes=(
                 f"{context.target.name} gets a new deployment of {chosen['name']} ({chosen['tag']}).",
@@ -309,7 +308,6 @@ class Update(Step):
                 f"Old code meets today's schema: think of migrations since {chosen['name']} was registered.",
             ),
             irreversible=("Connections of the tasks that are replaced are drained, then cut.",),
-            commands=[command_line(command) for command in self.commands(context)],
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -447,7 +445,7 @@ RUNBOOK = Runbook(
         GateSpec("revision", GateKind.CHOOSE, "which revision to go back to, where none is set"),
         GateSpec("in-flight", GateKind.CHOOSE, "what happens to a deployment in flight"),
         *policy.GATES,
-        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+        policy.FAILURE,
     ),
     steps=(Look(), Choose(), Check(), StopInFlight(), Settle(), Update(), Watch(), Verify(), FollowUp()),
 )
@@ -654,24 +652,3 @@ def _check_image(context: StepContext, image: str, *, essential: bool) -> None:
         )
     else:
         context.note(f"{image} is no longer in ECR; its container is not essential.", warning=True)
-
-
-def _confirmations(
-    context: StepContext,
-    *,
-    title: str,
-    changes: Sequence[str],
-    commands: Sequence[str],
-    irreversible: Sequence[str] = (),
-) -> Sequence[Gate]:
-    environment = context.config.environment(context.target.environment)
-    return policy.gates(
-        policy.policy_for(Purpose.RECOVERY, environment),
-        context.target,
-        title=title,
-        changes=changes,
-        irreversible=irreversible,
-        commands=commands,
-        reason=context.inputs.get("reason", "") or context.answer("reason"),
-        now=context.now(),
-    )

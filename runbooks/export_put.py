@@ -13,7 +13,6 @@ from infraconsole.aws.ssm import SECURE, Parameter, Ssm
 from infraconsole.checks.export_rules import ExportRules, Shape, load_rules
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
     Input,
@@ -210,7 +209,7 @@ RUNBOOK = Runbook(
     gates=(
         *(gate for gate in policy.GATES if gate.id in ("reason", "approve")),
         GateSpec(TYPE_NAME, GateKind.TYPE, "before the parameter is written: its full name"),
-        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+        policy.FAILURE,
     ),
     steps=(Look(), Write(), Verify()),
 )

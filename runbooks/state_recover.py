@@ -13,10 +13,10 @@ from typing import Any
 
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed
+from infraconsole.runbooks import recovery
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
@@ -129,13 +129,10 @@ class Push(PushState):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        return policy.gates(
-            policy.policy_for(
-                Purpose.RECOVERY,
-                context.config.environment(context.target.environment),
-                typed_name=not looked["ours"],
-            ),
-            context.target,
+        return recovery.gates(
+            context,
+            self,
+            typed_name=not looked["ours"],
             title=f"Store the state that the apply of {context.target} could not store",
             changes=(
                 f"serial {looked['before']} is followed by {looked['serial']} or one more"
@@ -148,9 +145,6 @@ class Push(PushState):
             irreversible=()
             if looked["ours"]
             else ("Nothing is stored here yet: should it be another environment's, it becomes this one's state.",),
-            commands=[command_line(command) for command in self.commands(context)],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
-            now=context.now(),
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -177,15 +171,12 @@ class PutAway(Step):
         if context.result("decide").get("action") != DISMISS:
             return ()
         looked = context.result("look")
-        # All environments of a root share its folder. What is not known to be this one's is dismissed by prod's rules.
-        whose = context.target.environment if looked["ours"] else context.config.guarding_environment()
-        return policy.gates(
-            policy.policy_for(
-                Purpose.RECOVERY,
-                context.config.environment(whose or context.target.environment),
-                typed_name=True,
-            ),
-            context.target,
+        return recovery.gates(
+            context,
+            self,
+            typed_name=True,
+            # All environments of a root share its folder. What is not known to be this one's is dismissed by prod's rules.
+            rules_of="" if looked["ours"] else context.config.guarding_environment(),
             title=f"Dismiss the state that the apply of {context.target} could not store",
             changes=(
                 f"{_left(root_of(context))} is removed; a copy stays in {context.folder / COPY}",
@@ -198,9 +189,6 @@ class PutAway(Step):
             )
             if looked["lines"]
             else (),
-            commands=[command_line(command) for command in self.commands(context)],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
-            now=context.now(),
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -251,17 +239,17 @@ RUNBOOK = Runbook(
     summary="Push the errored.tfstate that an apply has left, or dismiss it by name, so that runs can begin again.",
     purpose=Purpose.RECOVERY,
     inputs=(
-        Input("service", "service", "the service, or an infrastructure module", required=True),
+        recovery.SERVICE,
         Input("environment", "environment", "the environment whose apply it was", required=True),
         Input(
             "action", "choice", "push or dismiss; default: asks, and needed without a terminal", choices=(PUSH, DISMISS)
         ),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        recovery.REASON,
     ),
     gates=(
         GateSpec("action", GateKind.CHOOSE, "push or dismiss, where it is not set"),
         *policy.GATES,
-        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+        policy.FAILURE,
     ),
     steps=(Init(), Look(), Decide(), Push(), VerifyPushed(COPY, is_first=_is_first), PutAway()),
 )

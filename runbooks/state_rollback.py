@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import git
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext, command_line
+from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext
 from infraconsole.errors import AwsError, StepFailed, UnknownName, UsageError
+from infraconsole.runbooks import recovery
 from infraconsole.runbooks.plan_reading import ReadPlan
 from infraconsole.runbooks.state_push import (
     Pushed,
@@ -206,9 +206,9 @@ class Push(PushState):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         chosen, checked, backed_up = (context.result(step) for step in ("choose", "check", "back-up"))
-        return policy.gates(
-            policy.policy_for(Purpose.RECOVERY, context.config.environment(context.target.environment)),
-            context.target,
+        return recovery.gates(
+            context,
+            self,
             title=f"Put the state of {context.target} back to {chosen['told']}",
             changes=(
                 f"serial {backed_up['serial']} is followed by {checked['serial']} or one more, with what {chosen['serial']} said",
@@ -217,9 +217,6 @@ class Push(PushState):
                 "Saved plans of this state are void after this.",
                 f"It can be undone: {_undo(context)}",
             ),
-            commands=[command_line(command) for command in self.commands(context)],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
-            now=context.now(),
         )
 
 
@@ -264,15 +261,18 @@ def _undo(context: StepContext) -> str:
 
 
 def _keep(folder: Path, body: bytes) -> Path:
-    """The backup, in a file of its own: an earlier one of this run is not overwritten. `backup:RUN:2` means the second."""
-    for number in count(1):
-        file = folder / (BACKUP_FILE if number == 1 else f"backup-{number}.tfstate")
-        if not file.exists():
-            write_private(file, body)
-            return file
-        if file.read_bytes() == body:
-            return file
-    raise AssertionError
+    """The backup, in a file of its own: an earlier one of this run, of another state, is not overwritten."""
+    number = 1
+    while (file := folder / _backup_file(number)).exists() and file.read_bytes() != body:
+        number += 1
+    if not file.exists():
+        write_private(file, body)
+    return file
+
+
+def _backup_file(number: int) -> str:
+    """`backup:RUN` means the first of a run, `backup:RUN:2` the second."""
+    return BACKUP_FILE if number == 1 else f"backup-{number}.tfstate"
 
 
 def _versions(context: StepContext, root: Root) -> Iterator[StoredObject]:
@@ -332,9 +332,9 @@ def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
     kind, _, rest = named.partition(":")
     if kind == "backup" and rest:
         run, _, number = rest.partition(":")
-        name = BACKUP_FILE if number in ("", "1") else f"backup-{number}.tfstate"
-        file = context.folder.parent / run / name
-        if not run.isalnum() or not (number or "1").isdigit() or not file.is_file():
+        number = number or "1"
+        file = context.folder.parent / run / _backup_file(int(number) if number.isdecimal() else 0)
+        if not run.isalnum() or not file.is_file():
             raise UnknownName("backup", rest, _backups(context.folder.parent), mend="A backup has its run's id.")
         return file.read_bytes(), f"the backup of run {rest}"
     if kind == "file" and rest:
@@ -377,8 +377,8 @@ RUNBOOK = Runbook(
     summary="Back the state up, put an earlier version back with the next serial, and show the plan that follows.",
     purpose=Purpose.RECOVERY,
     inputs=(
-        Input("service", "service", "the service, or an infrastructure module", required=True),
-        Input("environment", "environment", "the environment, as in prod", required=True),
+        recovery.SERVICE,
+        recovery.ENVIRONMENT,
         Input(
             "version", "text", "an S3 version id, backup:RUN or file:PATH; default: asks, and needed without a terminal"
         ),
@@ -389,12 +389,12 @@ RUNBOOK = Runbook(
             default="no",
             choices=("yes", "no"),
         ),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        recovery.REASON,
     ),
     gates=(
         GateSpec("version", GateKind.CHOOSE, "which version, where none is set"),
         *policy.GATES,
-        GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step"),
+        policy.FAILURE,
     ),
     steps=(
         BackUp(),

@@ -8,29 +8,26 @@ a version makes it current is from the S3 user guide (Managing delete markers; R
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from infraconsole import text
-from infraconsole.aws.dynamodb import DynamoDb
 from infraconsole.aws.s3 import S3, StoredObject
+from infraconsole.checks import state_digest
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
-    Input,
     Probe,
     ProbeState,
     Runbook,
     Step,
     StepContext,
     aws_command,
-    command_line,
 )
 from infraconsole.errors import StepFailed, UsageError
+from infraconsole.runbooks import recovery
 from infraconsole.runbooks.terraform_root import refuse_locked, root_of, sha256, write_private
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
@@ -122,18 +119,15 @@ class Undelete(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        environment = context.config.environment(context.target.environment)
-        return policy.gates(
-            policy.policy_for(Purpose.RECOVERY, environment, typed_name=looked["content"]),
-            context.target,
+        return recovery.gates(
+            context,
+            self,
+            typed_name=looked["content"],
             title=f"Bring the lost state of {context.target} back",
             changes=(looked["words"], *looked["lines"]),
             irreversible=("What is taken away is gone from the bucket: only the copy here is left of it.",)
             if looked["content"]
             else (),
-            commands=[command_line(command) for command in self.commands(context)],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
-            now=context.now(),
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -180,7 +174,9 @@ def _find(context: StepContext) -> _Found:
     versions = [
         _read(context, stored) for stored in islice(S3(context.reads).versions(place.bucket, place.key), _LOOKED_AT)
     ]
-    at = _last_whole(versions, _digest(context, place))
+    table = place.lock_table
+    digest = state_digest.kept(context.reads, table, place.bucket, place.key) if table else ""
+    at = _last_whole(versions, digest)
     if at is None:
         return _Found(tuple(versions), None)
     last = versions[at]
@@ -201,7 +197,12 @@ def _last_whole(versions: Sequence[_Version], digest: str) -> int | None:
     nobody can use above it, or what does not go on from it."""
     whole = next((place for place, version in enumerate(versions) if version.state), None)
     kept = next(
-        (place for place, version in enumerate(versions) if version.body and _md5(version.body) == digest), None
+        (
+            place
+            for place, version in enumerate(versions)
+            if version.body and state_digest.calculated(version.body) == digest
+        ),
+        None,
     )
     if whole is None or kept is None or kept <= whole:
         return whole
@@ -230,27 +231,16 @@ def _words(version: _Version) -> str:
     return f"serial {state.serial}, {state.resource_count} resources, lineage {state.lineage}, written past Terraform"
 
 
-def _digest(context: StepContext, place: S3Backend) -> str:
-    if not place.lock_table:
-        return ""
-    return (DynamoDb(context.reads).item(place.lock_table, f"{place.bucket}/{place.key}-md5") or {}).get("Digest", "")
-
-
-def _md5(body: bytes) -> str:
-    # Terraform's own choice for its digest; it guards against a stale read, not against an attacker.
-    return hashlib.md5(body, usedforsecurity=False).hexdigest()
-
-
 RUNBOOK = Runbook(
     name="state-undelete",
     title="Bring a lost Terraform state back",
     summary="Take away what lies on a state's last whole version: a delete marker, or what is no state of Terraform's.",
     purpose=Purpose.RECOVERY,
     inputs=(
-        Input("service", "service", "the service, or an infrastructure module", required=True),
-        Input("environment", "environment", "the environment, as in prod", required=True),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        recovery.SERVICE,
+        recovery.ENVIRONMENT,
+        recovery.REASON,
     ),
-    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
+    gates=(*policy.GATES, policy.FAILURE),
     steps=(Look(), Undelete(), Verify()),
 )

@@ -10,11 +10,11 @@ from typing import Any
 from infraconsole import text
 from infraconsole.checks import state_lock
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext, command_line
+from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed, UsageError
+from infraconsole.runbooks import recovery
 from infraconsole.runbooks.terraform_root import failure, own_holder, root_of, taken_by
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import commands
@@ -82,17 +82,13 @@ class Unlock(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        return policy.gates(
-            policy.policy_for(
-                Purpose.RECOVERY, context.config.environment(context.target.environment), typed_name=True
-            ),
-            context.target,
+        return recovery.gates(
+            context,
+            self,
+            typed_name=True,
             title=f"Take the lock of {context.target} away from {looked['who']}",
             changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}",),
             irreversible=("If its holder still works, two write one state, and one of them is lost.",),
-            commands=[command_line(command) for command in self.commands(context)],
-            reason=context.inputs.get("reason", "") or context.answer("reason"),
-            now=context.now(),
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -160,11 +156,11 @@ RUNBOOK = Runbook(
     summary="Show who holds the lock of a Terraform state, and release it where its holder is gone.",
     purpose=Purpose.RECOVERY,
     inputs=(
-        Input("service", "service", "the service, or an infrastructure module", required=True),
-        Input("environment", "environment", "the environment, as in prod", required=True),
+        recovery.SERVICE,
+        recovery.ENVIRONMENT,
         Input("lock", "text", "the lock's id; default: whatever it is"),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given"),
+        recovery.REASON,
     ),
-    gates=(*policy.GATES, GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")),
+    gates=(*policy.GATES, policy.FAILURE),
     steps=(Init(for_lock=True), Look(), Unlock(), Verify()),
 )

@@ -62,7 +62,11 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
     try:
         command = sh.Command("git")(
-            *("-C", str(folder), "--no-pager", *arguments), _bg=True, _bg_exc=False, _tty_out=False, _in=""
+            *("--no-optional-locks", "-C", str(folder), "--no-pager", *arguments),
+            _bg=True,
+            _bg_exc=False,
+            _tty_out=False,
+            _in="",
         )
     except (sh.CommandNotFound, sh.ForkException):
         return None

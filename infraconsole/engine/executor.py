@@ -27,8 +27,8 @@ from infraconsole.engine import locks
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
-from infraconsole.engine.gate import DECLINED, Choice, Gate, GateKind
-from infraconsole.engine.history import FAILURE_GATE, RunRecord, StepRecord, StepState
+from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateKind
+from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.patience import BACK_OFF_SECONDS, PatientAccess

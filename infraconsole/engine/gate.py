@@ -26,6 +26,8 @@ class GateKind(StrEnum):
 DECLINED = "no"
 """The answer that refuses any gate."""
 
+FAILURE_GATE = "on-failure"
+"""The gate that opens where a step has failed: retry, skip, stop, or what the step offers."""
 LEAST_REASON = 8
 """Characters of a reason, white space around it not counted."""
 

@@ -9,12 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from infraconsole.engine.event import Event, Kind
-from infraconsole.engine.gate import Gate
+from infraconsole.engine.gate import FAILURE_GATE, Gate
 from infraconsole.engine.runbook import Intent
 from infraconsole.target import Target
-
-FAILURE_GATE = "on-failure"
-"""The gate that opens where a step has failed: retry, skip, stop, or what the step offers."""
 
 
 class StepState(StrEnum):

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from infraconsole.config import EnvironmentSettings
-from infraconsole.engine.gate import Gate, GateKind, GateSpec, is_reason
+from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind, GateSpec, is_reason
 from infraconsole.target import Target
 from infraconsole.window import Window
 
@@ -40,6 +40,8 @@ GATES = (
     GateSpec("approve", GateKind.APPROVE, "a second person, where the configuration asks for one"),
 )
 """What `gates` can open."""
+FAILURE = GateSpec(FAILURE_GATE, GateKind.CHOOSE, "how to go on after a failed step")
+"""What the executor can open after a step of any runbook."""
 
 
 def policy_for(purpose: Purpose, environment: EnvironmentSettings, *, typed_name: bool = False) -> Policy:

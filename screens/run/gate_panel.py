@@ -17,8 +17,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from infraconsole.engine.gate import DECLINED, Gate, GateKind
-from infraconsole.engine.history import FAILURE_GATE, OpenGate
+from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Gate, GateKind
+from infraconsole.engine.history import OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.words import BAD, DIM, GOOD, PLAIN, STRONG, WARN, Part, lines, said

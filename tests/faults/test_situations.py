@@ -14,7 +14,7 @@ from infraconsole.aws.ecs import Ecs
 from infraconsole.engine import locks
 from infraconsole.engine.catalogue import runbook
 from infraconsole.engine.event import Kind
-from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.gate import FAILURE_GATE
 from tests.faults.conftest import ENGINE, Stage
 from tests.world.conftest import client
 

@@ -11,8 +11,8 @@ from textual.widgets import Button, Input
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
 from infraconsole.engine.event import Kind
-from infraconsole.engine.gate import Choice, Gate, GateKind
-from infraconsole.engine.history import FAILURE_GATE, record_of
+from infraconsole.engine.gate import FAILURE_GATE, Choice, Gate, GateKind
+from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.run import RunScreen, story
 from infraconsole.screens.runs import known_runs, last_run, unfinished

@@ -393,6 +393,21 @@ class Site(Stage):
         self.until(lambda: self.begun.exists() or self.record(run).finished, "the apply to be under way")
         assert self.begun.exists(), self.record(run).ending
 
+    def interrupted_at(self, stage: str, run: str) -> RunRecord:
+        """How the run ends that its executor was begun with `kill=stage` (`hold:…`) and gets one SIGINT there; resumed where
+        it was interrupted by it."""
+        _, kind, step = stage.split(":")
+        self.until(lambda: self.events(run, kind, step), stage)
+        os.kill(self.executor(run), signal.SIGINT)
+        (self.folder / "go").touch()
+        record = self.finished(run)
+        if record.outcome == "interrupted":
+            assert record.exit_code == 4
+            assert self.lock() is None
+            self.resume(run)
+            record = self.finished(run)
+        return record
+
     def finished(self, run: str) -> RunRecord:
         """How it ended, when its executor is gone."""
         record = self.until_finished(run)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from infraconsole.engine import launch
-from infraconsole.engine.history import FAILURE_GATE, RunRecord
+from infraconsole.engine.gate import FAILURE_GATE, Gate
+from infraconsole.engine.history import RunRecord
 from infraconsole.terraform import backend
 from infraconsole.terraform.state import summary
 from tests.terraform.conftest import BOTH, DEV, HEAD, IMPATIENT, PLAIN, VARIABLES, Site, data
@@ -325,7 +326,7 @@ def test_executor_killed(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str)
     assert (record.outcome, record.ending) == ("done", "")
     assert (site.makings, site.applies(run)) == (1, 1)
     assert site.values() == {"slow": "one", "after": "one"}
-    assert [step.state.value for step in record.steps] == ["done"] * 7
+    assert [step.state.value for step in record.steps] == ["done"] * 8
 
 
 def test_terraform_and_its_executor_killed_at_once_is_not_taken_for_done_nor_for_not_done(
@@ -428,16 +429,7 @@ def test_sigint_at_every_stage_loses_nothing_and_does_nothing_twice(
 ) -> None:
     site.seed(first="old", second="build-1")
     run = site.start(monkeypatch, kill=stage, answers=YES)
-    _, kind, step = stage.split(":")
-    site.until(lambda: site.events(run, kind, step), stage)
-    os.kill(site.executor(run), signal.SIGINT)
-    (site.folder / "go").touch()
-    record = site.finished(run)
-    if record.outcome == "interrupted":
-        assert record.exit_code == 4
-        assert site.lock() is None
-        site.resume(run)
-        record = site.finished(run)
+    record = site.interrupted_at(stage, run)
     assert (record.outcome, record.ending) == ("done", "")
     assert (site.applies(run), site.intents(run)) == (1, ["terraform:apply"])
     assert site.values()["first"] == "one"
@@ -467,19 +459,36 @@ def test_insisting_sends_terraform_a_second_signal_and_awaits_its_own_end(
 # The state cannot be stored
 
 
-def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_blocks(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def failing_to_store(site: Site, monkeypatch: pytest.MonkeyPatch, fault: str) -> tuple[str, Gate]:
+    """A run whose apply meets that fault when it stores its state, and the gate that then opens."""
     site.write(f"{IMPATIENT}{VARIABLES}{site.waiting()}{data('after', 'terraform_data.slow.output')}")
     run = site.start(monkeypatch)
     site.answer(run, "confirm", "yes")
     site.until_applying(run)
-    site.world.fault("drop-before", "s3", "PutObject")
+    site.world.fault(fault, "s3", "PutObject")
     site.go.touch()
     failed = site.until_gate(run, FAILURE_GATE).gate
     site.world.clear_faults()
-    left = site.root / backend.ERRORED_STATE
     assert "it lies in errored.tfstate" in failed.title
+    return run, failed
+
+
+def recovered(site: Site) -> None:
+    """The state that was left is pushed, and then knows all that was made."""
+    pushed = site.run("state-recover", "--set", "action=push", "--answer", "type-target=plain-dev")
+    assert pushed.code == 0, pushed.stderr
+    assert not (site.root / backend.ERRORED_STATE).exists()
+    again = site.deploy()
+    assert again.code == 0, again.stderr
+    assert again.result("read-plan")["words"] == "nothing to do"
+    assert site.makings == 1
+
+
+def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_blocks(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = failing_to_store(site, monkeypatch, "drop-before")
+    left = site.root / backend.ERRORED_STATE
     assert summary(left.read_bytes()).resource_count == 2
     assert any(str(left) in warning for warning in site.record(run).warnings)
     assert site.stored() == b""
@@ -495,36 +504,16 @@ def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_bl
     assert rollback.code == 1
     assert str(left) in rollback.stderr
     assert "infraconsole run state-recover --service plain --env dev" in refused.stderr
-    recovered = site.run(
-        "state-recover", "--set", "action=push", "--answer", "type-target=plain-dev", "--answer", "reason=x"
-    )
-    assert recovered.code == 0, recovered.stderr
-    assert not left.exists()
-    again = site.deploy()
-    assert again.code == 0, again.stderr
-    assert again.result("read-plan")["words"] == "nothing to do"
-    assert site.makings == 1
+    recovered(site)
 
 
 def test_credentials_that_expire_in_the_middle_of_an_apply_cost_nothing_that_was_made(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.write(f"{IMPATIENT}{VARIABLES}{site.waiting()}{data('after', 'terraform_data.slow.output')}")
-    run = site.start(monkeypatch)
-    site.answer(run, "confirm", "yes")
-    site.until_applying(run)
-    site.world.fault("expired", "s3", "PutObject")
-    site.go.touch()
-    failed = site.until_gate(run, FAILURE_GATE).gate
-    site.world.clear_faults()
-    assert "it lies in errored.tfstate" in failed.title
+    run, failed = failing_to_store(site, monkeypatch, "expired")
     assert any("infraconsole run state-recover" in change for change in failed.changes)
     site.answer(run, FAILURE_GATE, "stop")
     assert site.finished(run).outcome == "failed"
     free = site.run("state-unlock", "--answer", "type-target=plain-dev")
     assert free.code == 0, free.stderr
-    recovered = site.run("state-recover", "--set", "action=push", "--answer", "type-target=plain-dev")
-    assert recovered.code == 0, recovered.stderr
-    again = site.deploy()
-    assert again.result("read-plan")["words"] == "nothing to do"
-    assert site.makings == 1
+    recovered(site)

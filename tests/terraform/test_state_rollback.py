@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -311,15 +309,7 @@ STAGES = [
 def test_sigint_at_every_stage(site: Site, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
     ids = three_versions(site)
     run = site.start(monkeypatch, "state-rollback", kill=stage, answers=YES, version=ids[0])
-    _, kind, step = stage.split(":")
-    site.until(lambda: site.events(run, kind, step), stage)
-    os.kill(site.executor(run), signal.SIGINT)
-    (site.folder / "go").touch()
-    record = site.finished(run)
-    if record.outcome == "interrupted":
-        assert record.exit_code == 4
-        site.resume(run)
-        record = site.finished(run)
+    record = site.interrupted_at(stage, run)
     assert record.outcome == "done", record.ending
     assert site.intents(run) == ["terraform:state-push"]
     assert (site.values(), site.serial in (7, 8), site.lock()) == ({"first": "one"}, True, None)

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from infraconsole.engine.history import FAILURE_GATE
+from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.terraform.state import LockInfo
 from tests.terraform.conftest import DEV, HEAD, PLAIN, TABLE, Site, client, state_of
 

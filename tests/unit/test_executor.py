@@ -23,8 +23,8 @@ from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
 from infraconsole.engine.executor import Executor, check_unchanged
 from infraconsole.engine.export import as_markdown
-from infraconsole.engine.gate import Gate, GateKind, GateSpec
-from infraconsole.engine.history import FAILURE_GATE, RunRecord, StepState, record_of
+from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind, GateSpec
+from infraconsole.engine.history import RunRecord, StepState, record_of
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.patience import PatientAccess
