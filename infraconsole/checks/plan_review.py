@@ -379,7 +379,8 @@ def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
             )
         else:
             does = "makes the whole of it anew" if change is not None and change.kind is Kind.REPLACE else "leaves it"
-            yield Finding("drift", "info", drift.address, f"{names} changed outside of Terraform; this plan {does}.")
+            what = "had no value in the state" if drift.only_fills else "changed outside of Terraform"
+            yield Finding("drift", "info", drift.address, f"{names} {what}; this plan {does}.")
 
 
 def _put_back(touched: list[AttributeChange], change: Change | None) -> tuple[tuple[str, ...], frozenset[str]]:

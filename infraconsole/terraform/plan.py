@@ -195,6 +195,19 @@ class Change:
             yield from marked_texts(self._change.get(side), self._change.get(f"{side}_sensitive"))
             yield from passwords_in(self._change.get(side))
 
+    @property
+    def only_fills(self) -> bool:
+        """Of drift: whether all that differs had no value in the state, as after an import or with a newer provider. Empty text,
+        lists and maps are values: what stands in their place now, somebody has put there."""
+        before = self._change.get("before")
+        counting = [attribute for attribute in self.attributes() if attribute.counts]
+        return (
+            self.kind is Kind.UPDATE
+            and isinstance(before, dict)
+            and bool(counting)
+            and all(attribute.path and before.get(attribute.path[0]) is None for attribute in counting)
+        )
+
     def before(self, attribute: str) -> Any:
         """One attribute as it is now: None where there is none, masked where it is sensitive, JSON in text as what it holds."""
         return self._value("before", attribute)

@@ -17,6 +17,7 @@ from infraconsole.screens.plan.tree import (
     CHANGES,
     DEFERRED,
     DRIFT,
+    FILLED,
     FINDINGS,
     LOST,
     OUTPUTS,
@@ -33,6 +34,7 @@ _ABOUT = {
     LOST: "What these hold is gone after the apply, and no later apply brings it back. Each says what is lost.",
     FINDINGS: "What the review found in the plan, errors first. What is only worth knowing stands beside its change.",
     CHANGES: "Every change, by module and type.",
+    FILLED: "AWS tells more of these than the state does, as after an import. Nobody need have changed them.",
     DRIFT: "What AWS says now is not what the last apply left. The change of the same address says whether it is put back.",
     OUTPUTS: "Outputs of the root module that change.",
     DEFERRED: "Terraform cannot plan these yet; another plan has to follow this one.",
@@ -177,6 +179,8 @@ def _finding(tree: PlanTree, finding: Finding, width: int, most: int) -> list[Pa
 def _drift(tree: PlanTree, change: Change, width: int, most: int) -> list[Part | Content]:
     gone = change.kind is Kind.DESTROY
     what = "It is gone, although nothing in Terraform removed it." if gone else "Changed outside of Terraform."
+    if change.only_fills:
+        what = "The state had no value where AWS has one."
     rows: list[Part | Content] = [(change.address, STRONG), (f"! {what}", WARN)]
     rows += _findings(tree.findings_of(change.address), "")
     counting = [each for each in change.attributes() if each.counts]

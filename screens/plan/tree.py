@@ -50,11 +50,12 @@ ON_TOP = 50
 """Of each list above the changes, until somebody asks for the rest."""
 _INDENT = "  "
 
-LOST, FINDINGS, CHANGES, DRIFT, OUTPUTS, DEFERRED = (
+LOST, FINDINGS, CHANGES, DRIFT, FILLED, OUTPUTS, DEFERRED = (
     "s:lost",
     "s:findings",
     "s:changes",
     "s:drift",
+    "s:filled",
     "s:outputs",
     "s:put-off",
 )
@@ -118,9 +119,10 @@ class PlanTree:
         self.dangerous = tuple(each for each in dangerous if not each.change.is_data)
         self.lost = tuple(each for each in self.dangerous if each.lost)
         self.drift: tuple[Change, ...] = ()
+        self.filled: tuple[Change, ...] = ()
         self.outputs = plan.outputs
         self.deferred = plan.deferred
-        self.folded: set[str] = set()
+        self.folded: set[str] = {FILLED}
         self._subjects: dict[str, Subject] = {}
         self._depths: dict[str, int] = {}
         self._whole: set[str] = set()
@@ -130,7 +132,7 @@ class PlanTree:
         self._ending: tuple[Change, ...] = ()
         self._places: dict[str, int] = {}
         if sum(self.totals.kinds.values()) - self.totals.of(Kind.NO_OP) > FOLDED_FROM:
-            self.folded = set(_groups(self.root))
+            self.folded |= set(_groups(self.root))
 
     @property
     def ending(self) -> tuple[Change, ...]:
@@ -148,7 +150,8 @@ class PlanTree:
 
     def reviewed(self, findings: Iterable[Finding], drift: tuple[Change, ...]) -> None:
         self._findings = tuple(findings)
-        self.drift = drift
+        self.filled = tuple(each for each in drift if each.only_fills)
+        self.drift = tuple(each for each in drift if not each.only_fills)
         for finding in self._findings:
             self._by_subject.setdefault(finding.subject, []).append(finding)
         self._flat = ()
@@ -182,7 +185,7 @@ class PlanTree:
             rows = [self._finding_row(n, each) for n, each in enumerate(self._first(FINDINGS, found))]
             yield from self._listed(FINDINGS, rows, found)
         if any(True for _ in self.root.changes()):
-            if self.lost or self.shown_findings or self.drift or self.outputs or self.deferred:
+            if self.lost or self.shown_findings or self.drift or self.filled or self.outputs or self.deferred:
                 yield self._section(CHANGES, "all changes", STRONG, short_totals(self.totals))
                 if CHANGES not in self.folded:
                     yield from self._module(self.root, 1)
@@ -196,6 +199,11 @@ class PlanTree:
             if DRIFT not in self.folded:
                 yield from (self._drift_row(each) for each in self._first(DRIFT, self.drift))
                 yield from self._rest(DRIFT, self.drift)
+        if self.filled:
+            yield self._section(FILLED, f"{len(self.filled):,} of which the state said less", DIM)
+            if FILLED not in self.folded:
+                yield from (self._drift_row(each) for each in self._first(FILLED, self.filled))
+                yield from self._rest(FILLED, self.filled)
         if self.outputs:
             yield self._section(OUTPUTS, f"{len(self.outputs):,} output{'s' * (len(self.outputs) != 1)}", STRONG)
             if OUTPUTS not in self.folded:
@@ -306,10 +314,11 @@ class PlanTree:
         key = f"d:{key_of(change)}"
         self._know(key, change, 1)
         gone = change.kind is Kind.DESTROY
+        said = "the state had no value" if change.only_fills else "changed by somebody else"
         cells = {
-            "sign": Cell("!", WARN),
+            "sign": Cell("!", DIM if change.only_fills else WARN),
             "what": Cell(f"{_INDENT}{change.address}"),
-            "why": Cell("it is gone" if gone else "changed by somebody else", BAD if gone else DIM),
+            "why": Cell("it is gone" if gone else said, BAD if gone else DIM),
         }
         return Row(key, cells)
 
@@ -365,7 +374,7 @@ class PlanTree:
     def _flat_others(self) -> Iterator[Row]:
         """As in the tree, with what they are said in the words that the filter looks for."""
         for kind, rows in (
-            ("drift", [self._drift_row(each) for each in self.drift]),
+            ("drift", [self._drift_row(each) for each in (*self.drift, *self.filled)]),
             ("output", [self._output_row(each) for each in self.outputs]),
             ("put-off", [self._deferred_row(each) for each in self.deferred]),
         ):
@@ -417,7 +426,7 @@ class PlanTree:
 
     def fold_all(self) -> None:
         """Everything unfolded, or, where it is, everything folded."""
-        groups = set(_groups(self.root))
+        groups = {*_groups(self.root), *((FILLED,) if self.filled else ())}
         self.folded = set() if self.folded & groups else groups
 
     def reveal(self, change: Change) -> bool:

@@ -393,3 +393,28 @@ async def test_a_plan_of_a_state_that_is_another_by_now_is_void(
         said = "This plan is void: the state has serial 42 by now, it was made from 41."
         assert (said in text_of(app)) is void
     executor.leave()
+
+
+async def test_what_the_state_had_no_value_for_is_not_called_somebody_s_change(
+    app: ConsoleApp, journal: Journal
+) -> None:
+    drift = [
+        entry(
+            "aws_sqs_queue.filled", ["update"], before={"arn": None, "fifo": False}, after={"arn": "a", "fifo": False}
+        ),
+        entry(
+            "aws_sqs_queue.opened", ["update"], before={"arn": None, "rules": []}, after={"arn": "a", "rules": ["x"]}
+        ),
+    ]
+    write(journal, made(entry("aws_a.new", ["create"], after={"name": "n"}), resource_drift=drift))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        told = [(row.cells["what"].text.strip(), row.cells["why"].text) for row in screen.rows.shown]
+        assert told[-3:] == [
+            ("1 changed outside of Terraform", ""),
+            ("aws_sqs_queue.opened", "changed by somebody else"),
+            ("1 of which the state said less", ""),
+        ]
+        assert screen.rows.move_to("s:filled")
+        await pilot.press("space")
+        await until_seen(pilot, "the state had no value")

@@ -341,3 +341,12 @@ def test_a_plan_that_touches_nothing_that_costs_costs_nothing() -> None:
     )
     assert cost_effect(made(renamed), COSTS).usd == 0
     assert cost_effect(made(), COSTS).words() == "+0.00 USD a month"
+
+
+@pytest.mark.parametrize(
+    ("before", "words"), [(None, "had no value in the state"), ([], "changed outside of Terraform")]
+)
+def test_what_the_state_said_nothing_of_is_told_from_what_somebody_changed(before: Any, words: str) -> None:
+    drift = entry("aws_security_group.x", ["update"], {"ingress": before}, {"ingress": ["all"]})
+    (finding,) = found(made(resource_drift=[drift]), "drift")
+    assert finding.message == f"ingress {words}; this plan leaves it."
