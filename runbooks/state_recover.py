@@ -102,8 +102,8 @@ class Decide(Step):
             return ()
         why_not = context.result("look")["why_not"]
         choices = (
-            Choice(PUSH, "Push it: the stored state then knows what was applied", recommended=True, why_not=why_not),
-            Choice(DISMISS, "Dismiss it: it is put away, and the stored state stays as it is"),
+            Choice(PUSH, "Push it: Terraform knows of what was applied", recommended=not why_not, why_not=why_not),
+            Choice(DISMISS, "Dismiss it: the stored state stays as it is"),
         )
         title = f"What shall become of errored.tfstate of {context.target.name}?"
         return (Gate("action", GateKind.CHOOSE, title, choices=choices),)

@@ -98,6 +98,11 @@ def test_one_that_is_cut_off_can_only_be_dismissed(site: Site) -> None:
     done = site.run("state-recover", *DEV, *PUSH)
     assert done.code == 1
     assert "is cut off" in done.stderr
+    (gate,) = [each["gate"] for each in site.run("state-recover").events if each["kind"] == "gate-opened"]
+    assert [(choice["id"], choice["recommended"]) for choice in gate["choices"]] == [
+        ("push", False),
+        ("dismiss", False),
+    ]
     assert site.run("state-recover", *TYPED, *DISMISS, "--answer", "reason=the disk was full").code == 0
 
 
