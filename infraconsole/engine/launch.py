@@ -27,6 +27,7 @@ from infraconsole.engine.locks import Holder
 from infraconsole.engine.runbook import Runbook
 from infraconsole.errors import GateRefused, InfraconsoleError, PrerequisiteMissing, UsageError
 
+_ENDING_SECONDS = 10.0
 _START_SECONDS = 20.0
 _EXECUTOR = ("-P", "-m", "infraconsole.engine.executor")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0/o, 1/l/i: a run's id is read aloud
@@ -77,8 +78,8 @@ def begin(
     target = config.target(service, environment, account)
     run = new_id(journal)
     record = RunRecord(run, runbook=runbook.name, target=target)
-    holder = locks.holder_of(locks.target_lock(journal.folder, target.key))
-    if holder and not dry_run:
+    holder = None if dry_run else _holder(journal, locks.target_lock(journal.folder, target.key))
+    if holder:
         raise busy(record, holder)
     journal.append(
         run,
@@ -115,7 +116,7 @@ def resume(journal: Journal, run: str, config: Config, *, interactive: bool = Fa
     record = record_of(run, journal.events(run))
     if not record.resumable:
         raise UsageError(f"Run {run} is over: {record.outcome}.", mend="Start a new run.")
-    holder = executor_of(journal.folder, run)
+    holder = _holder(journal, locks.run_lock(journal.folder, run))
     if holder:
         raise UsageError(
             f"Run {run} is under way (process {holder.pid}).", mend=f"Follow it: infraconsole attach {run}"
@@ -129,8 +130,8 @@ def resume(journal: Journal, run: str, config: Config, *, interactive: bool = Fa
             cause="What the earlier run looked at is no longer so.",
             mend="Start a new run.",
         )
-    other = locks.holder_of(locks.target_lock(journal.folder, record.target.key))
-    if other and not record.dry_run:
+    other = None if record.dry_run else _holder(journal, locks.target_lock(journal.folder, record.target.key))
+    if other:
         raise busy(record, other)
     _start_executor(journal, run, config.file, *([INTERACTIVE] if interactive else []))
 
@@ -138,6 +139,18 @@ def resume(journal: Journal, run: str, config: Config, *, interactive: bool = Fa
 def executor_of(folder: Path, run: str) -> Holder | None:
     """The executor that is at the run now; None where there is none."""
     return locks.holder_of(locks.run_lock(folder, run))
+
+
+def _holder(journal: Journal, lock: Path) -> Holder | None:
+    """Who holds that lock. One whose run is over has only to end as a process: that is waited for, so that a script's next
+    command is not refused for it."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while holder := locks.holder_of(lock):
+        over = record_of(holder.run, journal.events(holder.run, brief=True)).finished
+        if not over or time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return holder
 
 
 def later_run(journal: Journal, record: RunRecord) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -36,6 +37,19 @@ def test_a_lock_held_by_somebody_s_apply_is_told_before_anything_is_done(site: S
     assert "infraconsole run state-unlock" in done.stderr
     assert [each["step"] for each in done.events if each["kind"] == "step-started"] == ["precheck"]
     assert (site.lock(), site.versions()) == (lock, before)
+
+
+def test_a_run_that_is_over_and_has_only_to_end_as_a_process_is_in_nobody_s_way(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.seed(first="old", second="build-1")
+    run = site.start(monkeypatch, kill="hold:run-finished:", answers=YES)
+    site.until(lambda: site.events(run, "run-finished"), "its end")
+    assert site.executor(run)
+    threading.Timer(2.0, (site.folder / "go").touch).start()
+    after = site.deploy()
+    assert after.code == 0, after.stderr
+    assert after.result("read-plan")["words"] == "nothing to do"
 
 
 # What changes while the gate is open

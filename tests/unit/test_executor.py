@@ -601,7 +601,7 @@ def test_what_changed_while_the_gate_was_open_is_not_overwritten(bench: Bench) -
     bench.begin(interactive=True)
     join = bench.in_background()
     bench.answer_when_open("reason", "prod answers 503")
-    while not (bench.record.gate and bench.record.gate.gate.id == "type-target"):
+    while (now := bench.record.gate) is None or now.gate.id != "type-target":
         time.sleep(0.02)
     bench.cloud.revision = 7
     bench.answer_when_open("type-target", "fileflow-prod")
