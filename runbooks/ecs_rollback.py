@@ -313,6 +313,12 @@ class Update(Step):
     def probe(self, context: StepContext) -> Probe:
         seen, chosen = _seen(context), context.result("choose")
         ecs = Ecs(context.reads)
+        # Before the service itself: a call may land between the two, and of one in the list the service then knows already.
+        # Compared by name, not by time: AWS's clock and ours need not agree.
+        was_made = context.unanswered() is not None and any(
+            known.task_definition == chosen["arn"] and known.arn not in seen["deployments"]
+            for known in ecs.service_deployments(*rollout.names(context))
+        )
         service = ecs.service(*rollout.names(context))
         deployment = service.primary.id if service.primary else ""
         if service.task_definition == chosen["arn"]:
@@ -322,11 +328,7 @@ class Update(Step):
                 f"{service.name} is on {chosen['name']}.",
                 {"deployment": deployment, "revision": chosen["arn"], "changed": changed},
             )
-        # Compared by name, not by time: AWS's clock and ours need not agree.
-        if context.unanswered() and any(
-            known.task_definition == chosen["arn"] and known.arn not in seen["deployments"]
-            for known in ecs.service_deployments(*rollout.names(context))
-        ):
+        if was_made:
             return Probe(
                 ProbeState.UNKNOWN,
                 f"A deployment of {chosen['name']} was made, but the service is on {rollout.short(service.task_definition)} now.",

@@ -110,6 +110,19 @@ def test_killed_after_update_was_sent_and_before_its_answer(stage: Stage, monkey
     assert len(stage.calls("UpdateService", accepted=False)) == 1
 
 
+def test_a_call_that_lands_while_it_is_looked_for_is_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS carries the call out while the resumed run asks for the deployments."""
+    stage.world.fault("delay", operation="UpdateService", seconds=2.5, count=1)
+    run = stage.begin(monkeypatch, "fileflow", "prod")
+    stage.until(lambda: stage.calls("UpdateService", accepted=False), "UpdateService to arrive")
+    stage.kill_executor(run)
+    stage.world.fault("delay", operation="ListServiceDeployments", seconds=3.0, count=1)
+    stage.resume(run)
+    record = stage.until_finished(run)
+    assert record.outcome == "done", record.ending
+    assert len(stage.calls("UpdateService", accepted=False)) == 1
+
+
 def test_view_killed_and_the_run_goes_on(stage: Stage) -> None:
     view = subprocess.Popen(
         stage.command(*stage.rollback()), env=stage.environ, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
