@@ -8,7 +8,6 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,8 @@ from moto.backends import get_backend
 
 from infraconsole import naming
 from infraconsole.world import application, tfstate
+from infraconsole.world.application import Ground
+from infraconsole.world.application_state import ApplicationState, Parts
 from infraconsole.world.company import Build, Company
 from infraconsole.world.ecs_api import EcsWorld, SimulatedService, extras_of
 from infraconsole.world.logs import LogWriter
@@ -25,19 +26,6 @@ from infraconsole.world.trail import TrailWriter
 from infraconsole.world.wire import Wire, first
 
 Tags = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What the services stand on."""
-
-    vpc: str
-    subnets: dict[str, list[str]]
-    """Ids by tier."""
-    keys: dict[str, str]
-    """KMS key ARNs by kind."""
-    databases: dict[str, str]
-    """Security groups of the shared databases by environment."""
 
 
 class Seed:
@@ -60,8 +48,8 @@ class Seed:
         self._open_health = open_health
         self._logs = LogWriter(company)
         self._trail = TrailWriter(wire, company)
+        self._database_users: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._resources: defaultdict[tuple[str, str], list[tfstate.StoredResource]] = defaultdict(list)
-        self._exports: defaultdict[tuple[str, str], list[tfstate.StoredExport]] = defaultdict(list)
 
     def run(self) -> None:
         ground = self._ground()
@@ -74,6 +62,8 @@ class Seed:
             self._registry(service)
             for environment in self._company.environments:
                 self._deployment(service, environment, ground)
+        for environment in self._company.environments:
+            self._keep_database_group(environment, ground)
         self._module_states()
 
     # Shared infrastructure
@@ -81,8 +71,8 @@ class Seed:
     def _ground(self) -> Ground:
         wire, company = self._wire, self._company
         vpc = first(wire.query("ec2", "CreateVpc", CidrBlock=company.network["vpc"]), "vpcId")
-        self._tag_ec2(vpc, "shared-vpc", "network")
-        self._keep("network", "aws_vpc", "main", vpc, version=1)
+        tags = self._tag_ec2(vpc, "shared-vpc", "network")
+        self._keep("network", "aws_vpc", "main", tags, id=vpc, cidr=company.network["vpc"], **self._defaults(vpc))
         subnets: dict[str, list[str]] = {}
         for tier in ("public", "private", "data"):
             subnets[tier] = []
@@ -90,8 +80,19 @@ class Seed:
                 where = f"{company.region}{zone}"
                 xml = wire.query("ec2", "CreateSubnet", VpcId=vpc, CidrBlock=block, AvailabilityZone=where)
                 subnet = first(xml, "subnetId")
-                self._tag_ec2(subnet, f"shared-{tier}-{zone}", "network", Tier=tier)
-                self._keep("network", "aws_subnet", tier, subnet, key=len(subnets[tier]), version=1)
+                tags = self._tag_ec2(subnet, f"shared-{tier}-{zone}", "network", Tier=tier)
+                self._keep(
+                    "network",
+                    "aws_subnet",
+                    tier,
+                    tags,
+                    key=len(subnets[tier]),
+                    id=subnet,
+                    cidr=block,
+                    zone=where,
+                    zone_id=first(xml, "availabilityZoneId"),
+                    vpc=vpc,
+                )
                 subnets[tier].append(subnet)
             # The third zone came later.
             before = ",".join(subnets[tier][:2])
@@ -100,20 +101,21 @@ class Seed:
         keys = {}
         for kind in naming.KMS_KINDS:
             tags = company.resource_tags("shared", "shared", f"{kind}-key", "kms")
+            description, policy = f"Key for {kind}", _key_policy(company.account)
             listed = [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
             made = wire.json(
                 "kms",
                 "CreateKey",
-                Description=f"Key for {kind}",
-                Policy=_key_policy(company.account),
+                Description=description,
+                Policy=policy,
                 Tags=listed,
                 KeyUsage="ENCRYPT_DECRYPT",
             )
             key_id, keys[kind] = made["KeyMetadata"]["KeyId"], made["KeyMetadata"]["Arn"]
             wire.json("kms", "CreateAlias", AliasName=f"alias/{kind}", TargetKeyId=key_id)
             wire.json("kms", "EnableKeyRotation", KeyId=key_id)
-            self._keep("kms", "aws_kms_key", "this", key_id, key=kind, bypass_policy_lockout_safety_check=False)
-            self._keep("kms", "aws_kms_alias", "this", f"alias/{kind}", key=kind)
+            self._keep("kms", "aws_kms_key", "this", tags, key=kind, id=key_id, description=description, policy=policy)
+            self._keep("kms", "aws_kms_alias", "this", key=kind, id=f"alias/{kind}", target=key_id)
             self._export(f"kms/{kind}-key-arn", keys[kind])
         self._export("monitoring/alert-webhook-url", _ALERT_WEBHOOK, kind="SecureString", key=keys["ssm"])
         return Ground(vpc, subnets, keys, {})
@@ -129,7 +131,7 @@ class Seed:
             imageScanningConfiguration={"scanOnPush": True},
             tags=_listed(tags),
         )["repository"]
-        self._keep(f"ecr/{service}", "aws_ecr_repository", "this", name)
+        self._keep(f"ecr/{service}", "aws_ecr_repository", "this", tags, id=name)
         self._export(f"ecr/{service}-repository-url", made["repositoryUri"])
         self._export(f"ecr/{service}-repository-arn", made["repositoryArn"])
         for tag in self._company.tags_in_registry(service):
@@ -153,6 +155,7 @@ class Seed:
         wire, about = self._wire, self._company.environments[environment]
         name = f"{environment}-shared-mysql"
         tags = self._company.resource_tags("shared", environment, name, "rds")
+        backup_days = 7 if environment == "prod" else 1
         group = self._security_group(f"{name}-sg", ground.vpc, f"Shared RDS of {environment}", 3306)
         ground.databases[environment] = group
         wire.query(
@@ -180,25 +183,58 @@ class Seed:
                 "StorageEncrypted": True,
                 "KmsKeyId": ground.keys["rds"],
                 "MultiAZ": about.multi_az,
-                "BackupRetentionPeriod": 7 if environment == "prod" else 1,
+                "BackupRetentionPeriod": backup_days,
                 "DBSubnetGroupName": f"{name}-subnets",
                 "VpcSecurityGroupIds.VpcSecurityGroupId": [group],
                 "Tags.Tag": _listed(tags),
             },
         )
         address = first(xml, "Address")
+        secret_name = f"{name}-master-{self._company.secret_suffix('shared', environment)}"
         secret = self._secret(
-            f"{name}-master-{self._company.secret_suffix('shared', environment)}",
+            secret_name,
             {"username": "admin", "password": _password(name), "host": address, "port": 3306},
             tags,
             ground,
         )
-        given = {"apply_immediately": False, "delete_automated_backups": True, "skip_final_snapshot": False}
-        kept = {"force_overwrite_replica_secret": False, "recovery_window_in_days": 30}
-        self._keep("rds", "aws_db_subnet_group", "shared", f"{name}-subnets", environment=environment)
-        self._keep("rds", "aws_security_group", "rds", group, version=1, environment=environment)
-        self._keep("rds", "aws_secretsmanager_secret", "master", secret, environment=environment, **kept)
-        self._keep("rds", "aws_db_instance", "shared", name, version=2, environment=environment, **given)
+        self._keep(
+            "rds",
+            "aws_db_subnet_group",
+            "shared",
+            tags,
+            environment=environment,
+            id=f"{name}-subnets",
+            description=f"Data subnets of {name}",
+            subnets=sorted(ground.subnets["data"]),
+            vpc=ground.vpc,
+        )
+        self._keep(
+            "rds",
+            "aws_secretsmanager_secret",
+            "master",
+            tags,
+            environment=environment,
+            id=secret,
+            name=secret_name,
+            kms=ground.keys["secrets-manager"],
+            recovery_days=30,
+        )
+        self._keep(
+            "rds",
+            "aws_db_instance",
+            "shared",
+            tags,
+            environment=environment,
+            id=first(xml, "DbiResourceId"),
+            name=name,
+            address=address,
+            backup_days=backup_days,
+            groups=[group],
+            kms=ground.keys["rds"],
+            multi_az=about.multi_az,
+            restorable=self._now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **{"class": about.database_class},
+        )
         self._export(f"rds/{environment}/endpoint", f"{address}:3306")
         self._export(f"rds/{environment}/identifier", name)
         self._export(f"rds/{environment}/security-group-id", group)
@@ -247,17 +283,11 @@ class Seed:
             settings=[{"name": "containerInsights", "value": "enabled"}],
             tags=_listed(tags, lower=True),
         )
-        own = application.make(
-            self._wire,
-            company,
-            service,
-            environment,
-            vpc=ground.vpc,
-            data_subnets=ground.subnets["data"],
-            keys=ground.keys,
+        own = application.make(self._wire, company, service, environment, ground)
+        self._database_users[environment].append(
+            tfstate.ingress(3306, f"MySQL from {service}-{environment} tasks", group=own.tasks_group)
         )
-        self._let_in(ground.databases[environment], own.tasks_group, f"MySQL from {service}-{environment} tasks")
-        balancer, group, listener = self._load_balancer(service, environment, ground, own.alb_group)
+        balancer, group, listener, port = self._load_balancer(service, environment, ground, own.alb_group)
         self._log_groups(service, environment, ground)
         credentials = self._secret(
             f"{service}-{environment}-db-credentials-{company.secret_suffix(service, environment)}",
@@ -282,16 +312,9 @@ class Seed:
             }
         ]
         simulated = self._simulate(service, environment, about.desired, group, network, balancers)
-        ids = {
-            "cluster": made["cluster"]["clusterArn"],
-            "alb": balancer,
-            "target-group": group,
-            "listener": listener,
-            "secret": credentials,
-            "rds-group": ground.databases[environment],
-        }
+        parts = Parts(made["cluster"]["clusterArn"], balancer, group, listener, port, credentials)
         self._alarms(service, environment, balancer)
-        self._states(service, environment, own, ids)
+        self._states(ApplicationState(company, ground, service, environment, own, parts))
         self._logs.seed(simulated, service, environment, self._now)
 
     def _simulate(
@@ -431,8 +454,8 @@ class Seed:
 
     def _load_balancer(
         self, service: str, environment: str, ground: Ground, security_group: str
-    ) -> tuple[str, str, str]:
-        """ARNs of load balancer, target group and listener; the listener's port is one that really answers on this machine."""
+    ) -> tuple[str, str, str, int]:
+        """ARNs of load balancer, target group and listener; and the listener's port, which really answers on this machine."""
         wire, company = self._wire, self._company
         name, group_name = naming.load_balancer(service, environment), naming.target_group(service, environment)
         balancer = first(
@@ -481,13 +504,14 @@ class Seed:
                 {"Key": "deregistration_delay.timeout_seconds", "Value": company.deregistration_delay},
             ],
         )
+        port = self._open_health(service, environment)
         listener = first(
             wire.query(
                 "elasticloadbalancing",
                 "CreateListener",
                 LoadBalancerArn=balancer,
                 Protocol="HTTP",
-                Port=self._open_health(service, environment),
+                Port=port,
                 DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
                 Tags=_listed(company.resource_tags(service, environment, name, "alb")),
             ),
@@ -496,7 +520,7 @@ class Seed:
         backend = get_backend("elbv2")[company.account][company.region]
         backend.load_balancers[balancer].dns_name = "localhost"
         backend.load_balancers[balancer].state = "active"
-        return balancer, group, listener
+        return balancer, group, listener, port
 
     def _log_groups(self, service: str, environment: str, ground: Ground) -> None:
         for kind, days in self._company.environments[environment].retention.items():
@@ -554,9 +578,9 @@ class Seed:
                 Tags=_listed(company.resource_tags(service, environment, f"{prefix}{name}", "monitoring")),
             )
 
-    def _states(self, service: str, environment: str, own: application.Made, ids: dict[str, str]) -> None:
+    def _states(self, state: ApplicationState) -> None:
         """A state version per apply, and the digest that Terraform keeps beside the lock."""
-        company = self._company
+        company, service, environment = self._company, state.service, state.environment
         bucket = company.environments[environment].state_bucket
         key = naming.STATE_KEY.format(service=service)
         family = naming.task_family(service, environment)
@@ -564,7 +588,9 @@ class Seed:
         body = b""
         for build in company.builds:
             containers = definitions[build.number].container_definitions
-            body = tfstate.document(company, service, environment, build.number, own, ids, containers)
+            body = tfstate.application_document(
+                company, service, environment, build.number, state.resources(build, containers)
+            )
             self._wire.s3("PUT", f"/{bucket}/{key}", body)
         versions = get_backend("s3")[company.account]["aws"].buckets[bucket].keys.getlist(key)
         ages = {build.number: timedelta(hours=build.hours) for build in company.builds}
@@ -588,14 +614,30 @@ class Seed:
         """`before` is the value of the version before; `key` the KMS key of a SecureString."""
         full = f"{naming.EXPORT_ROOT}/{name}"
         tags = self._company.resource_tags("shared", "shared", name.replace("/", "-"), name.split("/")[0])
-        about = {"Name": full, "Type": kind, "Description": f"{name.split('/')[-1]} for all services"}
+        description = f"{name.split('/')[-1]} for all services"
+        about = {"Name": full, "Type": kind, "Description": description}
         if key:
             about["KeyId"] = key
         self._wire.json("ssm", "PutParameter", **about, Value=before or value, Tags=_listed(tags))
         if before:
             self._wire.json("ssm", "PutParameter", **about, Value=value, Overwrite=True)
         versions = get_backend("ssm")[self._company.account][self._company.region]._parameters[full]
-        self._exports[self._owner(name)].append(_stored(full, kind, value, len(versions)))
+        module, environment = self._owner(name)
+        label, for_each = _in_code(name)
+        self._keep(
+            module,
+            "aws_ssm_parameter",
+            label,
+            tags,
+            key=for_each,
+            environment=environment,
+            id=full,
+            description=description,
+            kind=kind,
+            kms=key,
+            value=value,
+            version=len(versions),
+        )
         for days, version in zip((41, 212), reversed(versions), strict=False):
             version.last_modified_date = (self._now - timedelta(days=days)).replace(tzinfo=None)
 
@@ -604,16 +646,43 @@ class Seed:
         module: str,
         kind: str,
         label: str,
-        id_: str,
+        tags: Tags | None = None,
+        /,
         *,
         key: str | int | None = None,
-        version: int = 0,
         environment: str = "prod",
-        **attributes: Any,
+        **values: Any,
     ) -> None:
-        """A resource that a module's state knows of; the rest of it Terraform reads by itself."""
-        kept = tfstate.StoredResource(kind, label, {"id": id_, **attributes}, version, key)
+        """A resource of a module's state. The infrastructure's provider has no default tags."""
+        kept = tfstate.StoredResource(kind, label, values, tags or {}, key=key)
         self._resources[(module, environment)].append(kept)
+
+    def _keep_database_group(self, environment: str, ground: Ground) -> None:
+        """With the rules of all services, which their own repositories have added."""
+        name = f"{environment}-shared-mysql-sg"
+        own = tfstate.ingress(3306, "From the VPC", block=self._company.network["vpc"])
+        self._keep(
+            "rds",
+            "aws_security_group",
+            "rds",
+            self._company.resource_tags("shared", "shared", name, "security-group"),
+            environment=environment,
+            id=ground.databases[environment],
+            name=name,
+            description=f"Shared RDS of {environment}",
+            ingress=[own, *self._database_users[environment]],
+            vpc=ground.vpc,
+        )
+
+    def _defaults(self, vpc: str) -> dict[str, str]:
+        """What a VPC is born with: network ACL, route table and security group."""
+        wire, of_vpc = self._wire, {"Name": "vpc-id", "Value": [vpc]}
+        group = [of_vpc, {"Name": "group-name", "Value": ["default"]}]
+        return {
+            "acl": first(wire.query("ec2", "DescribeNetworkAcls", Filter=[of_vpc]), "networkAclId"),
+            "routes": first(wire.query("ec2", "DescribeRouteTables", Filter=[of_vpc]), "routeTableId"),
+            "group": first(wire.query("ec2", "DescribeSecurityGroups", Filter=group), "groupId"),
+        }
 
     def _owner(self, name: str) -> tuple[str, str]:
         """The module that an export belongs to, and the environment of its state; prod's bucket has those for all."""
@@ -624,11 +693,10 @@ class Seed:
         return category, rest.partition("/")[0] if category == "rds" else "prod"
 
     def _module_states(self) -> None:
-        for (module, environment), exports in self._exports.items():
+        for (module, environment), kept in self._resources.items():
             bucket = self._company.environments[environment].state_bucket
             key = naming.MODULE_STATE_KEY.format(module=module)
-            kept = self._resources[(module, environment)]
-            self._wire.s3("PUT", f"/{bucket}/{key}", tfstate.module_document(self._company, module, exports, kept))
+            self._wire.s3("PUT", f"/{bucket}/{key}", tfstate.module_document(self._company, module, kept))
             version = get_backend("s3")[self._company.account]["aws"].buckets[bucket].keys.getlist(key)[-1]
             self._trail.stored(bucket, version, self._company.writer(environment, 1))
 
@@ -657,16 +725,10 @@ class Seed:
         )
         return group
 
-    def _let_in(self, group: str, source: str, description: str) -> None:
-        permission = {"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306}
-        who = [{"GroupId": source, "Description": description}]
-        self._wire.query(
-            "ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=[{**permission, "Groups": who}]
-        )
-
-    def _tag_ec2(self, resource: str, name: str, component: str, **more: str) -> None:
+    def _tag_ec2(self, resource: str, name: str, component: str, **more: str) -> Tags:
         tags = {**self._company.resource_tags("shared", "shared", name, component), **more}
         self._wire.query("ec2", "CreateTags", ResourceId=[resource], Tag=_listed(tags))
+        return tags
 
 
 _BALANCER_ATTRIBUTES = {
@@ -690,13 +752,13 @@ _ALERT_WEBHOOK = "https://alerts.ryuqqq.com/hooks/4f1c0d7be2"
 _REPLACED = "Service deployment was replaced by a newer service deployment."
 
 
-def _stored(name: str, kind: str, value: str, version: int) -> tfstate.StoredExport:
-    """As the Terraform code in assets/world calls it."""
-    category, leaf = name.split("/")[2], name.rpartition("/")[2]
+def _in_code(name: str) -> tuple[str, str | None]:
+    """What the Terraform code in assets/world calls an export: its label, and its key where it has `for_each`."""
+    category, leaf = name.split("/")[0], name.rpartition("/")[2]
     if category == "kms":
-        return tfstate.StoredExport(name, kind, value, version, "key_arn", leaf.removesuffix("-key-arn"))
+        return "key_arn", leaf.removesuffix("-key-arn")
     label = leaf[leaf.index("repository") :] if category == "ecr" else leaf
-    return tfstate.StoredExport(name, kind, value, version, label.replace("-", "_"))
+    return label.replace("-", "_"), None
 
 
 def _listed(tags: Tags, *, lower: bool = False) -> list[Tags]:

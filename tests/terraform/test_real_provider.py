@@ -75,13 +75,31 @@ def running_tag(world: World, environment: str) -> str:
     return ecs.task_definition(service.task_definition).image_tag
 
 
-def test_the_code_of_a_healthy_company_finds_nothing_to_do(console: Console) -> None:
+def drifted(world: World, done: Done) -> set[str]:
+    """The attributes that the provider reads otherwise than the state has them, also where it means nothing."""
+    file = Path(world.applied()["INFRACONSOLE_STATE"]) / "runs" / done.run / "plan.json"
+    changes = [each["change"] for each in json.loads(file.read_bytes()).get("resource_drift", ())]
+    sides = [(each["before"] or {}, each["after"] or {}) for each in changes]
+    return {name for before, after in sides for name in {*before, *after} if before.get(name) != after.get(name)}
+
+
+@pytest.mark.parametrize("module", ["network", "kms", "rds"])
+def test_the_states_of_the_modules_are_what_the_provider_reads(console: Console, world: World, module: str) -> None:
+    done = console("deploy", "dev", "--dry-run", service=module)
+    assert done.code == 0, done.stderr
+    assert done.result("read-plan")["words"] == "nothing to do"
+    assert drifted(world, done) == ({"latest_restorable_time"} if module == "rds" else set())
+    assert "outside of Terraform" not in done.warnings
+
+
+def test_the_code_of_a_healthy_company_finds_nothing_to_do(console: Console, world: World) -> None:
     done = console("deploy", "dev")
     assert done.code == 0, done.stderr
     assert done.result("read-plan")["words"] == "nothing to do"
     assert done.count("gate-opened") == done.count("call-intended") == 0
     notes = " ".join(each["text"] for each in done.events if each["kind"] == "note")
     assert "exports that the code reads are there" in notes
+    assert not drifted(world, done), "the state is what the provider reads"
 
 
 def test_an_image_is_rolled_out_and_verified(console: Console, world: World) -> None:
