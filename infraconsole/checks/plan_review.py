@@ -5,7 +5,7 @@ What the plan's JSON does not tell is not guessed: `prevent_destroy` is not in i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from infraconsole.checks.costs import CostEffect, CostLine, CostTable, cost_effect
@@ -356,7 +356,7 @@ def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
                 "Find out who removed it: the audit trail says.",
             )
             continue
-        touched = [each for each in drift.attributes() if each.counts]
+        touched = drift.drifted()
         back, unknown = _put_back(touched, change)
         names = ", ".join(back or dict.fromkeys(_top(each) for each in touched))
         does = "puts it back"
@@ -383,7 +383,7 @@ def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
             yield Finding("drift", "info", drift.address, f"{names} {what}; this plan {does}.")
 
 
-def _put_back(touched: list[AttributeChange], change: Change | None) -> tuple[tuple[str, ...], frozenset[str]]:
+def _put_back(touched: Sequence[AttributeChange], change: Change | None) -> tuple[tuple[str, ...], frozenset[str]]:
     """What of the drift the plan changes again, and what the plan does not know yet. Of what is made anew, all that AWS itself
     sets is unknown: that somebody changed it, this does not say."""
     if change is None or change.kind not in (Kind.UPDATE, Kind.REPLACE):

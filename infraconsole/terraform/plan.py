@@ -15,8 +15,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
+from infraconsole.collector import uncollected
 from infraconsole.errors import InfraconsoleError
 from infraconsole.redaction import MASK, Redactor, names_a_secret
+from infraconsole.terraform import documents
 from infraconsole.terraform.attributes import (
     AttributeChange,
     Path,
@@ -25,13 +29,20 @@ from infraconsole.terraform.attributes import (
     passwords_in,
     path_name,
 )
-from infraconsole.terraform.uncollected import uncollected
 
 FORMAT_MAJOR = "1"
+_FLAGS = ("applyable", "complete", "errored")
+_ABSENT = msgspec.Raw(b"null")
 
 
 class PlanUnreadable(InfraconsoleError):
     """Bytes that are no plan in JSON, or one in a format that is not known here."""
+
+
+_MOVING: Mapping[str, frozenset[str]] = {
+    "aws_db_instance": frozenset({"latest_restorable_time", "status"}),
+}
+"""What AWS changes by itself, every few minutes or while it takes a backup (DescribeDBInstances): nobody's drift."""
 
 
 class Kind(StrEnum):
@@ -91,51 +102,83 @@ _DEFERRED: Mapping[str, str] = {
 _MODULE_STEP = re.compile(r'module\.[^.\[\]"]+(?:\["(?:[^"\\]|\\.)*"\]|\[\d+\])?')
 
 
+class _Entry(msgspec.Struct, gc=False):
+    """A member of `resource_changes`, whose `change` is left as the bytes it is: nine tenths of a plan, of which hardly
+    anything is ever looked at."""
+
+    address: Any = None
+    previous_address: Any = None
+    module_address: Any = None
+    mode: Any = None
+    type: Any = None
+    name: Any = None
+    index: Any = None
+    deposed: Any = None
+    provider_name: Any = None
+    action_reason: Any = None
+    change: msgspec.Raw = _ABSENT
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What of a `change` is looked at for all of them."""
+
+    actions: Any = None
+    importing: Any = None
+    replace_paths: Any = None
+
+
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENTRIES = msgspec.json.Decoder(list[_Entry])
+_ENTRY = msgspec.json.Decoder(_Entry)
+_HEAD = msgspec.json.Decoder(_Head)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
     """What happens to one resource or data source. Its values are in clear in here, and masked in all that comes out."""
 
     address: str
     kind: Kind
-    _entry: Mapping[str, Any] = field(repr=False)
+    actions: tuple[str, ...]
+    """As Terraform says it, in the order in which it will be done."""
+    importing_id: str
+    """What is taken into the state, by the id that it has in AWS; "" where nothing is."""
+    replace_paths: tuple[Path, ...]
+    """What forces the replacement; empty for a tainted one and one that was asked for."""
+    _entry: _Entry = field(repr=False)
 
     @property
     def module(self) -> str:
         """`module.network.module.tier["data"]`; "" for the root module."""
-        return _text(self._entry, "module_address")
+        return _as_text(self._entry.module_address)
 
     @property
     def type(self) -> str:
-        return _text(self._entry, "type")
+        return _as_text(self._entry.type)
 
     @property
     def name(self) -> str:
-        return _text(self._entry, "name")
+        return _as_text(self._entry.name)
 
     @property
     def index(self) -> int | str | None:
         """The number of `count`, the key of `for_each`, None without either."""
-        index = self._entry.get("index")
+        index = self._entry.index
         return index if isinstance(index, int | str) else None
 
     @property
     def deposed(self) -> str:
         """The key of an object that was replaced and waits to be destroyed; else ""."""
-        return _text(self._entry, "deposed")
+        return _as_text(self._entry.deposed)
 
     @property
     def is_data(self) -> bool:
-        return self._entry.get("mode") == "data"
+        return bool(self._entry.mode == "data")
 
     @property
     def provider(self) -> str:
         """`registry.terraform.io/hashicorp/aws`."""
-        return _text(self._entry, "provider_name")
-
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """As Terraform says it, in the order in which it will be done."""
-        return _actions(self._change)
+        return _as_text(self._entry.provider_name)
 
     @property
     def creates_first(self) -> bool:
@@ -152,18 +195,9 @@ class Change:
         return "delete" in self.actions
 
     @property
-    def importing_id(self) -> str:
-        """What is taken into the state, by the id that it has in AWS; "" where nothing is."""
-        importing = self._change.get("importing")
-        if not isinstance(importing, dict):
-            return ""
-        identity = importing.get("identity")
-        return _text(importing, "id") or (json.dumps(identity) if identity else "(known after apply)")
-
-    @property
     def previous_address(self) -> str:
         """Where a moved object was before; "" for others."""
-        return _text(self._entry, "previous_address")
+        return _as_text(self._entry.previous_address)
 
     @property
     def reason(self) -> str:
@@ -173,13 +207,7 @@ class Change:
 
     @property
     def reason_code(self) -> str:
-        return _text(self._entry, "action_reason")
-
-    @property
-    def replace_paths(self) -> tuple[Path, ...]:
-        """What forces the replacement; empty for a tainted one and one that was asked for."""
-        paths = self._change.get("replace_paths")
-        return tuple(tuple(path) for path in paths if isinstance(path, list)) if isinstance(paths, list) else ()
+        return _as_text(self._entry.action_reason)
 
     @property
     def forced_by(self) -> tuple[str, ...]:
@@ -191,16 +219,24 @@ class Change:
 
     def secrets(self) -> Iterator[str]:
         """As of the plan, of this change alone."""
+        change = self._change
         for side in ("before", "after"):
-            yield from marked_texts(self._change.get(side), self._change.get(f"{side}_sensitive"))
-            yield from passwords_in(self._change.get(side))
+            yield from marked_texts(change.get(side), change.get(f"{side}_sensitive"))
+            yield from passwords_in(change.get(side))
+
+    def drifted(self) -> tuple[AttributeChange, ...]:
+        """Of drift: what somebody has changed. Not what only looks different, and not what AWS moves by itself."""
+        moving = _MOVING.get(self.type, frozenset())
+        return tuple(
+            each for each in self.attributes() if each.counts and not (moving and each.path and each.path[0] in moving)
+        )
 
     @property
     def only_fills(self) -> bool:
         """Of drift: whether all that differs had no value in the state, as after an import or with a newer provider. Empty text,
         lists and maps are values: what stands in their place now, somebody has put there."""
         before = self._change.get("before")
-        counting = [attribute for attribute in self.attributes() if attribute.counts]
+        counting = self.drifted()
         return (
             self.kind is Kind.UPDATE
             and isinstance(before, dict)
@@ -223,19 +259,21 @@ class Change:
 
     @property
     def _change(self) -> Mapping[str, Any]:
-        change = self._entry.get("change")
+        """Read anew each time, which takes microseconds."""
+        change = documents.load(bytes(self._entry.change))
         return change if isinstance(change, dict) else {}
 
     def _value(self, side: str, attribute: str) -> Any:
-        values = self._change.get(side)
+        change = self._change
+        values = change.get(side)
         if not isinstance(values, dict) or attribute not in values:
             return None
         value = values[attribute]
-        marks = [self._change.get(key) for key in ("before_sensitive", "after_sensitive")]
+        marks = [change.get(key) for key in ("before_sensitive", "after_sensitive")]
         if value is None or isinstance(value, bool):
             marked = any(each is True or (isinstance(each, dict) and each.get(attribute) is True) for each in marks)
             return MASK if marked and value is not None else value
-        sides = [self._change.get(key) for key in ("before", "after")]
+        sides = [change.get(key) for key in ("before", "after")]
         alone = differences(
             None,
             {attribute: value},
@@ -278,13 +316,12 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many objects of each kind. `imported` and `moved` count those that are changed besides as well; `drifted` and
-    `outputs` are the plan's, and 0 for a part of it."""
+    """How many objects of each kind. `imported` and `moved` count those that are changed besides as well; `outputs` are the
+    plan's, and 0 for a part of it."""
 
     kinds: Mapping[Kind, int]
     imported: int = 0
     moved: int = 0
-    drifted: int = 0
     outputs: int = 0
 
     def of(self, kind: Kind) -> int:
@@ -381,36 +418,33 @@ class Plan:
     is_complete: bool | None
     is_errored: bool | None
     at: datetime | None
-    _document: Mapping[str, Any] = field(repr=False)
+    _parts: Mapping[str, msgspec.Raw] = field(repr=False)
+    """Each of the document as the bytes it is."""
 
     @property
     def drift(self) -> tuple[Change, ...]:
         """What was found changed or gone since the last apply. `before` is what the state said, `after` what AWS says."""
-        return _changes(self._document, "resource_drift")
+        return tuple(_read_change(entry) for entry in map(_as_entry, _entries(self._parts, "resource_drift")))
 
     @property
     def real_drift(self) -> tuple[Change, ...]:
-        """The drift in which something differs that counts: providers also report null turned into empty."""
-        return tuple(
-            each
-            for each in self.drift
-            if each.kind is not Kind.UPDATE or any(attribute.counts for attribute in each.attributes())
-        )
+        """The drift in which somebody has changed something: providers also report null turned into empty."""
+        return tuple(each for each in self.drift if each.kind is not Kind.UPDATE or each.drifted())
 
     @property
     def deferred(self) -> tuple[Deferred, ...]:
         found = []
-        for entry in _entries(self._document, "deferred_changes"):
+        for entry in _entries(self._parts, "deferred_changes"):
             inner = entry.get("resource_change")
             code = _text(entry, "reason")
             if isinstance(inner, dict):
-                found.append(Deferred(_read_change(inner), _DEFERRED.get(code, code.replace("_", " "))))
+                found.append(Deferred(_read_change(_as_entry(inner)), _DEFERRED.get(code, code.replace("_", " "))))
         return tuple(found)
 
     @property
     def outputs(self) -> tuple[OutputChange, ...]:
         """The outputs that change, by name."""
-        table = self._document.get("output_changes")
+        table = _part(self._parts, "output_changes")
         return tuple(
             each
             for name, change in sorted(table.items() if isinstance(table, dict) else ())
@@ -420,20 +454,20 @@ class Plan:
     @property
     def checks(self) -> tuple[Check, ...]:
         """One for each object that a check applies to."""
-        return tuple(each for entry in _entries(self._document, "checks") for each in _checks(entry))
+        return tuple(each for entry in _entries(self._parts, "checks") for each in _checks(entry))
 
     @property
     def has_prior_state(self) -> bool:
         """Whether the state held any resource before."""
-        state = self._document.get("prior_state")
+        state = _part(self._parts, "prior_state")
         values = state.get("values") if isinstance(state, dict) else None
         root = values.get("root_module") if isinstance(values, dict) else None
         return isinstance(root, dict) and bool(root.get("resources") or root.get("child_modules"))
 
     def variables(self) -> Mapping[str, Any]:
         """The root module's variables; masked where they are declared as sensitive or named as a secret."""
-        given = self._document.get("variables")
-        configuration = self._document.get("configuration")
+        given = _part(self._parts, "variables")
+        configuration = _part(self._parts, "configuration")
         root = configuration.get("root_module") if isinstance(configuration, dict) else None
         declared = root.get("variables") if isinstance(root, dict) else None
         found: dict[str, Any] = {}
@@ -452,12 +486,11 @@ class Plan:
                 yield from change.secrets()
 
     def totals(self) -> Totals:
-        table = self._document.get("output_changes")
+        table = _part(self._parts, "output_changes")
         outputs = [each for each in table.values() if isinstance(each, dict)] if isinstance(table, dict) else []
         return replace(
             count(self.changes),
-            drifted=sum(1 for _ in _entries(self._document, "resource_drift")),
-            outputs=sum(_actions(each) != ("no-op",) for each in outputs),
+            outputs=sum(_actions(each.get("actions")) != ("no-op",) for each in outputs),
         )
 
     def tree(self, *, with_no_op: bool = False) -> ModuleNode:
@@ -472,17 +505,21 @@ class Plan:
         return tuple(sorted(named, key=lambda each: (not each.lost, each.change.kind is not Kind.DESTROY)))
 
 
-def read(data: bytes | str | Mapping[str, Any], name: str = "The plan") -> Plan:
+def read(data: bytes, name: str = "The plan") -> Plan:
     """The plan in the document of `terraform show -json`, `name` being how errors call it. Raises PlanUnreadable."""
     with uncollected():
         return _read(data, name)
 
 
-def _read(data: bytes | str | Mapping[str, Any], name: str) -> Plan:
-    document = data if isinstance(data, Mapping) else _document(data, name)
-    version = document.get("format_version")
-    if not isinstance(version, str) or not ("resource_changes" in document or "planned_values" in document):
-        what = "a state" if "values" in document or "lineage" in document else f"JSON with {_keys(document)}"
+def _read(data: bytes, name: str) -> Plan:
+    try:
+        parts = _PARTS.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        _refuse(data, name)
+        raise PlanUnreadable(f"{name} is not a Terraform plan.", cause=str(error), mend=_MEND) from error
+    version = _part(parts, "format_version")
+    if not isinstance(version, str) or not ("resource_changes" in parts or "planned_values" in parts):
+        what = "a state" if "values" in parts or "lineage" in parts else f"JSON with {_keys(parts)}"
         raise PlanUnreadable(f"{name} is not a Terraform plan.", cause=f"It is {what}.", mend=_MEND)
     if version.partition(".")[0] != FORMAT_MAJOR:
         raise PlanUnreadable(
@@ -490,18 +527,20 @@ def _read(data: bytes | str | Mapping[str, Any], name: str) -> Plan:
             cause="Terraform before 1.1 wrote 0.x; a newer format is not known here.",
             mend="Have Terraform itself show it: terraform show PLAN",
         )
-    entries = document.get("resource_changes")
-    if not isinstance(entries, list | None) or not all(isinstance(each, dict) for each in entries or ()):
-        raise PlanUnreadable(f"{name} has no valid list of changes.", mend=_MEND)
+    try:
+        entries = _ENTRIES.decode(changes) if (changes := parts.get("resource_changes", _ABSENT)) != _ABSENT else []
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise PlanUnreadable(f"{name} has no valid list of changes.", cause=str(error), mend=_MEND) from error
+    flags = [value if isinstance(value := _part(parts, key), bool) else None for key in _FLAGS]
     return Plan(
         format_version=version,
-        terraform_version=_text(document, "terraform_version"),
-        changes=_changes(document, "resource_changes"),
-        is_applyable=_flag(document, "applyable"),
-        is_complete=_flag(document, "complete"),
-        is_errored=_flag(document, "errored"),
-        at=_time(_text(document, "timestamp")),
-        _document=document,
+        terraform_version=_as_text(_part(parts, "terraform_version")),
+        changes=tuple(map(_read_change, entries)),
+        is_applyable=flags[0],
+        is_complete=flags[1],
+        is_errored=flags[2],
+        at=_time(_as_text(_part(parts, "timestamp"))),
+        _parts=parts,
     )
 
 
@@ -524,14 +563,14 @@ def module_steps(path: str) -> tuple[str, ...]:
 _MEND = "Read it with: terraform show -json PLAN"
 
 
-def _document(data: bytes | str, name: str) -> Mapping[str, Any]:
+def _refuse(data: bytes, name: str) -> None:
+    """Says what is wrong with bytes that the quick reader does not take; does nothing if it cannot find anything."""
     if not data.strip():
         raise PlanUnreadable(f"{name} is empty.", cause=f"{len(data)} bytes.", mend=_MEND)
     try:
-        document = json.loads(data.decode() if isinstance(data, bytes) else data)
+        document = documents.load(data)
     except UnicodeDecodeError as error:
-        zipped = isinstance(data, bytes) and data.startswith(b"PK")
-        cause = "It is the plan file itself." if zipped else f"Byte {error.start:,} is not UTF-8."
+        cause = "It is the plan file itself." if data.startswith(b"PK") else f"Byte {error.start:,} is not UTF-8."
         raise PlanUnreadable(f"{name} is not JSON.", cause=cause, mend=_MEND) from error
     except json.JSONDecodeError as error:
         raise _broken(error, len(data), name) from error
@@ -540,7 +579,6 @@ def _document(data: bytes | str, name: str) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise PlanUnreadable(f"{name} is not a Terraform plan.", cause=f"It is a JSON {kind}.", mend=_MEND)
-    return document
 
 
 def _broken(error: json.JSONDecodeError, size_bytes: int, name: str) -> PlanUnreadable:
@@ -555,21 +593,41 @@ def _broken(error: json.JSONDecodeError, size_bytes: int, name: str) -> PlanUnre
     return PlanUnreadable(f"{name} {kind}.", cause=cause, mend=_MEND)
 
 
-def _changes(document: Mapping[str, Any], key: str) -> tuple[Change, ...]:
-    return tuple(map(_read_change, _entries(document, key)))
-
-
-def _read_change(entry: Mapping[str, Any]) -> Change:
-    change = entry.get("change")
-    actions = _actions(change) if isinstance(change, dict) else ()
+def _read_change(entry: _Entry) -> Change:
+    try:
+        head = _HEAD.decode(entry.change)
+    except msgspec.ValidationError:  # no object
+        head = _Head()
+    actions = _actions(head.actions)
     kind = _KINDS.get(actions, Kind.OTHER)
-    if kind is Kind.NO_OP and isinstance(change, dict):
-        if isinstance(change.get("importing"), dict):
+    if kind is Kind.NO_OP:
+        if isinstance(head.importing, dict):
             kind = Kind.IMPORT
-        elif entry.get("previous_address"):
+        elif entry.previous_address:
             kind = Kind.MOVED
-    address = entry.get("address")
-    return Change(address if isinstance(address, str) else "", kind, entry)
+    return Change(
+        _as_text(entry.address),
+        kind,
+        actions,
+        _importing_id(head.importing),
+        _replace_paths(head.replace_paths),
+        entry,
+    )
+
+
+def _importing_id(importing: Any) -> str:
+    if not isinstance(importing, dict):
+        return ""
+    identity = importing.get("identity")
+    return _text(importing, "id") or (json.dumps(identity) if identity else "(known after apply)")
+
+
+def _as_entry(entry: Mapping[str, Any]) -> _Entry:
+    return _ENTRY.decode(msgspec.json.encode(entry))
+
+
+def _replace_paths(paths: Any) -> tuple[Path, ...]:
+    return tuple(tuple(path) for path in paths if isinstance(path, list)) if isinstance(paths, list) else ()
 
 
 def _attributes(change: Mapping[str, Any], replace_paths: Sequence[Path] = ()) -> tuple[AttributeChange, ...]:
@@ -593,7 +651,7 @@ def _output(name: str, change: Mapping[str, Any]) -> OutputChange:
     after = differences(None, [change.get("after")], unknown=[unknown], after_sensitive=[marks[1]], name=name)
     return OutputChange(
         name,
-        _KINDS.get(_actions(change), Kind.OTHER),
+        _KINDS.get(_actions(change.get("actions")), Kind.OTHER),
         before[0].before[0] if before else None,
         after[0].after[0] if after and unknown is not True else None,
         unknown=any(each.unknown for each in after),
@@ -633,13 +691,19 @@ def _tree(changes: Sequence[Change]) -> ModuleNode:
     return node("")
 
 
-def _actions(change: Mapping[str, Any]) -> tuple[str, ...]:
-    actions = change.get("actions")
+def _actions(actions: Any) -> tuple[str, ...]:
     return tuple(actions) if isinstance(actions, list) and all(isinstance(each, str) for each in actions) else ()
 
 
-def _entries(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
-    entries = document.get(key)
+def _part(parts: Mapping[str, msgspec.Raw], key: str) -> Any:
+    """Of the document, read anew each time; None where there is none."""
+    return documents.load(bytes(parts[key])) if key in parts else None
+
+
+def _entries(parts: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    entries = parts.get(key)
+    if isinstance(entries, msgspec.Raw):
+        entries = documents.load(bytes(entries))
     return (each for each in entries if isinstance(each, dict)) if isinstance(entries, list) else iter(())
 
 
@@ -649,13 +713,11 @@ def _keys(document: Mapping[str, Any]) -> str:
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
-    value = document.get(key)
+    return _as_text(document.get(key))
+
+
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _flag(document: Mapping[str, Any], key: str) -> bool | None:
-    value = document.get(key)
-    return value if isinstance(value, bool) else None
 
 
 def _time(text: str) -> datetime | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infraconsole.errors import InfraconsoleError
+from infraconsole.terraform import documents
 
 FORMAT_VERSION = 4
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -80,7 +81,7 @@ def managed(data: bytes, type_: str, name: str = "The state") -> Iterator[Mappin
     """The attributes of each object of that type that the state manages, in clear; what is deposed is left out. Raises
     StateUnreadable."""
     summary(data, name)  # refuses what is no state, so that the rest may rely on it
-    for resource in json.loads(data).get("resources") or ():
+    for resource in documents.load(data).get("resources") or ():
         if resource.get("mode") != "managed" or resource.get("type") != type_:
             continue
         instances = resource.get("instances")
@@ -130,7 +131,7 @@ def _document(data: bytes, name: str, kind: str = "a Terraform state", mend: str
     if not data.strip():
         raise StateUnreadable(f"{name} is empty.", cause=f"{len(data)} bytes.", mend=mend)
     try:
-        document = json.loads(data.decode())
+        document = documents.load(data)
     except UnicodeDecodeError as error:
         raise StateUnreadable(f"{name} is not JSON.", cause=f"Byte {error.start:,} is not UTF-8.", mend=mend) from error
     except json.JSONDecodeError as error:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from infraconsole.terraform import sensitive
+from infraconsole.collector import uncollected
+from infraconsole.terraform import documents, sensitive
 from infraconsole.terraform.attributes import AttributeChange, Step, differences, same
 from infraconsole.terraform.state import FORMAT_VERSION, StateSummary, StateUnreadable, summary
-from infraconsole.terraform.uncollected import uncollected
 
 _SOURCE = re.compile(r'provider\["([^"]*)"\]')
 _NUMBER = re.compile(r"(\d+)")
@@ -224,7 +224,7 @@ def addresses(data: bytes, name: str = "The state") -> tuple[str, ...]:
 def _document(data: bytes, name: str) -> Mapping[str, Any]:
     """Parsed once where all is well; `summary`, which parses anew, is asked only to say what is wrong."""
     try:
-        document = json.loads(data.decode())
+        document = documents.load(data)
     except (ValueError, RecursionError):
         document = None
     if not _is_state(document):

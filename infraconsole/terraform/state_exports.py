@@ -5,11 +5,11 @@ Apart from `state.py`, which looks at a state as a whole, because this reads wha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from infraconsole.terraform import documents
 from infraconsole.terraform.state import StateUnreadable, summary
 
 RESOURCE = "aws_ssm_parameter"
@@ -41,7 +41,7 @@ def exports_in_state(data: bytes, name: str = "The state") -> Mapping[str, State
     """
     summary(data, name)  # refuses what is no state, so that the rest may rely on it
     found: dict[str, StateExport] = {}
-    for resource in json.loads(data).get("resources") or ():
+    for resource in documents.load(data).get("resources") or ():
         if resource.get("mode") == "managed" and resource.get("type") == RESOURCE:
             for export in _exports(resource, name):
                 found[export.name] = export

@@ -42,8 +42,12 @@ if TYPE_CHECKING:
 
 _REST_SECONDS = 0.03
 """The cursor rests this long on a row before its attributes are worked out."""
-_WORTH_FREEZING = 1_000
-"""Changes, from which on the collector had better not look through the plan again and again."""
+_SHOWN_SECONDS = 1.0
+"""The review waits at most this long for the first frame."""
+_LARGE = 1_000
+"""Changes, from which on the memory of a plan is given back at once."""
+_QUIET_SECONDS = 1.0
+"""After which the collector's pause, a few frames long, is unlikely to meet a key."""
 
 
 class PlanScreen(PanedScreen):
@@ -126,8 +130,7 @@ class PlanScreen(PanedScreen):
             self._read = await in_thread(lambda: read_plan(folder, run), "plan")
             self._error, self._reviewed, self._newer, self._void = None, None, False, ""
             self._draw()
-            if len(self._read.tree.plan.changes) >= _WORTH_FREEZING:
-                gc.freeze()  # a document has no cycles; looking through all of it for some would hold up keys
+            await self._shown()
             plan = self._read.tree.plan
             record = await learning
             image_tag = record.inputs.get("image_tag", "") if record else ""
@@ -146,6 +149,13 @@ class PlanScreen(PanedScreen):
             self._reading = False
         self._draw()
 
+    async def _shown(self) -> None:
+        """Once the rows are on the terminal: the review beside it would hold their frame up."""
+        drawn = asyncio.Event()
+        self.call_after_refresh(drawn.set)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(drawn.wait(), _SHOWN_SECONDS)
+
     @work(exclusive=True, group="void", exit_on_error=False)
     async def _learn_whether_void(self, record: RunRecord) -> None:
         """Any push or apply since the plan was made voids it. Where the state cannot be read, the run's own gate will tell."""
@@ -153,6 +163,12 @@ class PlanScreen(PanedScreen):
         with contextlib.suppress(InfraconsoleError):
             self._void = await self.read(lambda: why_void(record, overview))
             self._draw_headline()
+
+    def on_unmount(self) -> None:
+        """Gives back what a large plan takes: tens of megabytes, which a review that is cut short leaves in a cycle."""
+        if self._read is not None and len(self._read.tree.plan.changes) >= _LARGE:
+            self.app.set_timer(_QUIET_SECONDS, gc.collect)
+        self._read = self._reviewed = None
 
     # Drawing
 

@@ -183,8 +183,8 @@ def _drift(tree: PlanTree, change: Change, width: int, most: int) -> list[Part |
         what = "The state had no value where AWS has one."
     rows: list[Part | Content] = [(change.address, STRONG), (f"! {what}", WARN)]
     rows += _findings(tree.findings_of(change.address), "")
-    counting = [each for each in change.attributes() if each.counts]
-    if not gone and counting:
+    counting = () if gone else change.drifted()
+    if counting:
         rows += ["", ("- as the last apply left it, + as AWS says now", DIM), *attribute_lines(counting, width, most)]
     return rows
 

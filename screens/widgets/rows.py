@@ -6,7 +6,6 @@ the least important ones make room on a narrow terminal, and the cursor stays on
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -23,10 +22,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from infraconsole import text
+from infraconsole.collector import settle
 
 _GAP = 1
 _WORDS_AT_ONCE = 500
-_WORTH_FREEZING = 5_000
+_WORTH_SETTLING = 5_000
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,8 @@ class Rows(ScrollView, can_focus=True):
         self._learn_words(len(self._words) + _WORDS_AT_ONCE)
         if len(self._words) < len(self._all):
             self.set_timer(0.01, self._learn_ahead)
-        elif len(self._all) >= _WORTH_FREEZING:
-            # They have no cycles, and looking through them for some would hold up a key for several frames.
-            gc.freeze()
+        elif len(self._all) >= _WORTH_SETTLING:
+            settle()  # looking through them would hold up a key for several frames
 
     def _refill(self) -> None:
         key = self.current_key

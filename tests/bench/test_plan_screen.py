@@ -1,7 +1,7 @@
 """A plan of 5,000 changes on the screen, against the time that Python's own JSON reader takes for its document.
 
-Both in one process, in turns, at the same size of terminal. What is timed is the plan itself: from the screen's first look at
-the file until the frame with its rows is drawn; what any screen costs to open is measured beside it, with a plan of one change.
+What is timed is all of it: from the wish to be there until the frame with the rows is made. What any plan's screen costs to
+open stands beside it, measured with a plan of one change.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import RenderableType
+from textual._compositor import CompositorUpdate
+from textual.screen import Screen
 
 from infraconsole.app import ConsoleApp
 from infraconsole.aws.access import AwsAccess
@@ -21,9 +24,8 @@ from infraconsole.engine.journal import Journal
 from infraconsole.screens.places import GoTo, Place
 from infraconsole.screens.plan.files import document_of
 from infraconsole.screens.plan.screen import PlanScreen
-from infraconsole.screens.widgets.rows import Rows
 from tests.bench.conftest import Figures, seconds
-from tests.bench.test_plan_and_state import CHANGES, large_plan
+from tests.bench.test_plan_and_state import CHANGES, large_plan, reading_seconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
@@ -41,40 +43,46 @@ def small_plan(document: bytes) -> bytes:
     return json.dumps({**whole, "resource_changes": whole["resource_changes"][:1]}).encode()
 
 
-async def opened(app: ConsoleApp, run: str) -> float:
-    """Seconds from the wish to be there until the rows are drawn."""
+class Watched(ConsoleApp):
+    """Makes of each frame the bytes that a terminal would get, as an app with one does, and knows when rows were among them."""
+
+    rows_at = 0.0
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        if isinstance(renderable, CompositorUpdate) and "▾" in renderable.render_segments(self.console):
+            self.rows_at = time.perf_counter()
+        super()._display(screen, renderable)
+
+
+async def opened(app: Watched, run: str) -> float:
+    """Seconds from the wish to be there until the frame with the rows is made."""
+    app.rows_at = 0.0
     began = time.perf_counter()
     app.on_go_to(GoTo(Place("plan", run=run)))
-    while True:
-        screen = app.screen
-        if isinstance(screen, PlanScreen) and screen.run_id == run and screen.is_mounted:
-            rows = screen.query("#changes").first(Rows) if screen.query("#changes") else None
-            if rows is not None and rows.shown and rows.size.height and "▾" in drawn(app):
-                return time.perf_counter() - began
+    while not app.rows_at:
         assert time.perf_counter() - began < 30, "the plan was never shown"
         await asyncio.sleep(0.001)
-
-
-def drawn(app: ConsoleApp) -> str:
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips()[:12])
+    assert isinstance(app.screen, PlanScreen)
+    assert app.screen.run_id == run
+    return app.rows_at - began
 
 
 async def left(app: ConsoleApp) -> None:
     app.screen.dismiss(None)
     while isinstance(app.screen, PlanScreen):
         await asyncio.sleep(0.005)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(1.5)  # for what is given back, and for what the screen below does anew
 
 
 async def test_a_large_plan_is_on_the_screen(figures: Figures, tmp_path: Path) -> None:
     document = large_plan()
+    theirs = reading_seconds(tmp_path, document)
     with Journal(tmp_path) as journal:
         write(journal, "large", document)
         write(journal, "small", small_plan(document))
-        app = ConsoleApp(parse({}, None), journal, lambda _: AwsAccess(region="ap-northeast-2"), "woken")
+        app = Watched(parse({}, None), journal, lambda _: AwsAccess(region="ap-northeast-2"), "woken")
         large: list[float] = []
         small: list[float] = []
-        read: list[float] = []
         async with app.run_test(size=(120, 40)):
             for attempt in range(TIMES + 1):
                 for run, times in (("small", small), ("large", large)):
@@ -82,29 +90,27 @@ async def test_a_large_plan_is_on_the_screen(figures: Figures, tmp_path: Path) -
                     await left(app)
                     if attempt:  # the first of each imports what it needs
                         times.append(took)
-                read.append(seconds(lambda: json.loads(document)))
-    ours, theirs = statistics.median(large), statistics.median(read)
-    plan = ours - statistics.median(small)
+    ours, any_plan = statistics.median(large), statistics.median(small)
     figures.add(
         f"a plan of {CHANGES:,} changes on the screen, against json.loads of its document",
-        f"{plan / theirs:.2f} ×",
+        f"{ours / theirs:.2f} ×",
         "at most 1.5 ×",
-        f"{len(document) / 1e6:.0f} MB; medians of {TIMES} in turns: {ours * 1000:.0f} ms from key to rows, of which "
-        f"{statistics.median(small) * 1000:.0f} ms for any plan's screen, and {theirs * 1000:.0f} ms; whole {ours / theirs:.2f} ×",
+        f"{len(document) / 1e6:.0f} MB; medians of {TIMES}: {ours * 1000:.0f} ms from key to rows, "
+        f"of which {any_plan * 1000:.0f} ms for any plan's screen, and {theirs * 1000:.0f} ms",
     )
-    assert plan / theirs <= 1.5
+    assert ours / theirs <= 1.5
 
 
 async def test_keys_in_a_large_plan(figures: Figures, tmp_path: Path) -> None:
     """What each key costs before its frame is drawn, which costs the same for twenty rows as for thousands."""
     with Journal(tmp_path) as journal:
         write(journal, "large", large_plan())
-        app = ConsoleApp(parse({}, None), journal, lambda _: AwsAccess(region="ap-northeast-2"), "woken")
+        app = Watched(parse({}, None), journal, lambda _: AwsAccess(region="ap-northeast-2"), "woken")
         async with app.run_test(size=(120, 40)) as pilot:
             await opened(app, "large")
             screen = app.screen
             assert isinstance(screen, PlanScreen)
-            while screen._reviewed is None:
+            while screen._reading:
                 await asyncio.sleep(0.05)
             unfold = seconds(screen.action_fold_all)
             await pilot.pause(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from infraconsole.screens.plan.screen import PlanScreen
 from infraconsole.screens.plan.tree import FOLDED_FROM
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.rows import Rows
+from infraconsole.terraform.plan import Plan
 from tests.screens.conftest import FakeAccess
 from tests.screens.runs import FakeExecutor
 from tests.screens.seen import focused_id, text_of, until, until_seen
@@ -210,6 +212,28 @@ async def test_next_destroy_is_found_where_it_is_folded_away(app: ConsoleApp, jo
         assert screen.rows.current_key == visited[0], "around the end"
         await pilot.press("N")
         assert screen.rows.current_key == visited[-1]
+
+
+@pytest.mark.parametrize("reviewed", [True, False], ids=["reviewed", "left-while-reviewing"])
+async def test_a_large_plan_is_given_back_when_its_screen_is_left(
+    app: ConsoleApp, journal: Journal, reviewed: bool
+) -> None:
+    """Tens of megabytes each time, of a console that is left open for days."""
+    changes = [entry(f"aws_sqs_queue.q{number}", ["create"], after={"name": f"q{number}"}) for number in range(1_200)]
+    write(journal, made(*changes))
+
+    def held() -> int:
+        return sum(isinstance(each, Plan) for each in gc.get_objects())
+
+    async with app.run_test(size=(120, 40)) as pilot:
+        if reviewed:
+            await opened(pilot, app)
+        else:
+            app.on_go_to(GoTo(Place("plan", run=RUN)))
+            await until(pilot, lambda: held() == 1)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, PlanScreen))
+        await until(pilot, lambda: not held(), "the plan given back", 10)
 
 
 async def test_the_filter_looks_through_what_is_folded(app: ConsoleApp, journal: Journal) -> None:

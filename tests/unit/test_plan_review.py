@@ -25,7 +25,7 @@ def real(name: str) -> Plan:
 
 
 def made(*entries: Mapping[str, Any], **others: Any) -> Plan:
-    return read({"format_version": "1.2", "resource_changes": list(entries), **others})
+    return read(json.dumps({"format_version": "1.2", "resource_changes": list(entries), **others}).encode())
 
 
 def entry(address: str, actions: list[str], before: Any = None, after: Any = None, **others: Any) -> dict[str, Any]:
@@ -183,11 +183,23 @@ def test_what_is_put_off_is_said() -> None:
 def test_drift_that_is_put_back_is_a_warning_and_null_that_became_empty_is_nothing() -> None:
     plan = real("plan-aws")
     assert subjects(plan, "drift-put-back") == ['aws_cloudwatch_log_group.app["error"]']
-    assert subjects(plan, "drift") == ["aws_db_instance.shared", "aws_iam_role.task"]
+    assert subjects(plan, "drift") == ["aws_iam_role.task"]
     gone = entry("aws_lb.a", ["delete"], {"name": "x"})
     assert subjects(made(entry("aws_lb.a", ["create"], None, {"name": "x"}), resource_drift=[gone]), "gone") == [
         "aws_lb.a"
     ]
+
+
+def test_what_aws_moves_by_itself_is_nobody_s_change() -> None:
+    def of(before: dict[str, Any], after: dict[str, Any]) -> Plan:
+        return made(resource_drift=[entry("aws_db_instance.a", ["update"], before, after)])
+
+    before = {"status": "available", "latest_restorable_time": "2026-11-25T09:42:20Z", "multi_az": True}
+    after = {"status": "backing-up", "latest_restorable_time": "2026-11-25T09:47:20Z", "multi_az": True}
+    assert not found(of(before, after), "drift")
+    (finding,) = found(of(before, {**after, "multi_az": False}), "drift")
+    assert "multi_az" in finding.message
+    assert "status" not in finding.message
 
 
 def drifted_service() -> Plan:
@@ -226,8 +238,12 @@ def test_what_our_own_failed_apply_left_is_nobody_s_change() -> None:
 
 
 def test_drift_of_what_is_made_anew_is_not_said_to_stay() -> None:
-    (database, _) = found(real("plan-aws"), "drift")
-    assert "makes the whole of it anew" in database.message
+    plan = made(
+        entry("aws_lb.a", ["delete", "create"], {"name": "a"}, {"name": "b"}),
+        resource_drift=[entry("aws_lb.a", ["update"], {"idle_timeout": 60}, {"idle_timeout": 61})],
+    )
+    (finding,) = found(plan, "drift")
+    assert "makes the whole of it anew" in finding.message
 
 
 def test_failed_checks() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infraconsole.collector import uncollected
 from infraconsole.redaction import MASK
 from infraconsole.terraform.attributes import differences
 from infraconsole.terraform.state import StateUnreadable
@@ -20,7 +21,6 @@ from infraconsole.terraform.state_diff import (
     addresses,
     compare,
 )
-from infraconsole.terraform.uncollected import uncollected
 
 DATA = Path(__file__).parent / "data"
 SECRETS = (

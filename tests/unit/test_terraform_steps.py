@@ -130,7 +130,7 @@ def test_a_failure_that_nobody_knows_is_told_in_terraform_s_own_words(tmp_path: 
 def entry(actions: list[str], before: Any = None, after: Any = None, **others: Any) -> plan.Change:
     change = {"actions": actions, "before": before, "after": after, **others.pop("change", {})}
     found = {"address": "a.b", "mode": "managed", "type": "a", "name": "b", "change": change, **others}
-    (one,) = plan.read({"format_version": "1.2", "resource_changes": [found]}).changes
+    (one,) = plan.read(json.dumps({"format_version": "1.2", "resource_changes": [found]}).encode()).changes
     return one
 
 
