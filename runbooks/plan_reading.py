@@ -73,8 +73,8 @@ class ReadPlan(Step):
             "lines": lines[:LINES_SHOWN],
             "dangers": dangers,
             # What holds state is among the dangers, with what is lost.
-            "errors": [_told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
-            "missing": [_told(each) for each in missing],
+            "errors": [told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
+            "missing": [each.as_json() for each in missing],
             "infracost": infracost_words,
             "unfinished": list(unfinished),
             "count": _operations(read.totals()),
@@ -84,7 +84,7 @@ class ReadPlan(Step):
 _DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed")
 
 
-def _told(finding: Finding) -> str:
+def told(finding: Finding) -> str:
     return f"{finding.subject}: {finding.message} {finding.mend}".strip()
 
 
@@ -106,13 +106,13 @@ def _ask_infracost(context: StepContext) -> str:
 
 def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
     """Whole what is wrong; of what is only worth knowing, how much there is: the plan's own screen has it all."""
-    told = Counter(finding.id for finding in findings if finding.level == "info")
+    counted = Counter(finding.id for finding in findings if finding.level == "info")
     for finding in findings:
         if finding.level != "info":
-            context.note(_told(finding), warning=True)
-        elif told[finding.id] <= _FEW:
+            context.note(told(finding), warning=True)
+        elif counted[finding.id] <= _FEW:
             context.note(f"{finding.subject}: {finding.message}")
-    for rule, count in told.items():
+    for rule, count in counted.items():
         if count > _FEW:
             first = next(finding for finding in findings if finding.id == rule)
             context.note(f"{count} times, as {first.subject}: {first.message}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole.checks import git
+from infraconsole.checks.findings import Finding
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
 from infraconsole.engine.inbox import InterruptRequested
@@ -26,6 +27,7 @@ from infraconsole.runbooks.plan_reading import (
     PLAN_DOCUMENT,
     PLAN_FILE,
     learn_secrets,
+    told,
 )
 from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import (
@@ -223,7 +225,7 @@ class ApplyPlan(Step):
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
                 *errors,
-                *read["missing"],
+                *(told(Finding(**each)) for each in read["missing"]),
                 *partly,
                 *((read["infracost"],) if read["infracost"] else ()),
                 *shown,

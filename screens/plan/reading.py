@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.plan.files import CONSUMED, document_of, written_at
@@ -70,16 +70,19 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
     return ReadPlan(tree, written or datetime.now(UTC), (file.parent / CONSUMED).exists())
 
 
-def review_plan(found: Plan, image_tag: str, failed: Collection[str] = (), estimate: Path | None = None) -> Reviewed:
-    """What takes longer than a person wants to wait for the first rows. `failed`: addresses on which an earlier apply failed;
+def review_plan(found: Plan, record: RunRecord | None, estimate: Path) -> Reviewed:
+    """What takes longer than a person wants to wait for the first rows: also what the run itself found out of the plan.
     `estimate`: where infracost's answer lies, if there is one."""
     from infraconsole.checks import costs, plan_review, stateful
+    from infraconsole.checks.findings import by_weight
 
+    image_tag = record.inputs.get("image_tag", "") if record else ""
+    review = plan_review.review(found, stateful.load(), image_tag=image_tag, failed=_unfinished(record))
     return Reviewed(
-        plan_review.review(found, stateful.load(), image_tag=image_tag, failed=failed),
+        by_weight((*review, *_missing_images(record))),
         found.real_drift,
         costs.cost_effect(found, costs.load()),
-        _infracost(estimate) if estimate else "",
+        _infracost(estimate),
     )
 
 
@@ -118,8 +121,22 @@ def record_of_run(journal: Journal, run: str) -> RunRecord | None:
     return record if record.runbook else None
 
 
-def unfinished_of(record: RunRecord | None) -> tuple[str, ...]:
-    """The addresses on which an earlier apply failed, as the run found out when it read its plan."""
+def _found(record: RunRecord | None, key: str) -> list[Any]:
+    """What the run found out when it read its plan."""
     result = next((step.result for step in record.steps if step.id == "read-plan"), {}) if record else {}
-    found = result.get("unfinished", ())
-    return tuple(found) if isinstance(found, list) else ()
+    found = result.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _unfinished(record: RunRecord | None) -> tuple[str, ...]:
+    """The addresses on which an earlier apply failed."""
+    return tuple(map(str, _found(record, "unfinished")))
+
+
+def _missing_images(record: RunRecord | None) -> tuple[Finding, ...]:
+    """What the plan brings and ECR lacks; nothing of what another version has recorded in other words."""
+    from infraconsole.checks.findings import Finding
+
+    with contextlib.suppress(TypeError):
+        return tuple(Finding(**each) for each in _found(record, "missing"))
+    return ()

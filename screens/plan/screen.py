@@ -28,7 +28,6 @@ from infraconsole.screens.plan.reading import (
     read_plan,
     record_of_run,
     review_plan,
-    unfinished_of,
     why_void,
 )
 from infraconsole.screens.plan.tree import COLUMNS, PlanTree, key_of
@@ -133,9 +132,8 @@ class PlanScreen(PanedScreen):
             await self._shown()
             plan = self._read.tree.plan
             record = await learning
-            image_tag = record.inputs.get("image_tag", "") if record else ""
-            failed, estimate = unfinished_of(record), cost_of(folder, run)
-            self._reviewed = await in_thread(lambda: review_plan(plan, image_tag, failed, estimate), "review")
+            estimate = cost_of(folder, run)
+            self._reviewed = await in_thread(lambda: review_plan(plan, record, estimate), "review")
             tree = self._read.tree
             tree.reviewed(self._reviewed.findings, self._reviewed.drift)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it
@@ -165,8 +163,8 @@ class PlanScreen(PanedScreen):
             self._draw_headline()
 
     def on_unmount(self) -> None:
-        """Gives back what a large plan takes: tens of megabytes, which a review that is cut short leaves in a cycle."""
-        if self._read is not None and len(self._read.tree.plan.changes) >= _LARGE:
+        """Gives back what a large plan takes: tens of megabytes, which a reading that is cut short leaves in a cycle."""
+        if self._reading or (self._read is not None and len(self._read.tree.plan.changes) >= _LARGE):
             self.app.set_timer(_QUIET_SECONDS, gc.collect)
         self._read = self._reviewed = None
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infraconsole.app import ConsoleApp
+from infraconsole.checks.findings import Finding
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.places import GoTo, Place
@@ -103,7 +104,7 @@ async def test_an_answer_of_infracost_that_is_none_is_left_out(app: ConsoleApp, 
         assert "infracost" not in text_of(app)
 
 
-async def test_nobody_is_blamed_for_what_an_apply_of_ours_left(app: ConsoleApp, journal: Journal) -> None:
+async def test_what_the_run_found_out_stands_in_its_plan(app: ConsoleApp, journal: Journal) -> None:
     name = "aws_sqs_queue.a"
     change = entry(name, ["update"], before={"delay_seconds": 1}, after={"delay_seconds": 2})
     drift = entry(name, ["update"], before={"delay_seconds": 3}, after={"delay_seconds": 1})
@@ -114,12 +115,17 @@ async def test_nobody_is_blamed_for_what_an_apply_of_ours_left(app: ConsoleApp, 
                       "account": "123456789012", "name": "fileflow-dev"},
               dry_run=False, interactive=True,
               steps=[{"id": "read-plan", "title": "Read the plan", "fingerprint": "f"}])  # fmt: skip
-    run.end("read-plan", unfinished=[name])
+    image = Finding(
+        "image-missing", "warning", name, "web:2 is brought, and its repository does not have it.", "Push it."
+    )
+    run.end("read-plan", unfinished=[name], missing=[image.as_json()])
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, app)
         assert screen.rows.move_to(f"c:{name}")
         await until_seen(pilot, "An earlier apply failed on it")
         assert "Somebody" not in text_of(app)
+        assert "web:2 is brought" in text_of(app)
+        assert "1 warning" in text_of(app)
     run.leave()
 
 
@@ -225,15 +231,17 @@ async def test_a_large_plan_is_given_back_when_its_screen_is_left(
     def held() -> int:
         return sum(isinstance(each, Plan) for each in gc.get_objects())
 
+    gc.collect()  # what other tests have left
+    before = held()
     async with app.run_test(size=(120, 40)) as pilot:
         if reviewed:
             await opened(pilot, app)
         else:
             app.on_go_to(GoTo(Place("plan", run=RUN)))
-            await until(pilot, lambda: held() == 1)
+            await until(pilot, lambda: held() > before)
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PlanScreen))
-        await until(pilot, lambda: not held(), "the plan given back", 10)
+        await until(pilot, lambda: held() == before, "the plan given back", 10)
 
 
 async def test_the_filter_looks_through_what_is_folded(app: ConsoleApp, journal: Journal) -> None:

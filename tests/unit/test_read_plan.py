@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from infraconsole.checks.findings import Finding
 from infraconsole.config import EnvironmentSettings
 from infraconsole.engine.gate import Gate, GateKind
 from infraconsole.engine.policy import Purpose
@@ -149,7 +150,8 @@ def test_an_image_that_is_not_there_is_said_before_the_apply(tmp_path: Path) -> 
     spoken = Spoken(tmp_path, BROUGHT)
     missing = AwsNotFound("No image.", operation="ecr:DescribeImages", code="ImageNotFoundException")
     spoken.reads = FakeAccess(DescribeImages=missing)
-    (said,) = read(spoken)["missing"]
+    (found,) = read(spoken)["missing"]
+    said = plan_reading.told(Finding(**found))
     assert said in spoken.warnings
     assert f"{REPOSITORY}:2 is brought, and its repository does not have it" in said
     (gate,) = gates(spoken)
