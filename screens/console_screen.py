@@ -259,7 +259,7 @@ class ConsoleScreen(Screen[None]):
     def on_filter_bar_left(self) -> None:
         widget = self.list_widget()
         if widget is not None:
-            widget.focus()
+            self.set_focus(widget)
 
     def action_refresh(self) -> None:
         self.load()

@@ -79,7 +79,11 @@ class DeployScreen(ModalScreen[dict[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="deploy.close", tooltip="Deploy nothing"),
-    ]
+        # With priority: a slow line delivers several keys at once, and those after Tab belong to the other field.
+        Binding("tab", "app.focus_next", "Next", show=False, id="deploy.next", tooltip="The other field", priority=True),
+        Binding("shift+tab", "app.focus_previous", "Before", show=False, id="deploy.before", tooltip="The other field",
+                priority=True),
+    ]  # fmt: skip
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class DetailScreen(ModalScreen[None]):
             yield Static(said(("Esc closes, y copies.", DIM)))
 
     def on_mount(self) -> None:
-        self.query_one("#detail-body").focus()
+        self.set_focus(self.query_one("#detail-body"))
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -67,7 +67,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(said(("Esc closes.", "dim")))
 
     def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+        self.set_focus(self.query_one(VerticalScroll))
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -65,7 +65,7 @@ class LogsScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
-        self.rows.focus()
+        self.set_focus(self.rows)
         self._draw()
         self.load()
 

@@ -75,7 +75,7 @@ class QuitScreen(ModalScreen[bool]):
                 yield Button("Leave; runs go on", id="leave", compact=True)
 
     def on_mount(self) -> None:
-        self.query_one("#stay").focus()
+        self.set_focus(self.query_one("#stay"))
         if is_too_small(self.app.size):
             self.dismiss(True)
 

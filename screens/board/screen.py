@@ -88,7 +88,7 @@ class BoardScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.query_one("#unfinished").display = False
-        self.board.focus()
+        self.set_focus(self.board)
         self.set_timer(_CATALOGUE_AFTER_SECONDS, lambda: deploying.learn_runbooks(self))
         self._draw_now()
         self.call_after_refresh(self.set_timer, 0.02, self.load)

@@ -22,7 +22,7 @@ from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.containers import cells
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import PanedScreen
+from infraconsole.screens.paned import PanedScreen, pane_keys
 from infraconsole.screens.places import CONTAINERS, LOGS, STATE, GoTo, Place, StartRun
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -49,8 +49,7 @@ class ContainersScreen(PanedScreen):
     )
     refresh_seconds: ClassVar[float] = 5
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "Pane", id="containers.next-pane", tooltip="Service, tasks, targets, revisions"),
-        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="containers.pane-before", tooltip="The pane before"),
+        *pane_keys("containers", "Service, tasks, targets, revisions"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="containers.roll-back",
                 tooltip="Roll back, to the revision under the cursor; asks before anything changes"),
         Binding("D", "deploy", "Deploy", key_display="D", id="containers.deploy",
@@ -92,7 +91,7 @@ class ContainersScreen(PanedScreen):
         self.look_at(self.service_name, self.environment)
         self.lay_out()
         self._draw()
-        self.query_one("#service").focus()
+        self.set_focus(self.query_one("#service"))
         deploying.learn_runbooks(self)
         self.load()
 

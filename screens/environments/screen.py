@@ -60,7 +60,7 @@ class EnvironmentsScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, "")
-        self.rows.focus()
+        self.set_focus(self.rows)
         self._draw()
         self.load()
 

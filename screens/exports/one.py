@@ -21,7 +21,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells, code
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
-from infraconsole.screens.paned import PanedScreen
+from infraconsole.screens.paned import PanedScreen, pane_keys
 from infraconsole.screens.places import EXPORT, GoTo, Place, StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
@@ -46,8 +46,7 @@ class ExportScreen(PanedScreen):
     )
     AUTO_FOCUS = "#about"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "Pane", id="export.next-pane", tooltip="About, code, history"),
-        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="export.pane-before", tooltip="The pane before"),
+        *pane_keys("export", "About, code, history"),
         Binding("d", "describe", "Diff", id="export.describe", tooltip="History: what differs; else the whole line"),
         Binding("space", "mark", "Mark", id="export.mark", tooltip="History: compare other versions with this one"),
         Binding("W", "write", "Write by hand", key_display="W", id="export.write",
@@ -86,7 +85,7 @@ class ExportScreen(PanedScreen):
     def on_mount(self) -> None:
         self.look_at(self.export_name, self.environment)
         self.lay_out()
-        self.query_one("#about").focus()
+        self.set_focus(self.query_one("#about"))
         self._draw()
         self.load()
 

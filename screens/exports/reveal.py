@@ -46,7 +46,7 @@ class RevealScreen(ModalScreen[bool]):
                 yield Button("Show it", id="show", variant="warning")
 
     def on_mount(self) -> None:
-        self.query_one("#leave").focus()
+        self.set_focus(self.query_one("#leave"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "show")

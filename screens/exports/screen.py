@@ -27,7 +27,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
-from infraconsole.screens.paned import PanedScreen
+from infraconsole.screens.paned import PanedScreen, pane_keys
 from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place, StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
@@ -52,8 +52,7 @@ class ExportsScreen(PanedScreen):
     AUTO_FOCUS = "#exports"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="exports.open", tooltip="This export: history, code, impact"),
-        Binding("tab", "pane(1)", "Pane", id="exports.next-pane", tooltip="Between the paths and the exports"),
-        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="exports.pane-before", tooltip="The pane before"),
+        *pane_keys("exports", "Between the paths and the exports"),
         Binding("n", "finding(1)", "Next finding", id="exports.next-finding", tooltip="To the next error or warning"),
         Binding("N", "finding(-1)", "Finding before", key_display="N", show=False, id="exports.finding-before",
                 tooltip="To the error or warning before"),
@@ -101,7 +100,7 @@ class ExportsScreen(PanedScreen):
     def on_mount(self) -> None:
         self.look_at("exports", self.environment)
         self.lay_out()
-        self.rows.focus()
+        self.set_focus(self.rows)
         self.load()
 
     def on_unmount(self) -> None:

@@ -68,7 +68,7 @@ class JournalScreen(ConsoleScreen):
         yield Rows(_COLUMNS, empty="Reading the journal…", id="run-list")
 
     def on_mount(self) -> None:
-        self.rows.focus()
+        self.set_focus(self.rows)
         self._draw()
         self.load()
 

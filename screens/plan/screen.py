@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from infraconsole.errors import InfraconsoleError
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import PanedScreen
+from infraconsole.screens.paned import PanedScreen, pane_keys
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
@@ -68,8 +68,7 @@ class PlanScreen(PanedScreen):
         Binding("right", "unfold", "Unfold", show=False, id="plan.unfold", tooltip="Unfold; else one row on"),
         Binding("left", "fold", "Fold in", show=False, id="plan.fold", tooltip="Fold; else to what this row is in"),
         Binding("z", "fold_all", "All", id="plan.fold-all", tooltip="Unfold everything; again: fold everything"),
-        Binding("tab", "pane(1)", "Pane", id="plan.next-pane", tooltip="Between the changes and the attributes"),
-        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="plan.pane-before", tooltip="The pane before"),
+        *pane_keys("plan", "Between the changes and the attributes"),
         Binding("d", "describe", "Whole", id="plan.describe", tooltip="This change with its values whole"),
         Binding("s", "run", "Run", show=False, id="plan.run", tooltip="The run that made this plan"),
     ]  # fmt: skip
@@ -95,7 +94,7 @@ class PlanScreen(PanedScreen):
 
     def on_mount(self) -> None:
         self.lay_out()
-        self.rows.focus()
+        self.set_focus(self.rows)
         self.load()
 
     @property

@@ -149,7 +149,7 @@ class GatePanel(Vertical):
     def focus_safe(self) -> None:
         """The safe answer: declining; among choices the recommended one, since choosing changes nothing by itself."""
         if self.stops:
-            self.stops[0].focus()
+            self.screen.set_focus(self.stops[0])
 
     def action_safe(self) -> None:
         if self.screen.focused is not None and self.screen.focused.id == "gate-input":

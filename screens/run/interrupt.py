@@ -54,7 +54,7 @@ class InterruptScreen(ModalScreen[int]):
                     yield Button("Stop it", id="stop", compact=True)
 
     def on_mount(self) -> None:
-        self.query_one("#go-on").focus()
+        self.set_focus(self.query_one("#go-on"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(1 if event.button.id == "stop" else 0)

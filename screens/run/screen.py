@@ -18,6 +18,7 @@ from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
+from infraconsole.screens.paned import pane_keys
 from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun
 from infraconsole.screens.plan.files import written_at
 from infraconsole.screens.quitting import attach_command
@@ -45,8 +46,7 @@ class RunScreen(ConsoleScreen):
         "columns one pane is shown at a time: Tab goes to the next."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "Pane", id="run.next-pane", tooltip="Steps, output, gate"),
-        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="run.pane-before", tooltip="The pane before"),
+        *pane_keys("run", "Steps, output, gate"),
         Binding("i", "interrupt", "Interrupt", id="run.interrupt", tooltip="Ask the run to stop; asks first"),
         Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Take the run up where it stopped"),
         Binding("f", "follow", "Follow", id="run.follow", tooltip="Keep the newest line in view"),
@@ -87,7 +87,7 @@ class RunScreen(ConsoleScreen):
         self.query_one("#run-right").border_title = "step and output"
         self.query_one("#ending").border_title = "how it ended"
         self._arrange()
-        self.query_one("#step-list").focus()
+        self.set_focus(self.query_one("#step-list"))
         self.tick()
         self._follow()
 
@@ -155,7 +155,7 @@ class RunScreen(ConsoleScreen):
         if record.finished and not before.record.finished:
             self._pane = "ending"
             self._arrange()
-            self.query_one("#ending").focus()
+            self.set_focus(self.query_one("#ending"))
         elif before.record.finished and not record.finished:
             self._arrange()
         self.refresh_bindings()
@@ -174,7 +174,7 @@ class RunScreen(ConsoleScreen):
         if another:
             panel.focus_safe()
         elif closed and (self.focused is None or panel in self.focused.ancestors):
-            self.query_one("#output").focus()
+            self.set_focus(self.query_one("#output"))
 
     def _draw_step(self) -> None:
         step = self._step()
@@ -240,7 +240,7 @@ class RunScreen(ConsoleScreen):
         pane, widget = stops[(here + direction) % len(stops)]
         self._pane = pane
         self._arrange()
-        widget.focus()
+        self.set_focus(widget)
 
     def list_widget(self) -> Widget:
         self._pane = "output"
@@ -264,7 +264,7 @@ class RunScreen(ConsoleScreen):
             self._pane = "output"
             self._arrange()
             output = self.query_one("#output", Output)
-            output.focus()
+            self.set_focus(output)
             output.show_line(self._first_lines[event.key])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

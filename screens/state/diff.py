@@ -18,7 +18,7 @@ from textual.widget import Widget
 
 from infraconsole.aws.s3 import StoredObject
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import PanedScreen
+from infraconsole.screens.paned import PanedScreen, pane_keys
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
 from infraconsole.screens.state import differences
 from infraconsole.screens.state.differences import Subject
@@ -41,9 +41,7 @@ class StateDiffScreen(PanedScreen):
     )
     AUTO_FOCUS = "#changes"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "Pane", id="state-diff.next-pane", tooltip="Between the resources and the attributes"),
-        Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="state-diff.pane-before",
-                tooltip="The pane before"),
+        *pane_keys("state-diff", "Between the resources and the attributes"),
         Binding("d", "describe", "Whole", id="state-diff.describe", tooltip="This difference with its values whole"),
     ]  # fmt: skip
 
@@ -70,7 +68,7 @@ class StateDiffScreen(PanedScreen):
         self.look_at(self.service_name, self.environment)
         self.lay_out()
         self._draw_headline()
-        self.rows.focus()
+        self.set_focus(self.rows)
         self.load()
 
     @property

@@ -94,7 +94,7 @@ class StateScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
-        self.rows.focus()
+        self.set_focus(self.rows)
         self.watch(self.rows, "scroll_y", self._in_view, init=False)
         deploying.learn_runbooks(self)
         self._draw()

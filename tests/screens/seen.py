@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -36,3 +37,11 @@ def text_of_any(pilot: Pilot[Any]) -> str:
 def focused_id(pilot: Pilot[Any]) -> str | None:
     widget: Widget | None = pilot.app.focused
     return widget.id if widget else None
+
+
+def at_once(app: ConsoleApp, *keys: str) -> None:
+    """As a terminal's driver hands over what it read in one piece."""
+    for key in keys:
+        app.post_message(
+            events.Key(key, key if len(key) == 1 else {"colon": ":", "slash": "/", "space": " ", "tab": "\t"}.get(key))
+        )

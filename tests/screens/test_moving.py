@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from textual import events
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
@@ -24,7 +23,7 @@ from infraconsole.screens.quitting import COMMAND_VARIABLE, Farewell, farewell, 
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.filter_bar import FilterBar
 from tests.screens.runs import FakeExecutor, type_gate
-from tests.screens.seen import focused_id, text_of, until, until_seen
+from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
 
 
 @pytest.mark.parametrize(
@@ -86,12 +85,6 @@ async def test_keys_that_a_slow_line_delivers_at_once_go_where_they_were_meant(a
         at_once(app, "slash", *"auth:/l")
         await until(pilot, lambda: app.screen.query_one(FilterBar).value == "auth:/l")
         assert isinstance(app.screen, BoardScreen)
-
-
-def at_once(app: ConsoleApp, *keys: str) -> None:
-    """As a terminal's driver hands over what it read in one piece."""
-    for key in keys:
-        app.post_message(events.Key(key, key if len(key) == 1 else {"colon": ":", "slash": "/"}.get(key)))
 
 
 async def test_a_run_typed_before_the_runs_were_read_is_found_all_the_same(

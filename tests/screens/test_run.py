@@ -20,7 +20,7 @@ from infraconsole.screens.widgets.output import Output
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.conftest import FakeAccess
 from tests.screens.runs import FakeExecutor, confirm_gate, revision_gate, type_gate
-from tests.screens.seen import focused_id, text_of, until, until_seen
+from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
 
 
 @pytest.fixture
@@ -64,6 +64,19 @@ async def test_enter_alone_never_confirms(attached: ConsoleApp, executor: FakeEx
         assert answers(executor) == []
         await pilot.press("escape", "enter")
         await until(pilot, lambda: answers(executor) == ["no"])
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_is_typed_right_after_tab_is_the_field_s(
+    attached: ConsoleApp, executor: FakeExecutor, size: tuple[int, int]
+) -> None:
+    """A slow line delivers it in one piece; in it are letters that are keys of the screen."""
+    async with attached.run_test(size=size) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", Gate("reason", GateKind.BREAK_GLASS, "Why?"))
+        await until_seen(pilot, "Why?")
+        at_once(attached, "tab", *"prod", "space", *"is", "space", *"down", "enter")
+        await until(pilot, lambda: answers(executor) == ["prod is down"])
 
 
 async def test_the_whole_name_has_to_be_typed(attached: ConsoleApp, executor: FakeExecutor) -> None:

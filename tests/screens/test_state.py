@@ -25,7 +25,7 @@ from infraconsole.screens.state import StateScreen
 from infraconsole.screens.state.diff import StateDiffScreen
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.conftest import NOW, FakeAccess, _Body
-from tests.screens.seen import focused_id, text_of, until, until_seen
+from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
 
 SECRET = "hunter2-of-the-state"
@@ -649,6 +649,18 @@ async def test_a_deploy_is_asked_for_and_its_run_begun(app: ConsoleApp, begun: l
     wish = begun[0]
     assert (wish.runbook, wish.service, wish.environment) == ("deploy", "fileflow", "prod")
     assert wish.inputs == {"image_tag": "v1.5", "targets": "module.a, aws_b.c"}
+
+
+async def test_two_fields_filled_in_one_piece_get_what_is_theirs(
+    app: ConsoleApp, begun: list[Any], catalogue: set[str]
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_board_row(pilot, app, "fileflow-prod")
+        await pilot.press("D")
+        await until(pilot, lambda: focused_id(pilot) == "deploy-image")
+        at_once(app, *"v1", "tab", *"aws_b.c", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert begun[0].inputs == {"image_tag": "v1", "targets": "aws_b.c"}
 
 
 async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:
