@@ -22,6 +22,7 @@ from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext
 from infraconsole.errors import AwsError, StepFailed, UnknownName, UsageError
 from infraconsole.runbooks import recovery
 from infraconsole.runbooks.plan_reading import ReadPlan
+from infraconsole.runbooks.state_authors import authors
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
@@ -287,7 +288,11 @@ def _choices(context: StepContext, root: Root) -> tuple[tuple[Choice, ...], bool
     while listed := list(islice(versions, _OFFERED)):
         with ThreadPoolExecutor(8) as pool:
             known = list(pool.map(lambda version: _summary_of(context, version), listed))
-        found += [_choice(context, root, *each, backed_up) for each in zip(listed, known, strict=True)]
+        by = authors(context, listed) if not found else {}
+        found += [
+            _choice(context, root, version, summary, by.get(version.version_id, ""), backed_up)
+            for version, summary in zip(listed, known, strict=True)
+        ]
         if any(not choice.why_not for choice in found) or len(found) >= _LOOKED_AT:
             break
     return tuple(found), next(versions, None) is not None
@@ -305,12 +310,18 @@ def _summary_of(context: StepContext, version: StoredObject) -> StateSummary | s
 
 
 def _choice(
-    context: StepContext, root: Root, version: StoredObject, found: StateSummary | str, backed_up: Mapping[str, Any]
+    context: StepContext,
+    root: Root,
+    version: StoredObject,
+    found: StateSummary | str,
+    author: str,
+    backed_up: Mapping[str, Any],
 ) -> Choice:
+    by = f"  by {author}" if author else ""
     age = text.ago(version.modified_at, context.now())
     if isinstance(found, str):
         title = "deleted" if version.is_delete_marker else "unreadable"
-        return Choice(version.version_id, f"{title}  {age} ago", why_not=found)
+        return Choice(version.version_id, f"{title}  {age} ago{by}", why_not=found)
     why_not = ""
     if version.is_latest:
         why_not = "it is the stored one"
@@ -323,7 +334,7 @@ def _choice(
         f"written {text.local_time(version.modified_at)}",
         f"{found.size_bytes:,} bytes, Terraform {found.terraform_version}",
     )
-    title = f"serial {found.serial}  {age} ago  {found.resource_count} resources"
+    title = f"serial {found.serial}  {age} ago  {found.resource_count} resources{by}"
     return Choice(version.version_id, title, detail, recommended=False, why_not=why_not)
 
 

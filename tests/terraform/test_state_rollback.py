@@ -113,6 +113,7 @@ def test_without_a_terminal_a_version_is_required_and_those_there_are_are_listed
     (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
     assert [choice["id"] for choice in gate["choices"]] == ids[::-1]
     assert gate["choices"][0]["why_not"] == "it is the stored one"
+    assert all("  by operator (on-call)" in choice["title"] for choice in gate["choices"]), gate["choices"]
     assert site.versions() == ids[::-1]
     answered = site.run("state-rollback", *DEV, "--answer", f"version={ids[0]}")
     assert answered.code == 0, answered.stderr
