@@ -28,7 +28,7 @@ from infraconsole.runbooks.terraform_root import (
     state_summary,
 )
 from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan
-from infraconsole.terraform import commands, events
+from infraconsole.terraform import commands, events, tfvars
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
 
 
@@ -96,11 +96,22 @@ class Verify(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         result = _verify_exports(context) if context.target.is_module else verify_service(context)
-        if context.inputs.get("image_tag"):
-            context.note(
-                "image_tag was given by hand: write it into the tfvars, else the next deploy brings the old one."
-            )
+        if (tag := context.inputs.get("image_tag")) and not context.dry_run:
+            _say_what_to_pin(context, tag)
         return result
+
+
+def _say_what_to_pin(context: StepContext, tag: str) -> None:
+    """Where the tag was given by hand, and the variables' file has another."""
+    for file in root_of(context).var_files[:1]:
+        edit = tfvars.edit(file, "image_tag", tag)
+        if edit.before != edit.after:
+            place = f"{file}, line {edit.line}" if edit.line else str(file)
+            context.note(
+                f"image_tag was given by hand: write {edit.after.strip()} into {place}, else the next deploy brings the "
+                "old one.",
+                warning=True,
+            )
 
 
 def _look_at_state(context: StepContext, root: Root) -> None:

@@ -1,12 +1,12 @@
-"""What earlier applies of a root module did not bring to an end, from the records that their commands have left in the runs'
-folders: Terraform's own state tells only that something is not as it was, and not why."""
+"""What earlier commands from here have left of a root module, from the records that they keep in the runs' folders: Terraform's
+own state tells only that something is not as it was, and not why."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from infraconsole.runbooks.terraform_root import Root
+from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root
 from infraconsole.terraform import events, runner
 from infraconsole.terraform.tail import Tail
 
@@ -18,15 +18,33 @@ def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
     """The addresses on which an apply of this root from here failed, or was at work when it ended, and that no later one has
     finished. `runs` is the folder of all runs."""
     ended: dict[str, bool] = {}
-    for record in _applies(runs, root)[:_RECENT]:
+    for record in _records(runs, root, "apply")[:_RECENT]:
         ended = _ended(record) | ended
     return tuple(address for address, well in ended.items() if not well)
 
 
-def _applies(runs: Path, root: Root) -> list[Path]:
-    """Their records, newest first."""
+def is_put_back(runs: Path, root: Root) -> bool:
+    """Whether an earlier version of the state was put back, and nothing applied since: then it is the state that is not what AWS
+    has, and nobody need have changed anything."""
+    for record in _records(runs, root, "apply", "state-push"):
+        running = runner.Running(record)
+        is_rollback = Path(running.command[-1]).name == RESTORED_FILE
+        if not (is_rollback and _has_failed(running)):
+            return is_rollback
+    return False
+
+
+def _has_failed(running: runner.Running) -> bool:
+    try:
+        return bool(running.poll())
+    except runner.Lost:  # the run itself finds out whether it was stored
+        return False
+
+
+def _records(runs: Path, root: Root, *names: str) -> list[Path]:
+    """Of the commands of these names, newest first."""
     found = []
-    for file in runs.glob(f"*/*-apply/{runner.COMMAND}"):
+    for file in (file for name in names for file in runs.glob(f"*/*-{name}/{runner.COMMAND}")):
         try:
             told = json.loads(file.read_bytes())
             # The environments of one root share its folder: what tells them apart is where `init` put its data.

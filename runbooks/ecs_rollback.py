@@ -568,7 +568,7 @@ def _newest(arns: Iterable[str]) -> list[str]:
 
 def _last_known_good(context: StepContext, current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
     """The newest one known to have worked before the revision that the run began at; "" where there is none."""
-    former = context.former("look")
+    former = [each for each in context.former("look") if each]
     began = family_and_revision(former[-1]["current"])[1] if former else current.revision
     return next(
         (

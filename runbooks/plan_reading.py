@@ -59,7 +59,9 @@ class ReadPlan(Step):
         ]
         lines = [line for change in read.changes for line in change_lines(change)]
         unfinished = earlier_applies.unfinished(context.folder.parent, root)
-        findings = review(read, table, image_tag=context.inputs.get("image_tag", ""), failed=unfinished)
+        put_back = earlier_applies.is_put_back(context.folder.parent, root)
+        tag = context.inputs.get("image_tag", "")
+        findings = review(read, table, image_tag=tag, failed=unfinished, put_back=put_back)
         missing = missing_images(context, read)
         _say_findings(context, (*findings, *missing))
         words = read.totals().words() if changes else "nothing to do"
@@ -71,17 +73,26 @@ class ReadPlan(Step):
         return {
             "words": words,
             "lines": lines[:LINES_SHOWN],
-            "dangers": dangers,
+            "dangers": _few(dangers),
             # What holds state is among the dangers, with what is lost.
             "errors": [told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
             "missing": [each.as_json() for each in missing],
             "infracost": infracost_words,
             "unfinished": list(unfinished),
+            "put_back": put_back,
             "count": _operations(read.totals()),
         }
 
 
 _DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed")
+
+
+def _few(dangers: Sequence[str]) -> list[str]:
+    """What is lost for good first. A gate of thousands of lines hides what else stands in it."""
+    if len(dangers) <= LINES_SHOWN:
+        return list(dangers)
+    left = len(dangers) - LINES_SHOWN
+    return [*dangers[:LINES_SHOWN], f"… and {left:,} more: p on the run's screen shows them all"]
 
 
 def told(finding: Finding) -> str:

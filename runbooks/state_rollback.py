@@ -33,11 +33,13 @@ from infraconsole.runbooks.state_push import (
     to_be_pushed,
 )
 from infraconsole.runbooks.terraform_root import (
+    RESTORED_FILE,
     Root,
     initialise,
     refuse_errored_state,
     refuse_locked,
     root_of,
+    run_line,
     sha256,
     stored_state,
     write_private,
@@ -48,10 +50,10 @@ from infraconsole.terraform.state import StateSummary, StateUnreadable, summary,
 
 BACKUP_FILE = "backup.tfstate"
 CHOSEN_FILE = "chosen.tfstate"
-PUSHED_FILE = "restored.tfstate"
 _OFFERED = 30
 """How many versions a person is offered, more where none of them can be chosen; any other can be named."""
 _LOOKED_AT = 300
+_ANOTHER = Offer("choose-again", "Choose another version", back_to="choose")
 
 
 class BackUp(Step):
@@ -68,7 +70,7 @@ class BackUp(Step):
         if root.state is None:
             initialise(context, root)
         body = stored_state(context, root)
-        undelete = _again(context, "state-undelete")
+        undelete = run_line(context, "state-undelete")
         if not body:
             deleted = next((version.is_delete_marker for version in _versions(context, root)), False)
             raise StepFailed(
@@ -112,7 +114,7 @@ class Choose(Step):
     why = "By serial, age and size; delete markers, other lineages and newer Terraform versions cannot be chosen."
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
-        if context.inputs.get("version"):
+        if _set_version(context):
             return ()
         root = root_of(context)
         if root.state is None:
@@ -136,7 +138,7 @@ class Choose(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        named = context.answer("version") or context.inputs.get("version", "")
+        named = context.answer("version") or _set_version(context)
         body, told = _body(context, root, named)
         chosen = summary(body, told)
         current = (context.folder / context.result("back-up")["file"]).read_bytes()
@@ -159,7 +161,7 @@ class Choose(Step):
         }
 
     def offers(self) -> Sequence[Offer]:
-        return (Offer("choose-again", "Choose another version", back_to="choose"),)
+        return (_ANOTHER,)
 
 
 class Check(Step):
@@ -183,7 +185,7 @@ class Check(Step):
             )
         serial = backed_up["serial"] + 1
         body = with_serial((context.folder / CHOSEN_FILE).read_bytes(), serial, chosen["told"])
-        to_be_pushed(context, PUSHED_FILE, body)
+        to_be_pushed(context, RESTORED_FILE, body)
         refuse_locked(context, root)
         commit = _commit_of(context, root, chosen["version"])
         if commit.id:
@@ -193,12 +195,15 @@ class Check(Step):
         context.note(
             "An old state with newer code may recreate things, or lose sight of them: read the plan that follows."
         )
-        return {"serial": serial, "sha256": sha256(context.folder / PUSHED_FILE), "commit": commit.id}
+        return {"serial": serial, "sha256": sha256(context.folder / RESTORED_FILE), "commit": commit.id}
+
+    def offers(self) -> Sequence[Offer]:
+        return (_ANOTHER,)
 
 
 class Push(PushState):
     why = "With the next serial, nothing else changed, and never by force: Terraform checks lineage and serial itself."
-    file = PUSHED_FILE
+    file = RESTORED_FILE
     back_to = "back-up"
 
     def pushed(self, context: StepContext) -> Pushed:
@@ -251,14 +256,17 @@ class Ending(Step):
         return {}
 
 
-def _again(context: StepContext, runbook: str) -> str:
-    return f"infraconsole run {runbook} --service {context.target.service} --env {context.target.environment}"
+def _set_version(context: StepContext) -> str:
+    """The version that was set for the run. Once the run went back to the choice itself, it is chosen anew: the set one is what
+    did not do. Where it went back to look at the state again, it still is the one that is wanted."""
+    chosen_anew = len(context.former("choose")) > len(context.former("back-up"))
+    return "" if chosen_anew else context.inputs.get("version", "")
 
 
 def _undo(context: StepContext) -> str:
     _, _, number = Path(context.result("back-up")["file"]).stem.partition("-")
     which = f"backup:{context.folder.name}{f':{number}' if number else ''}"
-    return f"{_again(context, 'state-rollback')} --set version={which}"
+    return f"{run_line(context, 'state-rollback')} --set version={which}"
 
 
 def _keep(folder: Path, body: bytes) -> Path:
@@ -413,7 +421,7 @@ RUNBOOK = Runbook(
         Choose(),
         Check(),
         Push(),
-        VerifyPushed(PUSHED_FILE),
+        VerifyPushed(RESTORED_FILE),
         MakePlan(),
         ReadPlan(),
         ApplyPlan(Purpose.DEPLOY, _wanted, after_another=True),

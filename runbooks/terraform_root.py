@@ -25,12 +25,14 @@ from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
-from infraconsole.terraform.state import LockInfo, StateSummary, summary
+from infraconsole.terraform.state import LockInfo, StateSummary, StateUnreadable, summary
 
 _BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
 
 
 _OWN_LOCK = "infraconsole-"
+RESTORED_FILE = "restored.tfstate"
+"""In the folder of a run that puts an earlier state back: what it pushes."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,32 @@ def stored_state(context: StepContext, root: Root) -> bytes | None:
 
 
 def state_summary(context: StepContext, root: Root) -> StateSummary | None:
+    """Of what is stored; None where nothing ever was. Raises AwsError, TerraformError, and StepFailed where it was deleted or
+    is no whole state: Terraform takes what is deleted or empty for a beginning, and would make everything a second time."""
     body = stored_state(context, root)
-    return summary(body) if body else None
+    if body is None:
+        place = root.state
+        if place is not None and next(S3(context.reads).versions(place.bucket, place.key), None) is not None:
+            raise StepFailed(
+                "The state was deleted.",
+                cause=f"s3://{place.bucket}/{place.key} has versions, and none of them is current. From nothing, Terraform "
+                "would make everything anew beside what is there.",
+                mend=f"Bring it back first: {run_line(context, 'state-undelete')}",
+            )
+        return None
+    try:
+        return summary(body, "The stored state")
+    except StateUnreadable as error:
+        raise StepFailed(
+            error.title,
+            cause=f"{error.cause} Terraform neither plans from it nor pushes anything over it.".strip(),
+            mend=f"Bring the last whole one back first: {run_line(context, 'state-undelete')}",
+        ) from error
+
+
+def run_line(context: StepContext, runbook: str) -> str:
+    """What begins another runbook for the same target."""
+    return f"infraconsole run {runbook} --service {context.target.service} --env {context.target.environment}"
 
 
 def held_lock(context: StepContext, root: Root) -> LockInfo | None:

@@ -45,11 +45,13 @@ def review(
     running_images: Mapping[str, str] | None = None,
     image_tag: str = "",
     failed: Collection[str] = (),
+    put_back: bool = False,
 ) -> tuple[Finding, ...]:
     """Errors first. `stateful`: type → what is lost (`stateful.load`). `expected_destroys`: addresses that the operator
     named, which then are no surprise; what is stateful stays an error all the same. `running_images`: container → image
     as AWS runs it now, None where nobody asked. `image_tag`: the tag that is to be deployed, "" where no image is. `failed`:
-    addresses on which an earlier apply from here failed, so that what drifted there may be its own doing."""
+    addresses on which an earlier apply from here failed, so that what drifted there may be its own doing. `put_back`:
+    the state was put back to an earlier version, so that AWS is ahead of it, and nobody need have changed anything."""
     findings = [
         *_whole(plan),
         *_dangers(plan, stateful),
@@ -57,8 +59,8 @@ def review(
         *_weakened(plan),
         *_forgotten(plan, stateful),
         *_unknown(plan),
-        *_images(plan, running_images, image_tag, failed),
-        *_drift(plan, failed),
+        *_images(plan, running_images, image_tag, failed, put_back),
+        *(_ahead(plan) if put_back else _drift(plan, failed)),
         *_checks(plan),
     ]
     return by_weight(findings)
@@ -92,12 +94,12 @@ def _whole(plan: Plan) -> Iterator[Finding]:
             "Look whether workspace, state, variables and folder are the right ones.",
         )
     created = sum(each.kind is Kind.CREATE for each in plan.changes)
-    if created and not existing and not plan.has_prior_state:
+    if created and not existing and not plan.has_managed_before:
         yield Finding(
             "empty-state",
-            "warning",
+            "error",
             "plan",
-            f"The state is empty, so everything ({created:,}) is created.",
+            f"The state has no resources, so everything ({created:,}) is created.",
             "If this environment exists already, the state's bucket or key is wrong: do not apply.",
         )
 
@@ -249,7 +251,7 @@ def _unknown(plan: Plan) -> Iterator[Finding]:
 
 
 def _images(
-    plan: Plan, running: Mapping[str, str] | None, image_tag: str, failed: Collection[str]
+    plan: Plan, running: Mapping[str, str] | None, image_tag: str, failed: Collection[str], put_back: bool
 ) -> Iterator[Finding]:
     tasks = [each for each in plan.changes if each.type == _TASK and not (each.is_data or each.deposed)]
     coming = {each.address: _containers(each.after("container_definitions")) for each in tasks}
@@ -266,9 +268,10 @@ def _images(
                 f"The tag {image_tag} was asked for, and this has {', '.join(known[change.address].values())}.",
                 "Look where the code takes the image from: image_tag in the tfvars, or a fixed text.",
             )
-        elif change.kind not in (Kind.NO_OP, Kind.READ, Kind.MOVED):
+        # What a state that was put back says of an image is what ran once: what runs now, this plan does not tell.
+        elif change.kind not in (Kind.NO_OP, Kind.READ, Kind.MOVED) and not (put_back and running is None):
             yield from _changed_images(change, coming[change.address], running, image_tag)
-    if not image_tag:
+    if not (image_tag or put_back):
         for change in plan.changes:
             if change.type == _SERVICE and change.kind is Kind.UPDATE and not change.is_data:
                 yield from _service_back(plan, change, failed)
@@ -381,6 +384,24 @@ def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
             does = "makes the whole of it anew" if change is not None and change.kind is Kind.REPLACE else "leaves it"
             what = "had no value in the state" if drift.only_fills else "changed outside of Terraform"
             yield Finding("drift", "info", drift.address, f"{names} {what}; this plan {does}.")
+
+
+def _ahead(plan: Plan) -> Iterator[Finding]:
+    """The drift of a state that was put back."""
+    planned = {each.address: each for each in plan.changes if each.kind is not Kind.NO_OP}
+    for drift in plan.real_drift:
+        change = planned.get(drift.address)
+        if drift.kind is Kind.DESTROY:
+            again = ", and this plan makes it anew" if change is not None and change.kind is Kind.CREATE else ""
+            message = f"The state that was put back has it, and it is not there: it was removed later{again}."
+            yield Finding("state-is-older", "warning" if again else "info", drift.address, message)
+            continue
+        touched = drift.drifted()
+        back, _ = _put_back(touched, change)
+        names = ", ".join(back or dict.fromkeys(_top(each) for each in touched))
+        does = "this plan changes it" if back else "this plan leaves it as it is there"
+        message = f"AWS is ahead of the state that was put back in {names}: {does}."
+        yield Finding("state-is-older", "info", drift.address, message)
 
 
 def _put_back(touched: Sequence[AttributeChange], change: Change | None) -> tuple[tuple[str, ...], frozenset[str]]:

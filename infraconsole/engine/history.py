@@ -298,7 +298,7 @@ def _rewound(record: RunRecord, to: str) -> RunRecord:
     again = set(ids[ids.index(to) :])
     former = dict(record.former)
     for known in record.steps:
-        if known.id in again and known.result:
+        if known.id in again and (known.result or known.started_at):
             former[known.id] = (known.result, *former.get(known.id, ()))
     for answered in {known.gate for known in record.accepted if known.step in again} - {FAILURE_GATE}:
         record = _without_given(record, answered, every=True)

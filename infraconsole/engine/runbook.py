@@ -133,7 +133,8 @@ class StepContext(ABC):
 
     @abstractmethod
     def former(self, step: str) -> Sequence[Mapping[str, Any]]:
-        """What this step left in this run before the run went back to it or beyond, newest first; empty where it did not."""
+        """What this step left in this run before the run went back to it or beyond, newest first: nothing of a time that it
+        failed. Empty where the run did not go back, or the step had not begun."""
 
     @abstractmethod
     def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:

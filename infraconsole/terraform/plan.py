@@ -457,12 +457,11 @@ class Plan:
         return tuple(each for entry in _entries(self._parts, "checks") for each in _checks(entry))
 
     @property
-    def has_prior_state(self) -> bool:
-        """Whether the state held any resource before."""
+    def has_managed_before(self) -> bool:
+        """Whether the state managed anything before. The data sources that the plan has read stand in it, too."""
         state = _part(self._parts, "prior_state")
         values = state.get("values") if isinstance(state, dict) else None
-        root = values.get("root_module") if isinstance(values, dict) else None
-        return isinstance(root, dict) and bool(root.get("resources") or root.get("child_modules"))
+        return isinstance(values, dict) and _has_managed(values.get("root_module"))
 
     def variables(self) -> Mapping[str, Any]:
         """The root module's variables; masked where they are declared as sensitive or named as a secret."""
@@ -668,6 +667,17 @@ def _checks(entry: Mapping[str, Any]) -> Iterator[Check]:
         )
         problems = tuple(_text(problem, "message") for problem in _entries(instance, "problems"))
         yield Check(address, _text(instance, "status") or "unknown", problems)
+
+
+def _has_managed(module: Any) -> bool:
+    if not isinstance(module, dict):
+        return False
+    resources, inner = module.get("resources"), module.get("child_modules")
+    own = resources if isinstance(resources, list) else []
+    below = inner if isinstance(inner, list) else []
+    return any(isinstance(each, dict) and each.get("mode") == "managed" for each in own) or any(
+        map(_has_managed, below)
+    )
 
 
 def _tree(changes: Sequence[Change]) -> ModuleNode:

@@ -40,12 +40,14 @@ class ReadPlan:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """`infracost` is its figure in words, "" where it was not asked or did not say."""
+    """`infracost` is its figure in words, "" where it was not asked or did not say; `put_back`: the state is an earlier one that
+    was put back."""
 
     findings: tuple[Finding, ...]
     drift: tuple[Change, ...]
     cost: CostEffect
     infracost: str = ""
+    put_back: bool = False
 
 
 def read_plan(folder: Path, run: str) -> ReadPlan:
@@ -77,12 +79,16 @@ def review_plan(found: Plan, record: RunRecord | None, estimate: Path) -> Review
     from infraconsole.checks.findings import by_weight
 
     image_tag = record.inputs.get("image_tag", "") if record else ""
-    review = plan_review.review(found, stateful.load(), image_tag=image_tag, failed=_unfinished(record))
+    put_back = _found(record, "put_back") is True
+    review = plan_review.review(
+        found, stateful.load(), image_tag=image_tag, failed=_unfinished(record), put_back=put_back
+    )
     return Reviewed(
         by_weight((*review, *_missing_images(record))),
         found.real_drift,
         costs.cost_effect(found, costs.load()),
         _infracost(estimate),
+        put_back,
     )
 
 
@@ -121,16 +127,16 @@ def record_of_run(journal: Journal, run: str) -> RunRecord | None:
     return record if record.runbook else None
 
 
-def _found(record: RunRecord | None, key: str) -> list[Any]:
+def _found(record: RunRecord | None, key: str) -> Any:
     """What the run found out when it read its plan."""
     result = next((step.result for step in record.steps if step.id == "read-plan"), {}) if record else {}
-    found = result.get(key)
-    return found if isinstance(found, list) else []
+    return result.get(key)
 
 
 def _unfinished(record: RunRecord | None) -> tuple[str, ...]:
     """The addresses on which an earlier apply failed."""
-    return tuple(map(str, _found(record, "unfinished")))
+    found = _found(record, "unfinished")
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _missing_images(record: RunRecord | None) -> tuple[Finding, ...]:
@@ -138,5 +144,5 @@ def _missing_images(record: RunRecord | None) -> tuple[Finding, ...]:
     from infraconsole.checks.findings import Finding
 
     with contextlib.suppress(TypeError):
-        return tuple(Finding(**each) for each in _found(record, "missing"))
+        return tuple(Finding(**each) for each in _found(record, "missing") or ())
     return ()

@@ -134,7 +134,7 @@ class PlanScreen(PanedScreen):
             estimate = cost_of(folder, run)
             self._reviewed = await in_thread(lambda: review_plan(plan, record, estimate), "review")
             tree = self._read.tree
-            tree.reviewed(self._reviewed.findings, self._reviewed.drift)
+            tree.reviewed(self._reviewed.findings, self._reviewed.drift, put_back=self._reviewed.put_back)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it
             if record is not None and not self._read.consumed:
                 self._learn_whether_void(record)

@@ -179,6 +179,12 @@ def _finding(tree: PlanTree, finding: Finding, width: int, most: int) -> list[Pa
 def _drift(tree: PlanTree, change: Change, width: int, most: int) -> list[Part | Content]:
     gone = change.kind is Kind.DESTROY
     what = "It is gone, although nothing in Terraform removed it." if gone else "Changed outside of Terraform."
+    if tree.put_back:
+        what = (
+            "It was removed after the state that was put back."
+            if gone
+            else "AWS is ahead of the state that was put back."
+        )
     if change.only_fills:
         what = "The state had no value where AWS has one."
     rows: list[Part | Content] = [(change.address, STRONG), (f"! {what}", WARN)]

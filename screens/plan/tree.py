@@ -120,6 +120,7 @@ class PlanTree:
         self.lost = tuple(each for each in self.dangerous if each.lost)
         self.drift: tuple[Change, ...] = ()
         self.filled: tuple[Change, ...] = ()
+        self.put_back = False
         self.outputs = plan.outputs
         self.deferred = plan.deferred
         self.folded: set[str] = {FILLED}
@@ -148,7 +149,8 @@ class PlanTree:
             self._places = {key_of(change): place for place, change in enumerate(self.ending)}
         return self._places
 
-    def reviewed(self, findings: Iterable[Finding], drift: tuple[Change, ...]) -> None:
+    def reviewed(self, findings: Iterable[Finding], drift: tuple[Change, ...], *, put_back: bool = False) -> None:
+        self.put_back = put_back
         self._findings = tuple(findings)
         self.filled = tuple(each for each in drift if each.only_fills)
         self.drift = tuple(each for each in drift if not each.only_fills)
@@ -169,6 +171,10 @@ class PlanTree:
             for each in self._findings
             if each.level != "info" and not (each.subject in listed and each.id.startswith("stateful-"))
         )
+
+    @property
+    def drift_words(self) -> str:
+        return "ahead of the state that was put back" if self.put_back else "changed outside of Terraform"
 
     # Rows
 
@@ -195,7 +201,7 @@ class PlanTree:
 
     def _others(self) -> Iterator[Row]:
         if self.drift:
-            yield self._section(DRIFT, f"{len(self.drift):,} changed outside of Terraform", WARN)
+            yield self._section(DRIFT, f"{len(self.drift):,} {self.drift_words}", WARN)
             if DRIFT not in self.folded:
                 yield from (self._drift_row(each) for each in self._first(DRIFT, self.drift))
                 yield from self._rest(DRIFT, self.drift)

@@ -21,7 +21,7 @@ import pytest
 from infraconsole import config
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.event import Event
-from infraconsole.engine.history import RunRecord
+from infraconsole.engine.history import OpenGate, RunRecord
 from infraconsole.engine.journal import Journal
 from infraconsole.terraform import binary
 from infraconsole.terraform.environment import environment as process_environment
@@ -75,6 +75,10 @@ class Done(NamedTuple):
 def data(name: str, value: str = "var.value", more: str = "") -> str:
     """A resource of no provider."""
     return f'resource "terraform_data" "{name}" {{\n  input = {value}\n{more}}}\n\n'
+
+
+def _makes_everything(opened: OpenGate) -> bool:
+    return opened.gate.id == "type-target" and any("The state has no resources" in line for line in opened.gate.changes)
 
 
 FIRST = data("first")
@@ -326,7 +330,32 @@ class Site(Stage):
         return self._done(command, environ)
 
     def deploy(self, *more: str, environment: str = "dev", **environ: str) -> Done:
-        return self.run("deploy", *(more or DEV), environment=environment, **environ)
+        """A first one makes everything, which asks for the typed name."""
+        first = ("--answer", f"type-target={SERVICE}-{environment}") if self._is_first(environment) and not more else ()
+        return self.run("deploy", *(more or DEV), *first, environment=environment, **environ)
+
+    def _is_first(self, environment: str) -> bool:
+        return environment == "dev" and not self.versions(environment)
+
+    def until_gate(self, run: str, gate: str) -> OpenGate:
+        """The gate of a first deploy asks for the typed name where others are confirmed."""
+        if gate != "confirm":
+            return super().until_gate(run, gate)
+
+        def is_open() -> bool:
+            opened = self.record(run).gate
+            return opened is not None and (opened.gate.id == gate or _makes_everything(opened))
+
+        self.until(is_open, f"gate {gate} of run {run}")
+        opened = self.record(run).gate
+        assert opened
+        return opened
+
+    def answer(self, run: str, gate: str, value: str) -> OpenGate:
+        opened = self.until_gate(run, gate)
+        if gate == "confirm" and _makes_everything(opened):
+            return super().answer(run, "type-target", f"{SERVICE}-dev")
+        return super().answer(run, gate, value)
 
     def resumed(self, run: str) -> Done:
         return self._done(self.command("resume", run, "--json"), {})
@@ -360,6 +389,8 @@ class Site(Stage):
         if kill:
             monkeypatch.setenv("INFRACONSOLE_TEST_KILL", kill)
             monkeypatch.setattr(launch, "_EXECUTOR", (str(KILLED_EXECUTOR),))
+        if answers and runbook == "deploy" and self._is_first(environment):
+            answers = (*answers, ("type-target", f"{SERVICE}-{environment}"))
         try:
             return launch.begin(
                 self.journal,

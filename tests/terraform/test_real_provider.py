@@ -151,6 +151,32 @@ def test_a_module_of_the_infrastructure_repository_is_planned_applied_and_its_ex
     assert done.result("verify")["exports"]
 
 
+def test_after_a_state_rollback_nobody_is_accused_of_what_only_the_state_has_forgotten(
+    console: Console, world: World
+) -> None:
+    company = load()
+    listed = client(world, "s3").list_object_versions(
+        Bucket=company.environments["dev"].state_bucket, Prefix=naming.STATE_KEY.format(service="crawler")
+    )["Versions"]
+    done = console(
+        "state-rollback",
+        "dev",
+        "--set",
+        f"version={listed[1]['VersionId']}",
+        "--answer",
+        "confirm=yes",
+        service="crawler",
+    )
+    assert done.code == 0, done.stderr
+    again = console("deploy", "dev", "--dry-run", service="crawler")
+    assert again.code == 0, again.stderr
+    for said in (done.warnings, again.warnings):
+        for word in ("Somebody", "outside of Terraform", "pin image_tag"):
+            assert word not in said
+    notes = " ".join(each["text"] for each in again.events if each["kind"] == "note")
+    assert "AWS is ahead of the state that was put back in task_definition" in notes
+
+
 def test_the_table_of_what_is_sensitive_is_that_of_the_provider(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(
         'terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n'

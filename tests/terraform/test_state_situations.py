@@ -283,13 +283,29 @@ def test_versions_that_nobody_can_choose_hide_no_others(site: Site, monkeypatch:
     assert site.finished(run).outcome == "done"
 
 
-def test_one_that_says_the_same_leads_back_to_the_choice(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    good, same = site.seed(serial=1, first="one"), site.seed(serial=2, first="two")
+@pytest.mark.parametrize(
+    ("chosen", "lineage", "words"),
+    [
+        ("answered", "", "says the same as the stored state"),
+        ("set", "", "says the same as the stored state"),
+        ("set", "other", "another project's"),
+    ],
+    ids=["answered", "set", "of-another-lineage"],
+)
+def test_what_cannot_be_put_back_leads_back_to_the_choice(
+    site: Site, monkeypatch: pytest.MonkeyPatch, chosen: str, lineage: str, words: str
+) -> None:
+    """Also where the version was set, as the state's own screen does: it is not taken a second time."""
+    good = site.seed(serial=1, first="one")
+    bad = site.put(state_of({"first": "two"}, serial=2, lineage=lineage or site.lineage))
     site.seed(serial=3, first="two")
-    run = site.start(monkeypatch, "state-rollback")
-    site.answer(run, "version", same)
+    if chosen == "set":
+        run = site.start(monkeypatch, "state-rollback", version=bad)
+    else:
+        run = site.start(monkeypatch, "state-rollback")
+        site.answer(run, "version", bad)
     failed = site.until_gate(run, FAILURE_GATE).gate
-    assert "says the same as the stored state" in failed.title
+    assert words in failed.title
     site.answer(run, FAILURE_GATE, "choose-again")
     site.answer(run, "version", good)
     site.answer(run, "confirm", "yes")

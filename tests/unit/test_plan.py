@@ -60,7 +60,8 @@ def test_what_terraform_says_of_the_plan() -> None:
     assert (plan.is_applyable, plan.is_complete, plan.is_errored) == (True, True, False)
     assert plan.at is not None
     assert plan.at.utcoffset() is not None
-    assert plan.has_prior_state
+    assert real("plan-modules").has_managed_before
+    assert not plan.has_managed_before, "its data sources are nothing that Terraform manages"
 
 
 def test_a_plan_against_prevent_destroy_is_errored_and_still_readable() -> None:
@@ -73,7 +74,7 @@ def test_flags_that_an_older_terraform_does_not_write_are_unknown() -> None:
     plan = made()
     assert (plan.is_applyable, plan.is_complete, plan.is_errored, plan.at) == (None, None, None, None)
     assert plan.totals().words() == "nothing to do"
-    assert not plan.has_prior_state
+    assert not plan.has_managed_before
 
 
 @pytest.mark.parametrize(
@@ -490,4 +491,4 @@ def test_odd_parts_of_a_plan_do_no_harm(odd: Any) -> None:
     assert isinstance(plan.tree().totals().words(), str)
     assert (plan.drift, plan.outputs, plan.checks, plan.deferred) == ((), (), (), ()) or odd == [None]
     assert isinstance(plan.variables(), dict)
-    assert not plan.has_prior_state
+    assert not plan.has_managed_before

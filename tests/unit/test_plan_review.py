@@ -116,8 +116,19 @@ def test_a_plan_that_destroys_most_of_all_is_the_wrong_plan() -> None:
 
 
 def test_everything_new_in_an_empty_state_is_said() -> None:
-    plan = made(entry("aws_lb.a", ["create"], None, {"name": "x"}))
-    assert subjects(plan, "empty-state") == ["plan"]
+    created = entry("aws_lb.a", ["create"], None, {"name": "x"})
+    (finding,) = found(made(created), "empty-state")
+    assert (finding.subject, finding.level) == ("plan", "error"), "it stands in the gate, behind the typed name"
+    read = {"mode": "data", "type": "aws_ssm_parameter", "name": "vpc"}
+    kept = {"mode": "managed", "type": "aws_sqs_queue", "name": "q"}
+
+    def before(*resources: dict[str, str]) -> dict[str, Any]:
+        return {"values": {"root_module": {"child_modules": [{"resources": list(resources)}]}}}
+
+    assert subjects(made(created, prior_state=before(read)), "empty-state") == ["plan"], (
+        "exports are read in every plan"
+    )
+    assert not subjects(made(created, prior_state=before(read, kept)), "empty-state")
     assert not subjects(real("plan-aws"), "empty-state")
 
 
@@ -200,6 +211,47 @@ def test_what_aws_moves_by_itself_is_nobody_s_change() -> None:
     (finding,) = found(of(before, {**after, "multi_az": False}), "drift")
     assert "multi_az" in finding.message
     assert "status" not in finding.message
+
+
+def test_after_a_state_rollback_nobody_is_accused() -> None:
+    """AWS is ahead of the state that was put back: nobody changed anything."""
+    task = entry(
+        "aws_ecs_task_definition.a",
+        ["delete", "create"],
+        {"container_definitions": containers("web:6")},
+        {"container_definitions": containers("web:8")},
+    )
+    drifted = drifted_service()
+    plan = made(
+        task,
+        entry(
+            "aws_ecs_service.a", ["update"], {"task_definition": "web:41"}, {}, after_unknown={"task_definition": True}
+        ),
+        entry("aws_sqs_queue.gone", ["create"], None, {"name": "gone"}),
+        resource_drift=[
+            entry("aws_ecs_service.a", ["update"], {"task_definition": "web:42"}, {"task_definition": "web:41"}),
+            entry("aws_sqs_queue.gone", ["delete"], {"name": "gone"}),
+            entry("aws_lb.left", ["update"], {"idle_timeout": 60}, {"idle_timeout": 61}),
+        ],
+    )
+    assert {"drift-put-back", "image-brought-back"} <= {each.id for each in review(drifted, STATEFUL)}
+    told = review(plan, STATEFUL, put_back=True)
+    assert [(each.subject, each.level) for each in told if each.id == "state-is-older"] == [
+        ("aws_sqs_queue.gone", "warning"),
+        ("aws_ecs_service.a", "info"),
+        ("aws_lb.left", "info"),
+    ]
+    said = " ".join(f"{each.message} {each.mend}" for each in told)
+    for word in (
+        "Somebody",
+        "outside of Terraform",
+        "nothing in Terraform removed it",
+        "pin image_tag",
+        "Find out who",
+    ):
+        assert word not in said
+    assert "it was removed later, and this plan makes it anew" in said
+    assert "AWS is ahead of the state that was put back in idle_timeout: this plan leaves it as it is there" in said
 
 
 def drifted_service() -> Plan:
