@@ -21,7 +21,12 @@ class InterruptScreen(ModalScreen[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "go_on", "Go on", id="interrupt.go-on", tooltip="Let the run go on"),
         Binding("left,right", "app.focus_next", "Next", show=False, id="interrupt.next", tooltip="The other button"),
-    ]
+        # With priority: a slow line delivers several keys at once, and those after Tab belong to the field.
+        Binding("tab", "app.focus_next", "Next", show=False, id="interrupt.field", tooltip="The field, or the button",
+                priority=True),
+        Binding("shift+tab", "app.focus_previous", "Before", show=False, id="interrupt.before",
+                tooltip="The field, or the button", priority=True),
+    ]  # fmt: skip
 
     def __init__(self, record: RunRecord) -> None:
         super().__init__()

@@ -234,6 +234,21 @@ async def test_interrupt_asks_first_and_insisting_needs_the_name(attached: Conso
         await until(pilot, lambda: levels() == [1, 2])
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_name_that_insists_reaches_its_field_also_in_one_piece(
+    attached: ConsoleApp, executor: FakeExecutor, size: tuple[int, int]
+) -> None:
+    """A slow line delivers it so; the button that has the focus would take Enter for going on."""
+    async with attached.run_test(size=size) as pilot:
+        executor.begin("watch")
+        executor.write(Kind.INTERRUPT_REQUESTED, "watch", level=1, by="woken")
+        await until_seen(pilot, "is asked to stop")
+        await pilot.press("i")
+        await until_seen(pilot, "Insisting stops it")
+        at_once(attached, "tab", *"fileflow-prod", "enter")
+        await until(pilot, lambda: [each.data["level"] for each in executor.requests()] == [2])
+
+
 async def test_the_ending_says_what_is_left_to_do(attached: ConsoleApp, executor: FakeExecutor) -> None:
     async with attached.run_test(size=(120, 40)) as pilot:
         executor.begin("update", changes=True)
