@@ -22,6 +22,11 @@ def cost_of(folder: Path, run: str) -> Path:
     return document_of(folder, run).with_name(COST)
 
 
+def is_consumed(folder: Path, run: str) -> bool:
+    """Whether the apply of what lies there has begun. Quick enough for the event loop."""
+    return document_of(folder, run).with_name(CONSUMED).exists()
+
+
 def written_at(folder: Path, run: str) -> datetime | None:
     """When the document was written; None where there is none. Quick enough for the event loop."""
     try:

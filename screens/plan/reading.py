@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infraconsole.errors import InfraconsoleError, JournalError
-from infraconsole.screens.plan.files import CONSUMED, document_of, written_at
+from infraconsole.screens.plan.files import document_of, is_consumed, written_at
 from infraconsole.screens.plan.tree import PlanTree
 
 if TYPE_CHECKING:
@@ -36,6 +36,22 @@ class ReadPlan:
     tree: PlanTree
     written_at: datetime
     consumed: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What became of a plan since it was read. `gone`: its document is, which a run takes away before it plans anew; `newer`:
+    there is another one; `void`: why it can never be applied any more, "" where nothing says so."""
+
+    consumed: bool = False
+    gone: bool = False
+    newer: bool = False
+    void: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still be applied, as far as is known."""
+        return not (self.consumed or self.gone or self.newer or self.void)
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,7 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
         raise NoPlan(f"The plan of run {run} cannot be read.", cause=f"{file}: {error.strerror or error}") from error
     found = plan.read(data, f"The plan of run {run}")
     tree = PlanTree(found, found.dangerous(stateful.load()))
-    return ReadPlan(tree, written or datetime.now(UTC), (file.parent / CONSUMED).exists())
+    return ReadPlan(tree, written or datetime.now(UTC), is_consumed(folder, run))
 
 
 def review_plan(found: Plan, record: RunRecord | None, estimate: Path) -> Reviewed:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -21,10 +23,12 @@ from infraconsole.screens.paned import PanedScreen, pane_keys
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
-from infraconsole.screens.plan.files import cost_of, written_at
+from infraconsole.screens.plan.files import cost_of, is_consumed, written_at
 from infraconsole.screens.plan.reading import (
+    NoPlan,
     ReadPlan,
     Reviewed,
+    Standing,
     read_plan,
     record_of_run,
     review_plan,
@@ -47,6 +51,8 @@ _LARGE = 1_000
 """Changes, from which on the memory of a plan is given back at once."""
 _QUIET_SECONDS = 1.0
 """After which the collector's pause, a few frames long, is unlikely to meet a key."""
+_VOID_SECONDS = 30.0
+"""So often the stored state is asked whether the plan still holds; a look costs one HEAD as long as nobody writes it."""
 
 
 class PlanScreen(PanedScreen):
@@ -81,8 +87,9 @@ class PlanScreen(PanedScreen):
         self._error: BaseException | None = None
         self._reading = False
         self._filtered = False
-        self._newer = False
-        self._void = ""
+        self._record: RunRecord | None = None
+        self._stands = Standing()
+        self._void_asked_at: datetime | None = None
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
@@ -126,7 +133,8 @@ class PlanScreen(PanedScreen):
         learning = asyncio.ensure_future(self._learn_run())
         try:
             self._read = await in_thread(lambda: read_plan(folder, run), "plan")
-            self._error, self._reviewed, self._newer, self._void = None, None, False, ""
+            self._error, self._reviewed, self._record = None, None, None
+            self._stands = Standing(consumed=self._read.consumed)
             self._draw()
             await self._shown()
             plan = self._read.tree.plan
@@ -136,10 +144,14 @@ class PlanScreen(PanedScreen):
             tree = self._read.tree
             tree.reviewed(self._reviewed.findings, self._reviewed.drift, put_back=self._reviewed.put_back)
             await in_thread(tree.flat, "filter")  # so that the first letter of a filter does not wait for it
-            if record is not None and not self._read.consumed:
-                self._learn_whether_void(record)
+            self._record, self._void_asked_at = record, None
+            self._look_after_plan()
         except asyncio.CancelledError:
             raise
+        except NoPlan as error:
+            self._look_at_files()
+            # Where one was read already, its run is making another: the headline says that, and what is here stays till then.
+            self._error = None if self._stands.gone else error
         except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
             self._error = error
         finally:
@@ -158,8 +170,32 @@ class PlanScreen(PanedScreen):
         """Any push or apply since the plan was made voids it. Where the state cannot be read, the run's own gate will tell."""
         overview = self.desk.overview
         with contextlib.suppress(InfraconsoleError):
-            self._void = await self.read(lambda: why_void(record, overview))
+            void = await self.read(lambda: why_void(record, overview))
+            # Its own apply, which may have begun meanwhile, changes the state too: that does not make it void.
+            self._look_at_files()
+            if record is self._record and self._stands.open:
+                self._stands = replace(self._stands, void=void)
             self._draw_headline()
+
+    def _look_at_files(self) -> None:
+        """What its run did with the plan since it was read."""
+        read, folder = self._read, self.desk.journal.folder
+        if read is None:
+            return
+        written = written_at(folder, self.run_id)
+        same = written == read.written_at
+        # What lies beside another document belongs to that one. An apply that never began takes its mark away again.
+        consumed = is_consumed(folder, self.run_id) if same else self._stands.consumed
+        gone = written is None
+        self._stands = replace(self._stands, gone=gone, newer=not same and not gone, consumed=consumed)
+
+    def _look_after_plan(self) -> None:
+        """Ask again whether it is void, now and then, as long as somebody might apply it."""
+        now, asked_at = self.desk.now(), self._void_asked_at
+        due = asked_at is None or (now - asked_at).total_seconds() >= _VOID_SECONDS
+        if self._record is not None and self._stands.open and due:
+            self._void_asked_at = now
+            self._learn_whether_void(self._record)
 
     def on_unmount(self) -> None:
         """Gives back what a large plan takes: tens of megabytes, which a reading that is cut short leaves in a cycle."""
@@ -170,8 +206,8 @@ class PlanScreen(PanedScreen):
     # Drawing
 
     def tick(self) -> None:
-        written = written_at(self.desk.journal.folder, self.run_id)
-        self._newer = self._read is not None and written is not None and written != self._read.written_at
+        self._look_at_files()
+        self._look_after_plan()
         self._draw_headline()
 
     def _draw(self) -> None:
@@ -195,9 +231,7 @@ class PlanScreen(PanedScreen):
         elif self._read is None:
             content = said((f"The plan of run {self.run_id}", STRONG), ("  reading…", DIM))
         else:
-            content = story.headline(
-                self._read, self._reviewed, self.run_id, self.desk.now(), newer=self._newer, void=self._void
-            )
+            content = story.headline(self._read, self._reviewed, self.run_id, self.desk.now(), self._stands)
         self.query_one("#headline", Says).say(content)
 
     @work(exclusive=True, group="attributes", exit_on_error=False)

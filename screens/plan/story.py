@@ -12,7 +12,7 @@ from infraconsole.checks.costs import CostEffect
 from infraconsole.checks.findings import Finding
 from infraconsole.redaction import MASK
 from infraconsole.screens.plan.attributes import SHOWN_CHARACTERS, attribute_lines
-from infraconsole.screens.plan.reading import ReadPlan, Reviewed
+from infraconsole.screens.plan.reading import ReadPlan, Reviewed, Standing
 from infraconsole.screens.plan.tree import (
     CHANGES,
     DEFERRED,
@@ -41,9 +41,7 @@ _ABOUT = {
 }
 
 
-def headline(
-    read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime, *, newer: bool, void: str = ""
-) -> Content:
+def headline(read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime, stands: Standing) -> Content:
     tree = read.tree
     plan = tree.plan
     worst = BAD if tree.lost or tree.totals.of(Kind.OTHER) else WARN if tree.dangerous else STRONG
@@ -54,13 +52,15 @@ def headline(
         first = [(f"{MARKS[GOOD]} Nothing to do.", GOOD)]
     first.append((f"  planned {text.ago(plan.at or read.written_at, now)} ago, run {run}", DIM))
     second: list[Part] = []
-    if newer:
+    if stands.gone:
+        second.append((f"{MARKS[WARN]} A new plan is being made: this is the one before.  ", WARN))
+    if stands.newer:
         second.append((f"{MARKS[WARN]} Another plan has been made since: r reads it.  ", WARN))
-    if void:
-        second.append((f"{MARKS[BAD]} This plan is void: {void}.  ", BAD))
+    if stands.void:
+        second.append((f"{MARKS[BAD]} This plan is void: {stands.void}.  ", BAD))
     if plan.is_errored:
         second.append((f"{MARKS[BAD]} Terraform ended in an error: this plan is not whole.  ", BAD))
-    if read.consumed:
+    if stands.consumed:
         second.append(("This plan has been applied or its apply has begun.  ", STRONG))
     if reviewed is None:
         second.append(("reviewing…", DIM))

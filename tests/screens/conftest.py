@@ -35,6 +35,7 @@ class FakeAccess(AwsAccess):
         self.state: bytes = (
             b'{"version": 4, "serial": 42, "lineage": "l", "terraform_version": "1.11.4", "resources": []}'
         )
+        self.etag = '"e1"'
         self.raises: dict[str, Exception] = {}
         self.delay_seconds = 0.0
         self.calls: list[str] = []
@@ -95,7 +96,7 @@ class FakeAccess(AwsAccess):
         }
 
     def _HeadObject(self, **_: Any) -> dict[str, Any]:  # noqa: N802
-        return {"ETag": '"e1"', "ContentLength": len(self.state), "LastModified": NOW - timedelta(days=3)}
+        return {"ETag": self.etag, "ContentLength": len(self.state), "LastModified": NOW - timedelta(days=3)}
 
     def _GetObject(self, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
         if Key.endswith(".tflock"):

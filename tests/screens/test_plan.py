@@ -395,12 +395,9 @@ async def test_go_to_takes_a_plan(app: ConsoleApp, journal: Journal) -> None:
     executor.leave()
 
 
-@pytest.mark.parametrize(("serial", "void"), [(41, True), (42, False)])
-async def test_a_plan_of_a_state_that_is_another_by_now_is_void(
-    app: ConsoleApp, aws: FakeAccess, journal: Journal, serial: int, void: bool
-) -> None:
-    now = {"version": 4, "terraform_version": "1.9.8", "serial": 42, "lineage": "l-1", "outputs": {}, "resources": []}
-    aws.state = json.dumps(now).encode()
+def planned(journal: Journal, aws: FakeAccess, *, bound: int, stored: int) -> FakeExecutor:
+    """A run whose plan was made from the serial `bound`, of a state that has `stored`."""
+    store(aws, stored)
     executor = FakeExecutor(journal.folder)
     steps = [{"id": "plan", "title": "Make the plan", "fingerprint": "f"}]
     target = {"service": "fileflow", "environment": "prod", "region": "ap-northeast-2", "account": "1", "name": "x"}
@@ -416,8 +413,22 @@ async def test_a_plan_of_a_state_that_is_another_by_now_is_void(
         interactive=True,
         steps=steps,
     )
-    executor.write(Kind.STEP_FINISHED, "plan", result={"bound": {"serial": serial, "lineage": "l-1"}}, seconds=1.0)
+    executor.write(Kind.STEP_FINISHED, "plan", result={"bound": {"serial": bound, "lineage": "l-1"}}, seconds=1.0)
     write(journal, real("plan-modules"), executor.run)
+    return executor
+
+
+def store(aws: FakeAccess, serial: int) -> None:
+    now = {"version": 4, "terraform_version": "1.9.8", "serial": serial, "lineage": "l-1", "outputs": {}}
+    aws.state = json.dumps({**now, "resources": []}).encode()
+    aws.etag = f'"e{serial}"'
+
+
+@pytest.mark.parametrize(("serial", "void"), [(41, True), (42, False)])
+async def test_a_plan_of_a_state_that_is_another_by_now_is_void(
+    app: ConsoleApp, aws: FakeAccess, journal: Journal, serial: int, void: bool
+) -> None:
+    executor = planned(journal, aws, bound=serial, stored=42)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, executor.run)
         await until(pilot, lambda: aws.calls.count("GetObject") > 0)
@@ -425,6 +436,64 @@ async def test_a_plan_of_a_state_that_is_another_by_now_is_void(
         said = "This plan is void: the state has serial 42 by now, it was made from 41."
         assert (said in text_of(app)) is void
     executor.leave()
+
+
+async def test_an_open_plan_screen_learns_that_its_plan_became_void(
+    app: ConsoleApp, aws: FakeAccess, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infraconsole.screens.plan.screen._VOID_SECONDS", 0.5)
+    executor = planned(journal, aws, bound=42, stored=42)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app, executor.run)
+        await until(pilot, lambda: aws.calls.count("HeadObject") > 0, "asked a second time")
+        assert "void" not in text_of(app)
+        store(aws, 43)
+        await until_seen(pilot, "This plan is void: the state has serial 43 by now, it was made from 42.")
+        asked = aws.calls.count("HeadObject")
+        await pilot.pause(2.5)
+        assert aws.calls.count("HeadObject") == asked, "what is void stays so"
+    executor.leave()
+
+
+async def test_an_open_plan_screen_learns_that_its_plan_is_applied(
+    app: ConsoleApp, aws: FakeAccess, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infraconsole.screens.plan.screen._VOID_SECONDS", 0.5)
+    executor = planned(journal, aws, bound=42, stored=42)
+    mark = document_of(journal.folder, executor.run).with_name("plan.consumed")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app, executor.run)
+        assert "its apply has begun" not in text_of(app)
+        mark.touch()
+        await until_seen(pilot, "This plan has been applied or its apply has begun.")
+        store(aws, 43)
+        await pilot.pause(2.5)
+        assert "void" not in text_of(app), "it is the plan itself that changed the state"
+        store(aws, 42)
+        mark.unlink()
+        await until(pilot, lambda: "its apply has begun" not in text_of(app), "an apply that never began")
+    executor.leave()
+
+
+async def test_an_open_plan_screen_says_that_a_new_plan_is_being_made(app: ConsoleApp, journal: Journal) -> None:
+    file = write(journal, made(entry("aws_sqs_queue.a", ["create"], after={"name": "a"})))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        file.unlink()
+        await until_seen(pilot, "A new plan is being made: this is the one before.")
+        await pilot.press("r")
+        await until(pilot, lambda: not screen._reading)
+        await pilot.pause(0.1)
+        assert "has left no plan" not in text_of(app)
+        assert "1 to create" in text_of(app), "it stays until there is another"
+        os.utime(write(journal, real("plan-modules")), (1, 1))
+        file.with_name("plan.consumed").touch()
+        await until_seen(pilot, "Another plan has been made since")
+        assert "is being made" not in text_of(app)
+        assert "its apply has begun" not in text_of(app), "that is the other one's"
+        await pilot.press("r")
+        await until_seen(pilot, "2 to destroy, 1 to create")
+        await until_seen(pilot, "its apply has begun")
 
 
 async def test_what_the_state_had_no_value_for_is_not_called_somebody_s_change(
