@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,13 +13,14 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
+from textual.worker import Worker
 
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.overview import Overview
 from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartRun
+from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
 from infraconsole.screens.routes import begin, resume, screen_for
 from infraconsole.screens.threads import in_thread
 
@@ -62,6 +63,7 @@ class ConsoleApp(App[None]):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.desk = Desk(config, journal, Overview(config, access_for), operator, world)
         self._start_run = start_run
+        self._series: Worker[None] | None = None
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = themes.MONO if self.no_color else themes.DARK
@@ -110,12 +112,45 @@ class ConsoleApp(App[None]):
         await self._open_run(lambda: resume(self.desk, message))
 
     async def _open_run(self, call: Callable[[], str]) -> None:
+        if run := await self._begun(call):
+            self.on_go_to(GoTo(Place("run", run=run)))
+
+    async def _begun(self, call: Callable[[], str]) -> str:
         try:
-            run = await in_thread(call, "begin")
+            return await in_thread(call, "begin")
         except InfraconsoleError as error:
             self.on_failed(Failed(error))
+            return ""
+
+    def on_start_in_order(self, message: StartInOrder) -> None:
+        if self._series is not None and not self._series.is_finished:
+            self.notify("Runs in order are under way already.", severity="warning", markup=False)
         else:
+            self._series = self._begin_in_order(message.wishes)
+
+    @work(group="in-order", exit_on_error=False)
+    async def _begin_in_order(self, wishes: Sequence[StartRun]) -> None:
+        """Here and not in a screen, which is left long before they are over."""
+        from infraconsole.screens.in_order import begin_in_order
+
+        async def begin_one(wish: StartRun) -> str:
+            return await self._begun(lambda: begin(self.desk, wish))
+
+        def say(words: str) -> None:
+            self.notify(words, title="In order", severity="warning", timeout=20, markup=False)
+
+        await begin_in_order(wishes, self.desk.journal, begin_one, self._show_next, say)
+
+    def _show_next(self, run: str, before: str, words: str) -> None:
+        """Only over the run before: whoever went elsewhere meanwhile is told, and not moved."""
+        from infraconsole.screens.run import RunScreen
+
+        here = isinstance(self.screen, RunScreen) and self.screen.run_id == before
+        if here or not before:
             self.on_go_to(GoTo(Place("run", run=run)))
+        else:
+            words = f"{words} Go to it: run {run}"
+        self.notify(words, title="In order", timeout=10, markup=False)
 
     def on_failed(self, message: Failed) -> None:
         self.notify(str(message.error), title="Not done", severity="error", timeout=20, markup=False)

@@ -1,4 +1,4 @@
-"""The command palette: every key of the screen one is on, every place one can go to, every theme."""
+"""The command palette: every key of the screen one is on, what has no key, every place one can go to, every theme."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from infraconsole.screens import deploying, mending
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.help import is_command, key_name, weight
 from infraconsole.screens.places import GoTo, known_places, parse
@@ -24,11 +25,15 @@ class Commands(Provider):
 
     async def startup(self) -> None:
         self._places: tuple[Command, ...] = ()
+        self._runs: tuple[Command, ...] = ()
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
             desk = screen.desk
+            deploying.learn_runbooks(screen)
             runs, modules = await in_thread(lambda: (desk.journal.run_ids(), desk.config.modules()), "places")
             self._places = tuple(self._place_commands(screen, desk, runs[:50], modules))
+            found = mending.offered(screen, modules)
+            self._runs = tuple((name, told, partial(screen.post_message, begins)) for name, told, begins in found)
 
     def _place_commands(
         self, screen: ConsoleScreen, desk: Desk, runs: Sequence[str], modules: Sequence[str]
@@ -48,12 +53,12 @@ class Commands(Provider):
             yield f"{binding.description} ({key_name(binding.key)})", tooltip or binding.tooltip, run
 
     async def discover(self) -> Hits:
-        for name, told, run in (*self._key_commands(), *self._places[:2]):
+        for name, told, run in (*self._key_commands(), *self._runs, *self._places[:2]):
             yield DiscoveryHit(name, run, help=told or None)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for name, told, run in (*self._key_commands(), *self._places):
+        for name, told, run in (*self._key_commands(), *self._runs, *self._places):
             score = matcher.match(name)
             if score > 0:
                 yield Hit(score, matcher.highlight(name), run, help=told or None)

@@ -50,6 +50,13 @@ class StartRun(Message):
 
 
 @dataclass
+class StartInOrder(Message):
+    """Somebody wants these runs, each once the one before is done."""
+
+    wishes: Sequence[StartRun]
+
+
+@dataclass
 class ResumeRun(Message):
     run: str
 

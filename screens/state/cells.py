@@ -27,7 +27,7 @@ from infraconsole.screens.words import (
     short_error,
     whole_error,
 )
-from infraconsole.terraform.state import StateSummary
+from infraconsole.terraform.state import StateSummary, StateUnreadable
 
 COLUMNS = (
     Column("mark", "", 1),
@@ -95,6 +95,13 @@ def is_deleted(versions: Sequence[StoredObject]) -> bool:
     return bool(versions) and versions[0].is_latest and versions[0].is_delete_marker
 
 
+def is_broken(versions: Sequence[StoredObject], known: Mapping[str, Known]) -> bool:
+    """Whether what is stored now is cut off, empty or no state at all: nothing but taking it away mends that. A version that
+    AWS did not give may be whole."""
+    current = current_of(versions)
+    return current is not None and isinstance(known.get(current.version_id), StateUnreadable)
+
+
 def lineage_of(current: StoredObject | None, known: Mapping[str, Known]) -> str:
     found = known.get(current.version_id) if current is not None else None
     return found.lineage if isinstance(found, StateSummary) else ""
@@ -113,9 +120,15 @@ def _what(version: StoredObject, found: Known | None, *, is_current: bool, linea
 
 
 def version_parts(
-    name: str, versions: Fact[tuple[StoredObject, ...]], now: datetime, *, more: bool, undeletes: bool
+    name: str,
+    versions: Fact[tuple[StoredObject, ...]],
+    known: Mapping[str, Known],
+    now: datetime,
+    *,
+    more: bool,
+    undeletes: bool,
 ) -> list[Part]:
-    """`undeletes`: whether the screen can start a run that brings a deleted state back."""
+    """`undeletes`: whether the screen can start a run that brings a deleted or broken state back."""
     parts: list[Part] = []
     found = versions.value
     if versions.error is not None:
@@ -129,6 +142,9 @@ def version_parts(
         if is_deleted(found):
             hint = "R brings it back.  " if undeletes else ""
             parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state. {hint}".rstrip() + "  ", BAD))
+        elif is_broken(found, known):
+            hint = "R brings the last whole one back." if undeletes else ""
+            parts.insert(0, (f"{MARKS[BAD]} What is stored now is no whole state. {hint}".rstrip() + "  ", BAD))
     if versions.read_at:
         parts.append((f"  read {text.ago(versions.read_at, now)} ago", DIM))
     return parts

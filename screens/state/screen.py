@@ -45,9 +45,10 @@ class StateScreen(ConsoleScreen):
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
-        "asks before anything changes; where the state was deleted, `R` brings it back. `U` takes a lock away that nobody holds "
-        "any more, `E` pushes or dismisses the state that an apply could not store; their runs ask too. The first 50 versions are "
-        "listed; `+`, or going to the last row, reads more. A filter has all of them read, but for large ones."
+        "asks before anything changes; where the state was deleted, or is no whole one, `R` brings the last whole one back. `D` "
+        "deploys the service or the module, `U` takes a lock away that nobody holds any more, `E` pushes or dismisses the state "
+        "that an apply could not store; their runs ask too. The first 50 versions are listed; `+`, or going to the last row, "
+        "reads more. A filter has all of them read, but for large ones."
     )
     refresh_seconds: ClassVar[float] = 30
     AUTO_FOCUS = "#versions"
@@ -58,11 +59,13 @@ class StateScreen(ConsoleScreen):
         Binding("R", "roll_back", "Roll back", key_display="R", id="state.roll-back",
                 tooltip="Roll the state back to this version: asks before anything changes"),
         Binding("R", "undelete", "Undelete", key_display="R", id="state.undelete",
-                tooltip="Bring the deleted state back: asks before anything changes"),
+                tooltip="Take away what lies on the last whole state: asks before anything changes"),
         Binding("E", "recover", "Recover", key_display="E", id="state.recover",
                 tooltip="Push or dismiss errored.tfstate: asks before anything changes"),
         Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
                 tooltip="Take the lock away: asks before anything changes"),
+        Binding("D", "deploy", "Deploy", key_display="D", id="state.deploy",
+                tooltip="Deploy this service or module: plans, and asks before anything changes"),
         Binding("plus", "more", "More", key_display="+", id="state.more", tooltip="Read older versions"),
         Binding("enter", "describe_one", "What it is", show=False, id="state.describe-one",
                 tooltip="All that is known of this version, and of the lock"),
@@ -74,6 +77,7 @@ class StateScreen(ConsoleScreen):
         self.environment = environment
         self._versions: Fact[tuple[StoredObject, ...]] = Fact()
         self._bucket, self._key = desk.config.state_place_of(service, environment)
+        self._is_module = desk.config.is_module(service)
         self._lock: Fact[LockFacts] = Fact()
         self._left: Path | None = None
         self._known: dict[str, Known] = {}
@@ -121,8 +125,9 @@ class StateScreen(ConsoleScreen):
         return cells.current_of(self._listed)
 
     @property
-    def _is_deleted(self) -> bool:
-        return cells.is_deleted(self._listed)
+    def _is_lost(self) -> bool:
+        """Whether the last whole version is to be brought back, rather than an earlier one put on top."""
+        return cells.is_deleted(self._listed) or cells.is_broken(self._listed, self._known)
 
     # Reading
 
@@ -292,7 +297,7 @@ class StateScreen(ConsoleScreen):
         now, name = self.desk.now(), f"{self.service_name} {self.environment}"
         if self._bucket:
             undeletes = self._can_begin("state-undelete")
-            told = cells.version_parts(name, self._versions, now, more=self._is_more, undeletes=undeletes)
+            told = cells.version_parts(name, self._versions, self._known, now, more=self._is_more, undeletes=undeletes)
         else:
             told = [(f"The state of {name}", STRONG)]
         rows = [told, cells.lock_parts(self._lock, now, unlocks=self._can_begin("state-unlock"))]
@@ -342,13 +347,15 @@ class StateScreen(ConsoleScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         version = self._version(self.rows.current_key) if self.is_mounted else None
         content = version is not None and not version.is_delete_marker
-        if action in ("roll_back", "undelete") and (action == "undelete") != self._is_deleted:
+        if action in ("roll_back", "undelete") and (action == "undelete") != self._is_lost:
             return False  # one key: what it does here is what its name says
         if action == "undelete" and not self._can_begin("state-undelete"):
             return None
         if action == "roll_back" and not (
             content and version is not self._current and self._can_begin("state-rollback")
         ):
+            return None
+        if action == "deploy" and not self._can_begin("deploy"):
             return None
         if action == "recover" and not (self._left is not None and self._can_begin("state-recover")):
             return False
@@ -422,13 +429,18 @@ class StateScreen(ConsoleScreen):
     def action_undelete(self) -> None:
         self.post_message(StartRun("state-undelete", self.service_name, self.environment))
 
+    def action_deploy(self) -> None:
+        if self._is_module:
+            self.post_message(StartRun("deploy", self.service_name, self.environment))
+        else:
+            deploying.ask(self, self.service_name, self.environment)
+
     def action_recover(self) -> None:
         self.post_message(StartRun("state-recover", self.service_name, self.environment))
 
     def action_environment(self) -> None:
         config = self.desk.config
-        is_module = config.is_module(self.service_name)
-        names = config.environments_of(self.service_name) if is_module else tuple(config.environments)
+        names = config.environments_of(self.service_name) if self._is_module else tuple(config.environments)
         following = names[(names.index(self.environment) + 1) % len(names)]
         if following == self.environment:
             return

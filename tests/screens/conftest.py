@@ -16,6 +16,7 @@ from infraconsole.aws.access import AwsAccess
 from infraconsole.config import Config, parse
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import AwsNotFound
+from infraconsole.screens import deploying
 
 NOW = datetime.now(UTC)
 
@@ -248,3 +249,22 @@ def aws() -> FakeAccess:
 @pytest.fixture
 def app(config: Config, journal: Journal, aws: FakeAccess) -> ConsoleApp:
     return ConsoleApp(config, journal, lambda _: aws, "woken")
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    names = {"deploy", "state-rollback", "state-unlock", "state-undelete", "state-recover", "digest-repair"}
+    monkeypatch.setattr(deploying, "_known", names)
+    return names
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    wishes: list[Any] = []
+
+    def begin(_: Any, wish: Any) -> str:
+        wishes.append(wish)
+        return "k3m9px"
+
+    monkeypatch.setattr("infraconsole.app.begin", begin)
+    return wishes

@@ -16,7 +16,6 @@ from infraconsole.app import ConsoleApp
 from infraconsole.config import Config, parse
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import AccessDenied, AwsNotFound
-from infraconsole.screens import deploying
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.environments import EnvironmentsScreen
 from infraconsole.screens.places import GoTo, Place
@@ -165,25 +164,6 @@ def app(
 ) -> ConsoleApp:
     monkeypatch.setenv("INFRACONSOLE_STATE", str(tmp_path / "state"))
     return ConsoleApp(config, journal, lambda _: aws, "woken")
-
-
-@pytest.fixture
-def catalogue(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    names = {"deploy", "state-rollback", "state-unlock", "state-undelete", "state-recover"}
-    monkeypatch.setattr(deploying, "_known", names)
-    return names
-
-
-@pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    wishes: list[Any] = []
-
-    def begin(_: Any, wish: Any) -> str:
-        wishes.append(wish)
-        return "k3m9px"
-
-    monkeypatch.setattr("infraconsole.app.begin", begin)
-    return wishes
 
 
 async def opened(pilot: Any, app: ConsoleApp, environment: str = "prod") -> StateScreen:
@@ -358,7 +338,12 @@ async def test_a_module_of_the_infrastructure_has_a_state_too(
         app.on_go_to(GoTo(Place("state", "rds", "dev")))
         await until_seen(pilot, "4 versions of the state of rds dev")
         assert asked[-1] == ("b-dev", "rds/terraform.tfstate")
-    assert [(wish.runbook, wish.service, wish.environment) for wish in begun] == [("state-rollback", "network", "prod")]
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert [(wish.runbook, wish.service, wish.environment, wish.inputs) for wish in begun] == [
+        ("state-rollback", "network", "prod", {"version": "v3"}),
+        ("deploy", "rds", "dev", {}),
+    ]
 
 
 # Who wrote a version
@@ -573,6 +558,38 @@ async def test_a_deleted_state_is_brought_back_with_the_key_that_rolls_back(
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize(
+    "stored", [state(5)[:40], b"", b'{"version": 3}', b"<html>"], ids=["cut-off", "empty", "old", "no-json"]
+)
+async def test_what_is_no_state_is_taken_away_with_the_key_that_rolls_back(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], size: tuple[int, int], stored: bytes
+) -> None:
+    aws.stored.insert(0, ("v5", stored))
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "What is stored now is no whole state. R brings the last whole one back.")
+        await until_seen(pilot, "R Undelete")
+        assert "Roll back" not in text_of(app)
+        await pilot.press("j", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    (wish,) = begun
+    assert (wish.runbook, wish.service, wish.environment, wish.inputs) == ("state-undelete", "fileflow", "prod", {})
+
+
+async def test_a_version_that_aws_does_not_give_is_not_called_broken(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str]
+) -> None:
+    aws.raises["GetObject"] = AccessDenied("Not allowed.", operation="s3:GetObject", code="AccessDenied")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["!", "!", "-", "!"])
+        assert "no whole state" not in text_of(app)
+        await pilot.press("j", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert [wish.runbook for wish in begun] == ["state-rollback"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_state_that_could_not_be_stored_is_said_and_taken_care_of(
     app: ConsoleApp, begun: list[Any], catalogue: set[str], tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -651,6 +668,19 @@ async def test_a_deploy_is_asked_for_and_its_run_begun(app: ConsoleApp, begun: l
     assert wish.inputs == {"image_tag": "v1.5", "targets": "module.a, aws_b.c"}
 
 
+async def test_a_deploy_is_asked_for_on_the_state_s_screen_too(
+    app: ConsoleApp, begun: list[Any], catalogue: set[str]
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "D Deploy")
+        await pilot.press("D")
+        await until_seen(pilot, "Deploy fileflow to prod")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert [(wish.runbook, wish.service, wish.environment) for wish in begun] == [("deploy", "fileflow", "prod")]
+
+
 async def test_two_fields_filled_in_one_piece_get_what_is_theirs(
     app: ConsoleApp, begun: list[Any], catalogue: set[str]
 ) -> None:
@@ -685,8 +715,9 @@ async def test_read_only_offers_no_run(
         assert isinstance(app.screen, BoardScreen)
         screen = await opened(pilot, app)
         await until(pilot, lambda: len(screen.rows.shown) == 4)
-        await pilot.press("j", "R")
+        await pilot.press("j", "R", "D")
         await pilot.pause(0.2)
+        assert screen.is_current
     assert not begun
 
 
