@@ -25,7 +25,7 @@ from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
-from infraconsole.terraform.state import LockInfo, StateSummary, StateUnreadable, summary
+from infraconsole.terraform.state import DUMPED, LockInfo, StateSummary, StateUnreadable, summary
 
 _BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
 
@@ -135,18 +135,23 @@ def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> s
     return why
 
 
-def failure(ended: Ended, title: str, diagnostics: Sequence[Diagnostic] = ()) -> InfraconsoleError:
-    """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean."""
+def failure(
+    ended: Ended, title: str, diagnostics: Sequence[Diagnostic] = (), *, kept: Path | None = None
+) -> InfraconsoleError:
+    """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean. `kept` is where
+    a state that Terraform could store nowhere stands (lost_state.py)."""
     words = "\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors()))
     trouble = texts.trouble_in(diagnostics) or texts.trouble(words)
     said = "\n".join(diagnostic_line(found) for found in diagnostics if found.severity == "error")
     if trouble is None:
         return ended.error(title, said)
-    mend = _MENDS.get(trouble.kind, "")
+    sentence, mend = _SENTENCES.get(trouble.kind, trouble.words), _MENDS.get(trouble.kind, "")
+    if trouble.kind is texts.Kind.STATE_LOST:
+        sentence, mend = _of_lost_state(ended, kept)
     if trouble.lock:
         holder = f"{trouble.lock.who} since {text.local_time(trouble.lock.created)}, {trouble.lock.operation}"
         said = f"Held by {holder}; lock {trouble.lock.id}."
-    return ended.error(f"{title} {_SENTENCES.get(trouble.kind, trouble.words)}", said or trouble.words, mend)
+    return ended.error(f"{title} {sentence}", said or trouble.words, mend)
 
 
 _SENTENCES = {
@@ -169,6 +174,25 @@ _MENDS = {
     texts.Kind.INIT_REQUIRED: "Run it again: init is made anew.",
     texts.Kind.CREDENTIALS_EXPIRED: "Renew them, then try again.",
 }
+
+
+def _of_lost_state(ended: Ended, kept: Path | None) -> tuple[str, str]:
+    """A sentence and its mend, by where that state stands."""
+    if kept is not None and kept.name == backend.ERRORED_STATE:
+        return _SENTENCES[texts.Kind.STATE_NOT_PERSISTED], _MENDS[texts.Kind.STATE_NOT_PERSISTED]
+    sentence, before = (
+        "What was applied could not be stored, nor could errored.tfstate be written",
+        "Before anything else:",
+    )
+    if kept is not None and kept != ended.stdout:
+        mend = f"copy {kept} into the folder of the code as errored.tfstate; infraconsole run state-recover pushes it."
+        return f"{sentence}: it lies in {kept}.", f"{before} {mend}"
+    mend = (
+        f'{ended.stdout} has the line "{DUMPED}". What stands behind its "state": belongs into errored.tfstate in the folder '
+        "of the code; infraconsole run state-recover pushes it. Where there is no such line, what the apply made has to be "
+        "imported: terraform import."
+    )
+    return f"{sentence}.", f"{before} {mend}"
 
 
 def diagnostic_line(found: Diagnostic) -> str:

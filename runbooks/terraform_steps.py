@@ -21,6 +21,7 @@ from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
 from infraconsole.errors import StepFailed
+from infraconsole.runbooks import lost_state
 from infraconsole.runbooks.plan_reading import (
     COST_DOCUMENT,
     LINES_SHOWN,
@@ -86,6 +87,7 @@ class MakePlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
+        lost_state.refuse(context, root)
         refuse_errored_state(context, root)
         initialise(context, root)
         for name in (PLAN_FILE, PLAN_DOCUMENT, COST_DOCUMENT, CONSUMED):
@@ -260,10 +262,11 @@ class ApplyPlan(Step):
                 (context.folder / CONSUMED).unlink()
             elif ended.code == 0:
                 return Probe(ProbeState.DONE, "It was applied already.", self._result(context, ended, listener))
-            elif context.interactive:
-                said = f"This plan was applied in part. {listener.summary}"
-                return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
             else:
+                lost_state.refuse(context, root_of(context))
+                if context.interactive:
+                    said = f"This plan was applied in part. {listener.summary}"
+                    return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
                 raise StepFailed(
                     f"This plan was applied in part. {listener.summary}",
                     cause="No plan is applied twice.",
@@ -299,12 +302,7 @@ class ApplyPlan(Step):
         context.note(listener.summary)
         if ended.code == 0:
             return {"applied": len(listener.done), "changed": True}
-        left = root_of(context).folder / backend.ERRORED_STATE
-        if left.exists():
-            context.note(
-                f"{left} holds the state that could not be stored: infraconsole run state-recover pushes it.",
-                warning=True,
-            )
+        kept = _look_for_state(context, ended)
         try:
             context.wait(0)
         except InterruptRequested as error:
@@ -316,7 +314,21 @@ class ApplyPlan(Step):
         trouble = texts.trouble_in(listener.diagnostics)
         if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.has_begun:
             (context.folder / CONSUMED).unlink(missing_ok=True)  # it never began: the plan is what it was
-        raise failure(ended, f"The apply failed. {listener.summary}", listener.diagnostics)
+        raise failure(ended, f"The apply failed. {listener.summary}", listener.diagnostics, kept=kept)
+
+
+def _look_for_state(context: StepContext, ended: Ended) -> Path | None:
+    """Say where the state of a failed apply stands, if not in the backend; where it is, if Terraform could write it nowhere."""
+    root = root_of(context)
+    kept = lost_state.keep(root, ended.stdout)
+    left = root.folder / backend.ERRORED_STATE
+    if kept not in (None, left):
+        context.note(f"The state could not be stored, nor {left} be written: it stands in {kept}.", warning=True)
+    elif left.exists():
+        context.note(
+            f"{left} holds the state that could not be stored: infraconsole run state-recover pushes it.", warning=True
+        )
+    return kept
 
 
 def _recorded_apply(context: StepContext, listener: Listener) -> Ended | None:

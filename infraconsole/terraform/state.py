@@ -14,6 +14,9 @@ from infraconsole.errors import InfraconsoleError
 from infraconsole.terraform import documents
 
 FORMAT_VERSION = 4
+DUMPED = "Emergency state dump"
+"""What an apply with `-json` calls the event in which it prints a state that it could store nowhere (command/views/json_view.go,
+StateDump; seen on 1.11)."""
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -89,6 +92,25 @@ def managed(data: bytes, type_: str, name: str = "The state") -> Iterator[Mappin
             if isinstance(instance, dict) and not instance.get("deposed"):
                 attributes = instance.get("attributes")
                 yield attributes if isinstance(attributes, dict) else {}
+
+
+def dumped(output: bytes) -> bytes | None:
+    """The state that an apply with `-json` printed since it could store it nowhere; None where there is none that is whole.
+
+    As it stands there, on one line: encoding it anew would alter the numbers that providers wrote.
+    """
+    for line in output.splitlines():
+        if f'"{DUMPED}"'.encode() not in line:
+            continue
+        try:
+            text = line.decode()
+            start, end = _top_level(text)["state"]
+            body = text[start:end].encode()
+            summary(body)
+        except (ValueError, LookupError, RecursionError, StateUnreadable):  # cut off, or another event with these words
+            continue
+        return body
+    return None
 
 
 def with_serial(data: bytes, serial: int, name: str = "The state") -> bytes:

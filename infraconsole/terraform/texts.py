@@ -62,7 +62,7 @@ class Trouble:
 
 # A group that is named becomes a member of `detail`. All are searched in normalised text.
 _FORMS: tuple[tuple[Kind, str], ...] = (
-    # backend/local/backend_apply.go, stateWriteBackedUpError ✓ and stateWriteConsoleFallbackError
+    # backend/local/backend_apply.go, stateWriteBackedUpError ✓ and stateWriteConsoleFallbackError ✓
     (
         Kind.STATE_LOST,
         r"prevented Terraform from writing the updated state to the configured backend and from creating",

@@ -473,13 +473,18 @@ def test_insisting_sends_terraform_a_second_signal_and_awaits_its_own_end(
 # The state cannot be stored
 
 
-def failing_to_store(site: Site, monkeypatch: pytest.MonkeyPatch, fault: str) -> tuple[str, Gate]:
-    """A run whose apply meets that fault when it stores its state, and the gate that then opens."""
+def failing_to_store(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fault: str, *, broken: bytes = b""
+) -> tuple[str, Gate]:
+    """A run whose apply meets that fault when it stores its state, and the gate that then opens. `broken` stands in
+    errored.tfstate by then."""
     site.write(f"{IMPATIENT}{VARIABLES}{site.waiting()}{data('after', 'terraform_data.slow.output')}")
     run = site.start(monkeypatch)
     site.answer(run, "confirm", "yes")
     site.until_applying(run)
     site.world.fault(fault, "s3", "PutObject")
+    if broken:
+        (site.root / backend.ERRORED_STATE).write_bytes(broken)
     site.go.touch()
     failed = site.until_gate(run, FAILURE_GATE).gate
     site.world.clear_faults()
@@ -518,6 +523,18 @@ def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_bl
     assert rollback.code == 1
     assert str(left) in rollback.stderr
     assert "infraconsole run state-recover --service plain --env dev" in refused.stderr
+    recovered(site)
+
+
+def test_a_state_for_which_terraform_cannot_even_write_errored_tfstate_is_not_lost(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terraform reads the file first, and does not get past one that is no state."""
+    run, _ = failing_to_store(site, monkeypatch, "drop-before", broken=b'{"version": 4, "ser')
+    assert "Emergency state dump" in next((site.folder / "runs" / run).glob("*-apply/stdout")).read_text()
+    assert summary((site.root / backend.ERRORED_STATE).read_bytes()).resource_count == 2
+    site.answer(run, FAILURE_GATE, "stop")
+    assert site.finished(run).outcome == "failed"
     recovered(site)
 
 

@@ -1,0 +1,187 @@
+"""A state that Terraform could store nowhere and printed: where it is then, what is said of it, and what it bars."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from infraconsole.engine.policy import Purpose
+from infraconsole.engine.runbook import StepContext
+from infraconsole.errors import StepFailed, TerraformError
+from infraconsole.runbooks import terraform_steps
+from infraconsole.runbooks.terraform_listener import Listener
+from infraconsole.runbooks.terraform_root import Root
+from infraconsole.runbooks.terraform_steps import CONSUMED, ApplyPlan, MakePlan
+from infraconsole.target import Target
+from infraconsole.terraform import supervise
+from infraconsole.terraform.backend import S3Backend
+from infraconsole.terraform.binary import Binary
+from infraconsole.terraform.runner import Ended, Terraform
+from infraconsole.terraform.state import dumped
+
+SAID = (Path(__file__).parent / "data/apply-state-lost.jsonl").read_bytes()
+"""An apply by Terraform 1.11 whose backend refused the state, and whose errored.tfstate was a directory."""
+STATE = json.loads(next(line for line in SAID.splitlines() if b"state dump" in line))["state"]
+OTHER = b'{"version": 4, "serial": 7, "lineage": "another", "resources": []}'
+
+
+class Spoken:
+    """A run whose apply has ended so, as much of its context as these steps need."""
+
+    interactive = dry_run = False
+
+    def __init__(self, folder: Path, said: bytes = SAID) -> None:
+        self.folder = folder / "runs/abc234"
+        self.target = Target("plain", "dev", "ap-northeast-2")
+        self.inputs: dict[str, str] = {}
+        self.notes: list[str] = []
+        record = self.folder / "00012-apply"
+        record.mkdir(parents=True)
+        (record / supervise.STDERR).touch()
+        self.stdout = record / supervise.STDOUT
+        self.stdout.write_bytes(said)
+
+    @property
+    def ended(self) -> Ended:
+        return Ended(("terraform", "apply"), 1, self.stdout, self.stdout.parent / supervise.STDERR)
+
+    def result(self, step: str) -> dict[str, Any]:
+        results: dict[str, dict[str, Any]] = {"plan": {"changes": True, "bound": {}}, "read-plan": {"count": 1}}
+        return results.get(step, {})
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        self.notes.append(text)
+
+    def output(self, *lines: str) -> None: ...
+
+    def progress(self, text: str, **figures: Any) -> None: ...
+
+    def wait(self, seconds: float) -> None: ...
+
+    def terraform_ended(self, each: Any) -> None: ...
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the code."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    tool = Terraform(Binary(("terraform",), "1.11.4", "path"), folder, {})
+    root = Root(folder, tmp_path / "data", "dev", tool, S3Backend("b", "k", "r"), ())
+    monkeypatch.setattr(terraform_steps, "root_of", lambda _: root)
+    monkeypatch.setattr(terraform_steps, "learn_secrets", lambda _: None)
+    return folder
+
+
+def failed(spoken: Spoken) -> TerraformError:
+    """What the step that applied it fails with."""
+    context = cast(StepContext, spoken)
+    listener = Listener(context)
+    for line in spoken.stdout.read_text().splitlines():
+        listener(line)
+    with pytest.raises(TerraformError) as caught:
+        ApplyPlan(Purpose.DEPLOY)._result(context, spoken.ended, listener)
+    return caught.value
+
+
+def resume(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> StepFailed:
+    """Why a script's resumed run fails, whose apply has ended and whose step was not recorded."""
+    (spoken.folder / CONSUMED).touch()
+    monkeypatch.setattr(terraform_steps, "_recorded_apply", lambda *_: spoken.ended)
+    with pytest.raises(StepFailed) as caught:
+        ApplyPlan(Purpose.DEPLOY).probe(cast(StepContext, spoken))
+    return caught.value
+
+
+def plan_again(spoken: Spoken) -> StepFailed:
+    with pytest.raises(StepFailed) as caught:
+        MakePlan().act(cast(StepContext, spoken))
+    return caught.value
+
+
+def test_the_state_is_taken_out_of_the_output_as_it_stands_there() -> None:
+    body = dumped(SAID)
+    assert body is not None
+    assert body in SAID
+    assert json.loads(body) == STATE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        SAID[: SAID.index(b'"check_results"')],
+        b'{"type":"outputs","outputs":{"x":{"value":"Emergency state dump"}}}\n',
+        b'{"@message":"Emergency state dump","state":{"version":3}}\n',
+        b'{"@message":"Emergency state dump","state":"\xff"}\n',
+    ],
+    ids=["nothing", "cut-off", "somebody's-words", "no-state", "no-utf-8"],
+)
+def test_what_is_no_whole_state_is_none(said: bytes) -> None:
+    assert dumped(said) is None
+
+
+@pytest.mark.parametrize("half", [None, b"", b'{"version": 4, "ser'])
+def test_it_becomes_the_errored_tfstate_that_terraform_could_not_write(
+    tmp_path: Path, code: Path, half: bytes | None
+) -> None:
+    left = code / "errored.tfstate"
+    if half is not None:
+        left.write_bytes(half)
+    spoken = Spoken(tmp_path)
+    error = failed(spoken)
+    assert json.loads(left.read_bytes()) == STATE
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    assert "it lies in errored.tfstate" in error.title
+    assert "infraconsole run state-recover" in error.mend
+    assert f"{left} holds the state" in spoken.notes[-1]
+    assert "state-recover" in plan_again(spoken).mend
+
+
+def test_where_it_cannot_be_written_either_a_copy_is_named_and_no_plan_is_made(tmp_path: Path, code: Path) -> None:
+    left = code / "errored.tfstate"
+    left.mkdir()
+    spoken = Spoken(tmp_path)
+    copy = spoken.stdout.parent / "lost.tfstate"
+    error = failed(spoken)
+    assert json.loads(copy.read_bytes()) == STATE
+    assert str(copy) in error.title
+    assert str(copy) in error.mend
+    assert str(copy) in spoken.notes[-1]
+    assert str(left) in plan_again(spoken).mend
+    left.rmdir()
+    assert "state-recover" in plan_again(spoken).mend
+    assert json.loads(left.read_bytes()) == STATE
+
+
+def test_the_state_of_another_apply_is_not_overwritten(tmp_path: Path, code: Path) -> None:
+    (code / "errored.tfstate").write_bytes(OTHER)
+    spoken = Spoken(tmp_path)
+    assert "lost.tfstate" in failed(spoken).mend
+    assert (code / "errored.tfstate").read_bytes() == OTHER
+
+
+def test_an_executor_that_was_killed_before_it_looked_costs_nothing(
+    tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = code / "errored.tfstate"
+    spoken = Spoken(tmp_path)
+    assert "was applied in part" in resume(spoken, monkeypatch).title
+    assert json.loads(left.read_bytes()) == STATE
+    left.unlink()  # recovered and put away
+    resume(spoken, monkeypatch)
+    assert not left.exists()
+
+
+def test_a_state_that_was_not_even_printed_is_told_so(tmp_path: Path, code: Path) -> None:
+    said = b"\n".join(line for line in SAID.splitlines() if b"state dump" not in line)
+    spoken = Spoken(tmp_path, said)
+    error = failed(spoken)
+    assert error.title.endswith("What was applied could not be stored, nor could errored.tfstate be written.")
+    assert str(spoken.stdout) in error.mend
+    assert "terraform import" in error.mend
+    assert not (code / "errored.tfstate").exists()
