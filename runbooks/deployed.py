@@ -3,7 +3,7 @@ with that: a circuit breaker or a colleague may have put something else there be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraconsole.aws.ecr import parse_image
@@ -19,6 +19,7 @@ from infraconsole.terraform.plan import Change, Kind
 from infraconsole.terraform.state import managed
 
 _SERVICE = "aws_ecs_service"
+_DEFINITION = "aws_ecs_task_definition"
 
 
 class ReadDeployed(Step):
@@ -43,18 +44,19 @@ class ReadDeployed(Step):
 
 
 def _task_definition(context: StepContext) -> str:
-    """Of the service, as ARN or family:revision: what the plan says, and where only the apply could tell, what the state says
-    since. "" where the plan has no such service.
+    """Of the service, as ARN or family:revision: what the plan says, and where only the apply could tell, what the state or AWS
+    says since. "" where the plan has no such service.
 
     A plan knows it where the code fixes it, where nothing changes, and where `ignore_changes` leaves it to others: then it is what
     AWS had when the plan was made, of which the state knows nothing where there was nothing to apply.
     """
-    change = next(filter(lambda each: _is_service(context, each), _changes(context)), None)
+    changes = _changes(context)
+    change = next(filter(lambda each: _is_service(context, each), changes), None)
     if change is None or change.kind in (Kind.DESTROY, Kind.FORGET):
         return ""
     planned = change.after("task_definition")
     if isinstance(planned, str) and planned != MASK:
-        return planned
+        return planned if family_and_revision(planned)[1] else _of_family(context, changes, change, planned)
     cluster, name = rollout.names(context)
     for attributes in managed(stored_state(context, root_of(context)) or b"", _SERVICE):
         in_state = attributes.get("task_definition")
@@ -65,6 +67,25 @@ def _task_definition(context: StepContext) -> str:
         cause="The plan changes its task definition, and the stored state has no such service.",
         mend="Look at the service and at the state: terraform state show.",
     )
+
+
+def _of_family(context: StepContext, changes: Sequence[Change], service: Change, named: str) -> str:
+    """The revision that ECS took where the code names the family alone: its newest ACTIVE one, when the service was changed.
+
+    Not what the service is on, unless nothing was sent: a circuit breaker may have put it back before the apply had ended.
+    """
+    if service.before("task_definition") == named:
+        return Ecs(context.reads).service(*rollout.names(context)).task_definition
+    family, _ = family_and_revision(named)
+    made = (Kind.CREATE, Kind.REPLACE)
+    if any(each.type == _DEFINITION and each.kind in made and each.after("family") == family for each in changes):
+        # Of this apply's own making: by now somebody may have registered another one.
+        state = stored_state(context, root_of(context)) or b""
+        arns = [str(each.get("arn")) for each in managed(state, _DEFINITION) if each.get("family") == family]
+        if arns:
+            return max(arns, key=lambda arn: family_and_revision(arn)[1])
+    # Else the state's may be an old one: a pipeline registers others, and those are newer.
+    return Ecs(context.reads).task_definition(family).arn
 
 
 def _changes(context: StepContext) -> tuple[Change, ...]:
@@ -111,11 +132,10 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
 
 
 def _is_same(definition: str, wanted: str) -> bool:
-    """Terraform's state names it as the code does: by its ARN, by family and revision, or by the family alone."""
+    """Terraform's state names it as the code does: by its ARN, or by family and revision. A family alone names none."""
     if wanted.startswith("arn:"):
         return definition == wanted
-    family, revision = family_and_revision(definition)
-    return family_and_revision(wanted) in ((family, revision), (family, 0))
+    return family_and_revision(definition) == family_and_revision(wanted)
 
 
 def _refuse_other_image(context: StepContext, service: Service) -> None:

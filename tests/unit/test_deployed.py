@@ -45,8 +45,8 @@ def service(revision: int, *more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def definition(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Revision 42 has the image build-42, and so on."""
-    revision = str(asked["taskDefinition"]).rpartition(":")[2]
+    """Revision 42 has the image build-42, and so on; it is the family's newest."""
+    revision = str(asked["taskDefinition"]).partition("web-dev")[2].lstrip(":") or "42"
     containers = [{"name": "app", "image": f"repo/web:build-{revision}", "essential": True}]
     return {"taskDefinition": {"taskDefinitionArn": arn(int(revision)), "containerDefinitions": containers}}
 
@@ -89,13 +89,14 @@ class Spoken:
         return datetime.now(UTC)
 
 
-def planned(folder: Path, actions: list[str], before: Any, after: Any, **more: Any) -> None:
-    """A plan of the service; with `after` None for the task definition, it is known only after the apply."""
+def planned(folder: Path, actions: list[str], before: Any, after: Any, *, registers: bool = False) -> None:
+    """A plan of the service; with `after` None for the task definition, it is known only after the apply. `registers`: it makes
+    a new revision of the family."""
     sides = [
         {"name": NAME, "cluster": CLUSTER, "task_definition": value} if value is not None else {"name": NAME}
         for value in (before, after)
     ]
-    change = {"actions": actions, "before": sides[0], "after": sides[1], **more}
+    change = {"actions": actions, "before": sides[0], "after": sides[1]}
     entry = {
         "address": "aws_ecs_service.app",
         "mode": "managed",
@@ -103,11 +104,20 @@ def planned(folder: Path, actions: list[str], before: Any, after: Any, **more: A
         "name": "app",
         "change": {**change, **({"after_unknown": {"task_definition": True}} if after is None else {})},
     }
-    (folder / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": [entry]}))
+    definition = {
+        "address": "aws_ecs_task_definition.app",
+        "mode": "managed",
+        "type": "aws_ecs_task_definition",
+        "name": "app",
+        "change": {"actions": ["delete", "create"], "before": {"family": "web-dev"}, "after": {"family": "web-dev"}},
+    }
+    entries = [definition, entry] if registers else [entry]
+    (folder / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": entries}))
 
 
-def stored(monkeypatch: pytest.MonkeyPatch, task_definition: str) -> None:
-    """The state after the apply; another service of another cluster stands before it."""
+def stored(monkeypatch: pytest.MonkeyPatch, task_definition: str, *, registered: int = 0) -> None:
+    """The state after the apply; another service of another cluster stands before it. `registered` is the revision that it has
+    of the family."""
 
     def instance(cluster: str, value: str) -> dict[str, Any]:
         return {"attributes": {"name": NAME, "cluster": cluster, "task_definition": value}}
@@ -119,7 +129,19 @@ def stored(monkeypatch: pytest.MonkeyPatch, task_definition: str) -> None:
         "name": "app",
         "instances": [instance(CLUSTER, task_definition)],
     }
-    document = {"version": 4, "serial": 3, "lineage": "l", "resources": [others, ours]}
+    revisions = [("web-dev", arn(registered)), ("web-dev-batch", f"{ARN}:task-definition/web-dev-batch:99")]
+    definitions = {
+        "mode": "managed",
+        "type": "aws_ecs_task_definition",
+        "name": "app",
+        "instances": [{"attributes": {"family": family, "arn": value}} for family, value in revisions],
+    }
+    document = {
+        "version": 4,
+        "serial": 3,
+        "lineage": "l",
+        "resources": [others, ours, *([definitions] if registered else [])],
+    }
     monkeypatch.setattr(deployed, "root_of", lambda _: None)
     monkeypatch.setattr(deployed, "stored_state", lambda *_: json.dumps(document).encode())
 
@@ -173,7 +195,7 @@ def test_without_changes_it_is_what_the_plan_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "fits"), [("web-dev:42", True), ("web-dev", True), ("web-dev:41", False)])
 def test_code_that_names_a_family_and_no_arn(tmp_path: Path, code: str, fits: bool) -> None:
-    planned(tmp_path, ["update"], "web-dev:41", code)
+    planned(tmp_path, ["update"], "web-dev:40", code)
     spoken = Spoken(tmp_path, service(42))
     read(spoken)
     if fits:
@@ -181,6 +203,40 @@ def test_code_that_names_a_family_and_no_arn(tmp_path: Path, code: str, fits: bo
         return
     with pytest.raises(StepFailed, match="not on web-dev:41"):
         verify(spoken)
+
+
+@pytest.mark.parametrize("registered", [False, True], ids=["family-left-as-it-is", "revision-of-this-apply"])
+def test_a_rollback_to_another_revision_of_a_family_that_the_code_names_alone_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: bool
+) -> None:
+    """Also where the service was put back before the apply itself had ended."""
+    planned(tmp_path, ["update"], "web-dev:41", "web-dev", registers=registered)
+    # The state holds what this apply registered, else an old one: 42 is then a pipeline's.
+    stored(monkeypatch, "web-dev:41", registered=42 if registered else 40)
+    spoken = Spoken(tmp_path, service(41))
+    assert read(spoken) == {"task_definition": arn(42)}
+    with pytest.raises(StepFailed, match="is on web-dev:41, not on web-dev:42"):
+        verify(spoken)
+
+
+def test_a_revision_that_somebody_registers_after_the_apply_is_not_what_was_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(tmp_path, ["update"], "web-dev:40", "web-dev", registers=True)
+    stored(monkeypatch, "web-dev:41", registered=41)
+    spoken = Spoken(tmp_path, service(41))
+    assert read(spoken) == {"task_definition": arn(41)}
+    assert verify(spoken)["task_definition"] == arn(41)
+
+
+def test_a_family_alone_that_was_there_before_sends_nothing_and_leaves_the_service_where_it_is(tmp_path: Path) -> None:
+    planned(tmp_path, ["no-op"], "web-dev", "web-dev")
+    spoken = Spoken(tmp_path, service(41))
+    assert read(spoken) == {"task_definition": arn(41)}
+    colleague = Spoken(tmp_path, service(40))
+    colleague.results = spoken.results
+    with pytest.raises(StepFailed, match="is on web-dev:40, not on web-dev:41"):
+        verify(colleague)
 
 
 def test_an_image_that_was_asked_for_and_does_not_run_is_a_failure(tmp_path: Path) -> None:
