@@ -13,7 +13,7 @@ import pytest
 
 from infraconsole.redaction import MASK
 from infraconsole.terraform import backend, binary
-from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, PLAIN, VARIABLES, Site, data
+from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, PLAIN, VARIABLES, Site, client, data
 
 pytestmark = pytest.mark.slow
 
@@ -317,3 +317,29 @@ def test_what_infracost_says_stands_in_the_gate(site: Site, tmp_path: Path) -> N
     assert "infracost: +12.30 USD a month" in gate["changes"]
     kept = site.folder / "runs" / done.run / "cost.json"
     assert (json.loads(kept.read_bytes()), stat.S_IMODE(kept.stat().st_mode)) == (said, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(None, "The state was deleted."), (b"", "The stored state is empty."), (b'{"version": 4, "seri', "is cut off")],
+    ids=["deleted", "empty", "cut-off"],
+)
+def test_a_state_that_was_lost_is_no_beginning(site: Site, left: bytes | None, said: str) -> None:
+    """Terraform would take what is deleted or empty for one, and make everything a second time."""
+    assert site.deploy().code == 0
+    if left is None:
+        client(site.world, "s3").delete_object(Bucket=site.bucket(), Key=site.key)
+    else:
+        site.put(left)
+    done = site.deploy()
+    assert (done.code, done.count("gate-opened"), done.count("call-intended")) == (1, 0, 0)
+    assert said in done.stderr
+    assert "infraconsole run state-undelete --service plain --env dev" in done.stderr
+
+
+def test_a_first_deploy_asks_for_the_typed_name(site: Site) -> None:
+    refused = site.run("deploy", *DEV)
+    assert (refused.code, refused.count("call-intended")) == (3, 0)
+    (gate,) = [each["gate"] for each in refused.events if each["kind"] == "gate-opened"]
+    assert any("The state has no resources, so everything (2) is created." in line for line in gate["changes"])
+    assert site.run("deploy", *DEV, "--answer", "type-target=plain-dev").code == 0
