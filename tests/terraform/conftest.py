@@ -390,7 +390,8 @@ class Site(Stage):
             monkeypatch.setenv("INFRACONSOLE_TEST_KILL", kill)
             monkeypatch.setattr(launch, "_EXECUTOR", (str(KILLED_EXECUTOR),))
         if answers and runbook == "deploy" and self._is_first(environment):
-            answers = (*answers, ("type-target", f"{SERVICE}-{environment}"))
+            answers = [each for each in answers if each[0] != "confirm"]
+            answers.append(("type-target", f"{SERVICE}-{environment}"))
         try:
             return launch.begin(
                 self.journal,

@@ -139,10 +139,11 @@ def test_the_gate_says_that_what_is_deployed_is_in_no_commit(site: Site) -> None
 
 
 def test_without_an_answer_nothing_is_applied(site: Site) -> None:
+    before = site.seed(first="one", second="build-0")
     done = site.deploy("--set", "image_tag=build-1")
     assert done.code == 3
     assert "--answer confirm=" in done.stderr
-    assert (site.stored(), site.lock()) == (b"", None)
+    assert (site.versions(), site.lock()) == ([before], None)
 
 
 def test_destroying_needs_the_typed_name_even_where_a_yes_is_enough(site: Site) -> None:
