@@ -42,6 +42,7 @@ from infraconsole.runbooks.terraform_root import (
     run_line,
     sha256,
     stored_state,
+    summary_of,
     write_private,
 )
 from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan
@@ -70,24 +71,13 @@ class BackUp(Step):
         if root.state is None:
             initialise(context, root)
         body = stored_state(context, root)
-        undelete = run_line(context, "state-undelete")
-        if not body:
-            deleted = next((version.is_delete_marker for version in _versions(context, root)), False)
+        now = summary_of(context, root, body)
+        if body is None or now is None:
             raise StepFailed(
-                "The state was deleted." if deleted else "There is no state to roll back.",
-                cause="An empty state would accept any other, also another project's.",
-                mend=f"Bring it back first: {undelete}"
-                if deleted
-                else "Check state_bucket and state_key, and the account.",
+                "There is no state to roll back.",
+                cause="Terraform would accept any state of any project then.",
+                mend="Check state_bucket and state_key, and the account.",
             )
-        try:
-            now = summary(body, "The stored state")
-        except StateUnreadable as error:
-            raise StepFailed(
-                error.title,
-                cause=f"{error.cause} Terraform pushes nothing over what it cannot read.".strip(),
-                mend=f"Bring the last whole one back first: {undelete}",
-            ) from error
         if not now.lineage:
             raise StepFailed(
                 "The stored state has no lineage.",
@@ -413,6 +403,7 @@ RUNBOOK = Runbook(
     gates=(
         GateSpec("version", GateKind.CHOOSE, "which version, where none is set"),
         *policy.GATES,
+        policy.AFTER_ANOTHER,
         policy.FAILURE,
     ),
     steps=(

@@ -19,7 +19,7 @@ from infraconsole import naming, text
 from infraconsole.aws.s3 import S3
 from infraconsole.checks import state_lock
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
+from infraconsole.errors import AccessDenied, AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
 from infraconsole.terraform import backend, binary, commands, runner, texts
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
@@ -217,16 +217,19 @@ def stored_state(context: StepContext, root: Root) -> bytes | None:
 
 
 def state_summary(context: StepContext, root: Root) -> StateSummary | None:
-    """Of what is stored; None where nothing ever was. Raises AwsError, TerraformError, and StepFailed where it was deleted or
-    is no whole state: Terraform takes what is deleted or empty for a beginning, and would make everything a second time."""
-    body = stored_state(context, root)
+    """As `summary_of`, of what is stored."""
+    return summary_of(context, root, stored_state(context, root))
+
+
+def summary_of(context: StepContext, root: Root, body: bytes | None) -> StateSummary | None:
+    """Of the stored state `body`; None where nothing ever was. Raises AwsError, and StepFailed where it was deleted or is no whole
+    state: Terraform takes what is deleted or empty for a beginning."""
     if body is None:
-        place = root.state
-        if place is not None and next(S3(context.reads).versions(place.bucket, place.key), None) is not None:
+        if _was_deleted(context, root):
             raise StepFailed(
                 "The state was deleted.",
-                cause=f"s3://{place.bucket}/{place.key} has versions, and none of them is current. From nothing, Terraform "
-                "would make everything anew beside what is there.",
+                cause="It has earlier versions, and none is current. Terraform would take that for a beginning: it would make "
+                "everything anew beside what is there, and accept any other state.",
                 mend=f"Bring it back first: {run_line(context, 'state-undelete')}",
             )
         return None
@@ -238,6 +241,17 @@ def state_summary(context: StepContext, root: Root) -> StateSummary | None:
             cause=f"{error.cause} Terraform neither plans from it nor pushes anything over it.".strip(),
             mend=f"Bring the last whole one back first: {run_line(context, 'state-undelete')}",
         ) from error
+
+
+def _was_deleted(context: StepContext, root: Root) -> bool:
+    """Whether what is not stored has earlier versions. Terraform itself needs no right to list them, so that a refusal is noted."""
+    if (place := root.state) is None:
+        return False
+    try:
+        return next(S3(context.reads).versions(place.bucket, place.key), None) is not None
+    except AccessDenied as error:
+        context.note(f"Whether there ever was a state cannot be told: {error.title}", warning=True)
+        return False
 
 
 def run_line(context: StepContext, runbook: str) -> str:

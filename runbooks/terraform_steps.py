@@ -192,7 +192,7 @@ def _commit_words(name: str) -> str:
 
 class ApplyPlan(Step):
     """`wanted` says whether the plan is to be applied at all; `purpose` which gates stand before it. `after_another`: the run
-    changes something else before, and the reason that it was given is of that."""
+    changes something else before, and the reason and the name that were given for that are not given for this."""
 
     id = "apply"
     title = "Apply the plan"
@@ -237,6 +237,7 @@ class ApplyPlan(Step):
             commands=[command_line(command) for command in self.commands(context)],
             reason=self._reason(context),
             now=context.now(),
+            typed=policy.AFTER_ANOTHER if self._after_another else policy.TYPED,
         )
 
     def probe(self, context: StepContext) -> Probe:

@@ -31,11 +31,14 @@ class Policy:
     window: Window | None = None
 
 
+TYPED = GateSpec(
+    "type-target", GateKind.TYPE, "before a change in prod or what is protected as prod is, or one that destroys"
+)
+AFTER_ANOTHER = GateSpec("type-again", GateKind.TYPE, "as type-target, before a second change of the same run")
+"""What was typed beforehand for the first change does not open it: nobody had seen then what the second one would do."""
 GATES = (
     GateSpec("confirm", GateKind.CONFIRM, "before a change outside prod and what is protected as prod is"),
-    GateSpec(
-        "type-target", GateKind.TYPE, "before a change in prod or what is protected as prod is, or one that destroys"
-    ),
+    TYPED,
     GateSpec("reason", GateKind.BREAK_GLASS, "why prod is changed, for the record"),
     GateSpec("approve", GateKind.APPROVE, "a second person, where the configuration asks for one"),
 )
@@ -62,10 +65,12 @@ def gates(
     commands: Sequence[str] = (),
     reason: str = "",
     now: datetime,
+    typed: GateSpec = TYPED,
 ) -> tuple[Gate, ...]:
     """The gates of one change, in the order in which they open: reason, approvals, and last the confirmation itself.
 
-    `reason` is one that was given as an input: where the gate would take it, the gate that would ask for it stays away.
+    `reason` is one that was given as an input: where the gate would take it, the gate that would ask for it stays away. `typed` is
+    the one that asks for the target's name.
     """
 
     def gate(name: str, kind: GateKind, title: str, *, expected: str = "", approvers: tuple[str, ...] = ()) -> Gate:
@@ -92,7 +97,7 @@ def gates(
     if policy.approvers:
         opened.append(gate("approve", GateKind.APPROVE, f"Who approves: {title}", approvers=policy.approvers))
     if policy.typed_name:
-        opened.append(gate("type-target", GateKind.TYPE, title, expected=target.name))
+        opened.append(gate(typed.id, typed.kind, title, expected=target.name))
     else:
         opened.append(gate("confirm", GateKind.CONFIRM, title))
     return tuple(opened)

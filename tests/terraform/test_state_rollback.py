@@ -98,9 +98,11 @@ def test_destroys_of_the_plan_that_follows_need_the_typed_name(site: Site) -> No
     site.write_vars("dev", value="one", image_tag="build-1")
     older = site.seed(serial=1, first="one", second="build-1", third="x")
     site.seed(serial=2, first="one", second="build-1")
-    refused = rollback(site, older, "--set", "apply=yes")
+    refused = rollback(site, older, "--set", "apply=yes", "--answer", "type-target=plain-dev")
     assert refused.code == 3, refused.stderr
-    assert "--answer type-target=" in refused.stderr
+    assert "--answer type-again=" in refused.stderr, (
+        "what was typed for the push does not open a plan that nobody had seen"
+    )
     assert "third" in site.values(), "the state was put back all the same"
     assert refused.count("call-intended") == 1
 

@@ -243,7 +243,7 @@ def test_the_reason_of_a_rollback_does_not_open_the_window_of_the_apply(
     gate = site.until_gate(run, "reason").gate
     assert "Outside the window Mon 03:00-03:01" in gate.title
     site.answer(run, "reason", "prod is down and nobody else is there")
-    site.answer(run, "type-target", "plain-prod")
+    site.answer(run, "type-again", "plain-prod")
     assert site.finished(run).outcome == "done"
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,17 +19,17 @@ from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent, StepContext
-from infraconsole.errors import StepFailed
+from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
 from infraconsole.runbooks.plan_reading import change_lines
 from infraconsole.runbooks.terraform_listener import Listener
-from infraconsole.runbooks.terraform_root import Root, failure, own_holder, write_private
+from infraconsole.runbooks.terraform_root import Root, failure, own_holder, state_summary, write_private
 from infraconsole.target import Target
 from infraconsole.terraform import events, plan, supervise
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
 from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
-from infraconsole.terraform.state import LockInfo
+from infraconsole.terraform.state import LockInfo, StateSummary
 
 NOW = datetime.now(UTC)
 
@@ -335,3 +336,48 @@ def test_one_interrupt_is_one_signal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_whose_end_nobody_saw_may_have_changed_something(monkeypatch: pytest.MonkeyPatch) -> None:
     (failed, about), _ = rejoined(monkeypatch, Pretended(patience=9, lost=True), Asked(insisted=False))
     assert (failed, about["maybe_done"]) == (Kind.CALL_FAILED, True)
+
+
+# What is stored
+
+
+class Stored(AwsAccess):
+    """A bucket without the state; `versions` is what listing its versions ends in."""
+
+    def __init__(self, versions: dict[str, Any] | AwsError) -> None:
+        super().__init__(region="r", environ={})
+        self._versions = versions
+
+    def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        raise AwsNotFound("There is no such key.", operation="s3:GetObject", code="NoSuchKey")
+
+    def whole_pages(self, service: str, operation: str, /, **parameters: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(self._versions, AwsError):
+            raise self._versions
+        yield self._versions
+
+
+def stored(tmp_path: Path, versions: dict[str, Any] | AwsError) -> tuple[StateSummary | None, list[str]]:
+    warnings: list[str] = []
+
+    def note(said: str, *, warning: bool = False) -> None:
+        warnings.append(said)
+
+    looking = SimpleNamespace(reads=Stored(versions), note=note, target=Target("web", "dev", "r"))
+    return state_summary(cast(StepContext, looking), root(tmp_path)), warnings
+
+
+def test_without_the_right_to_list_versions_a_first_deploy_goes_on_and_says_what_it_cannot_tell(tmp_path: Path) -> None:
+    """Terraform itself does not need that right."""
+    denied = AccessDenied("s3:ListBucketVersions is not allowed.", operation="s3:ListBucketVersions")
+    found, warnings = stored(tmp_path, denied)
+    assert found is None
+    assert warnings == ["Whether there ever was a state cannot be told: s3:ListBucketVersions is not allowed."]
+
+
+def test_what_never_was_is_a_beginning_and_what_has_versions_was_deleted(tmp_path: Path) -> None:
+    assert stored(tmp_path, {}) == (None, [])
+    with pytest.raises(StepFailed) as caught:
+        stored(tmp_path, {"DeleteMarkers": [{"Key": "k", "VersionId": "v2", "LastModified": datetime.now(UTC)}]})
+    assert caught.value.title == "The state was deleted."
+    assert "infraconsole run state-undelete --service web --env dev" in caught.value.mend
