@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 
 from infraconsole import text
@@ -38,7 +37,7 @@ def authors(context: StepContext, versions: Sequence[StoredObject]) -> Mapping[s
         ]
         looked = [(each, pool.submit(cloudtrail.author_of, trails, account, region, each)) for each in wanted]
         for version, author in looked:
-            with suppress(NotYet):
+            with suppress(TimeoutError):
                 if (told := author.result(max(0.0, until - time.monotonic()))) is not None:
                     found[version.version_id] = _words(told)
     except AwsError as error:

@@ -17,6 +17,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from infraconsole.screens.keys import field_keys
 from infraconsole.screens.places import StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
@@ -79,11 +80,8 @@ class DeployScreen(ModalScreen[dict[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="deploy.close", tooltip="Deploy nothing"),
-        # With priority: a slow line delivers several keys at once, and those after Tab belong to the other field.
-        Binding("tab", "app.focus_next", "Next", show=False, id="deploy.next", tooltip="The other field", priority=True),
-        Binding("shift+tab", "app.focus_previous", "Before", show=False, id="deploy.before", tooltip="The other field",
-                priority=True),
-    ]  # fmt: skip
+        *field_keys("deploy", "The other field"),
+    ]
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from textual.binding import Binding
 from textual.content import Content
 from textual.widget import Widget
 
@@ -17,23 +16,6 @@ from infraconsole.screens.words import DIM, STRONG, said
 
 WIDE = 120
 """From so many columns on, all panes are seen at once."""
-
-
-def pane_keys(screen: str, panes: str) -> tuple[Binding, Binding]:
-    """Tab and shift+Tab of a screen; `panes` says what they go through. With priority: a slow line delivers several keys at
-    once, and those after Tab belong to where it goes, above all what is typed into a gate."""
-    return (
-        Binding("tab", "pane(1)", "Pane", id=f"{screen}.next-pane", tooltip=panes, priority=True),
-        Binding(
-            "shift+tab",
-            "pane(-1)",
-            "Pane before",
-            show=False,
-            id=f"{screen}.pane-before",
-            tooltip="The pane before",
-            priority=True,
-        ),
-    )
 
 
 class PanedScreen(ConsoleScreen):

@@ -22,7 +22,8 @@ from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.containers import cells
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import PanedScreen, pane_keys
+from infraconsole.screens.keys import pane_keys
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import CONTAINERS, LOGS, STATE, GoTo, Place, StartRun
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says

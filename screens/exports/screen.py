@@ -27,7 +27,8 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
-from infraconsole.screens.paned import PanedScreen, pane_keys
+from infraconsole.screens.keys import pane_keys
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place, StartRun
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows

@@ -19,7 +19,8 @@ from textual.widget import Widget
 
 from infraconsole.errors import InfraconsoleError
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import PanedScreen, pane_keys
+from infraconsole.screens.keys import pane_keys
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import RUN, GoTo, Place
 from infraconsole.screens.plan import story
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS

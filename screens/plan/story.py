@@ -35,7 +35,7 @@ _ABOUT = {
     FINDINGS: "What the review found in the plan, errors first. What is only worth knowing stands beside its change.",
     CHANGES: "Every change, by module and type.",
     FILLED: "AWS tells more of these than the state does, as after an import. Nobody need have changed them.",
-    DRIFT: "What AWS says now is not what the last apply left. The change of the same address says whether it is put back.",
+    DRIFT: "What AWS says now is not what the state says. The change of the same address says what becomes of it.",
     OUTPUTS: "Outputs of the root module that change.",
     DEFERRED: "Terraform cannot plan these yet; another plan has to follow this one.",
 }
@@ -190,8 +190,9 @@ def _drift(tree: PlanTree, change: Change, width: int, most: int) -> list[Part |
     rows: list[Part | Content] = [(change.address, STRONG), (f"! {what}", WARN)]
     rows += _findings(tree.findings_of(change.address), "")
     counting = () if gone else change.drifted()
+    before = "as the state says" if tree.put_back else "as the last apply left it"
     if counting:
-        rows += ["", ("- as the last apply left it, + as AWS says now", DIM), *attribute_lines(counting, width, most)]
+        rows += ["", (f"- {before}, + as AWS says now", DIM), *attribute_lines(counting, width, most)]
     return rows
 
 

@@ -172,10 +172,6 @@ class PlanTree:
             if each.level != "info" and not (each.subject in listed and each.id.startswith("stateful-"))
         )
 
-    @property
-    def drift_words(self) -> str:
-        return "ahead of the state that was put back" if self.put_back else "changed outside of Terraform"
-
     # Rows
 
     def rows(self) -> Iterator[Row]:
@@ -201,7 +197,8 @@ class PlanTree:
 
     def _others(self) -> Iterator[Row]:
         if self.drift:
-            yield self._section(DRIFT, f"{len(self.drift):,} {self.drift_words}", WARN)
+            words = "ahead of the state that was put back" if self.put_back else "changed outside of Terraform"
+            yield self._section(DRIFT, f"{len(self.drift):,} {words}", DIM if self.put_back else WARN)
             if DRIFT not in self.folded:
                 yield from (self._drift_row(each) for each in self._first(DRIFT, self.drift))
                 yield from self._rest(DRIFT, self.drift)
@@ -320,11 +317,15 @@ class PlanTree:
         key = f"d:{key_of(change)}"
         self._know(key, change, 1)
         gone = change.kind is Kind.DESTROY
-        said = "the state had no value" if change.only_fills else "changed by somebody else"
+        said = "the state is older" if self.put_back else "changed by somebody else"
+        if gone:
+            said = "removed later" if self.put_back else "it is gone"
+        elif change.only_fills:
+            said = "the state had no value"
         cells = {
-            "sign": Cell("!", DIM if change.only_fills else WARN),
+            "sign": Cell("!", DIM if change.only_fills or self.put_back else WARN),
             "what": Cell(f"{_INDENT}{change.address}"),
-            "why": Cell("it is gone" if gone else said, BAD if gone else DIM),
+            "why": Cell(said, BAD if gone and not self.put_back else DIM),
         }
         return Row(key, cells)
 

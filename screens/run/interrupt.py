@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from infraconsole.engine.history import RunRecord
+from infraconsole.screens.keys import field_keys
 from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
 
 
@@ -21,12 +22,8 @@ class InterruptScreen(ModalScreen[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "go_on", "Go on", id="interrupt.go-on", tooltip="Let the run go on"),
         Binding("left,right", "app.focus_next", "Next", show=False, id="interrupt.next", tooltip="The other button"),
-        # With priority: a slow line delivers several keys at once, and those after Tab belong to the field.
-        Binding("tab", "app.focus_next", "Next", show=False, id="interrupt.field", tooltip="The field, or the button",
-                priority=True),
-        Binding("shift+tab", "app.focus_previous", "Before", show=False, id="interrupt.before",
-                tooltip="The field, or the button", priority=True),
-    ]  # fmt: skip
+        *field_keys("interrupt", "The field, or the button"),
+    ]
 
     def __init__(self, record: RunRecord) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import pane_keys
+from infraconsole.screens.keys import pane_keys
 from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun
 from infraconsole.screens.plan.files import written_at
 from infraconsole.screens.quitting import attach_command

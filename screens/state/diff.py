@@ -18,7 +18,8 @@ from textual.widget import Widget
 
 from infraconsole.aws.s3 import StoredObject
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.paned import PanedScreen, pane_keys
+from infraconsole.screens.keys import pane_keys
+from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.plan.attributes import WHOLE_CHARACTERS
 from infraconsole.screens.state import differences
 from infraconsole.screens.state.differences import Subject

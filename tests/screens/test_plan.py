@@ -104,17 +104,23 @@ async def test_an_answer_of_infracost_that_is_none_is_left_out(app: ConsoleApp, 
         assert "infracost" not in text_of(app)
 
 
+def deploying(journal: Journal, step: str) -> FakeExecutor:
+    """A deploy to fileflow-prod of one step."""
+    run = FakeExecutor(journal.folder, RUN)
+    run.write(Kind.RUN_CREATED, runbook="deploy", title="Deploy: fileflow-prod", inputs={}, given={}, operator="kim",
+              target={"service": "fileflow", "environment": "prod", "region": "ap-northeast-2",
+                      "account": "123456789012", "name": "fileflow-prod"},
+              dry_run=False, interactive=True,
+              steps=[{"id": step, "title": step, "fingerprint": "f"}])  # fmt: skip
+    return run
+
+
 async def test_what_the_run_found_out_stands_in_its_plan(app: ConsoleApp, journal: Journal) -> None:
     name = "aws_sqs_queue.a"
     change = entry(name, ["update"], before={"delay_seconds": 1}, after={"delay_seconds": 2})
     drift = entry(name, ["update"], before={"delay_seconds": 3}, after={"delay_seconds": 1})
     write(journal, made(change, resource_drift=[drift]))
-    run = FakeExecutor(journal.folder, RUN)
-    run.write(Kind.RUN_CREATED, runbook="deploy", title="Deploy: fileflow-dev", inputs={}, given={}, operator="kim",
-              target={"service": "fileflow", "environment": "dev", "region": "ap-northeast-2",
-                      "account": "123456789012", "name": "fileflow-dev"},
-              dry_run=False, interactive=True,
-              steps=[{"id": "read-plan", "title": "Read the plan", "fingerprint": "f"}])  # fmt: skip
+    run = deploying(journal, "read-plan")
     image = Finding(
         "image-missing", "warning", name, "web:2 is brought, and its repository does not have it.", "Push it."
     )
@@ -126,6 +132,26 @@ async def test_what_the_run_found_out_stands_in_its_plan(app: ConsoleApp, journa
         assert "Somebody" not in text_of(app)
         assert "web:2 is brought" in text_of(app)
         assert "1 warning" in text_of(app)
+    run.leave()
+
+
+async def test_after_a_state_rollback_the_drift_is_nobody_s(app: ConsoleApp, journal: Journal) -> None:
+    left, gone = "aws_lb.a", "aws_lb.b"
+    drift = [
+        entry(left, ["update"], before={"idle_timeout": 60}, after={"idle_timeout": 61}),
+        entry(gone, ["delete"], before={"idle_timeout": 60}, after=None),
+    ]
+    write(journal, made(resource_drift=drift))
+    run = deploying(journal, "read-plan")
+    run.end("read-plan", put_back=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        for words in ("2 ahead of the state that was put back", "the state is older", "removed later"):
+            assert words in text_of(app)
+        assert screen.rows.move_to(f"d:c:{left}")
+        await until_seen(pilot, "- as the state says, + as AWS says now")
+        for words in ("somebody", "Somebody", "outside of Terraform", "the last apply left"):
+            assert words not in text_of(app)
     run.leave()
 
 
@@ -398,21 +424,7 @@ async def test_go_to_takes_a_plan(app: ConsoleApp, journal: Journal) -> None:
 def planned(journal: Journal, aws: FakeAccess, *, bound: int, stored: int) -> FakeExecutor:
     """A run whose plan was made from the serial `bound`, of a state that has `stored`."""
     store(aws, stored)
-    executor = FakeExecutor(journal.folder)
-    steps = [{"id": "plan", "title": "Make the plan", "fingerprint": "f"}]
-    target = {"service": "fileflow", "environment": "prod", "region": "ap-northeast-2", "account": "1", "name": "x"}
-    executor.write(
-        Kind.RUN_CREATED,
-        runbook="deploy",
-        title="Deploy",
-        target=target,
-        inputs={},
-        given={},
-        operator="woken",
-        dry_run=False,
-        interactive=True,
-        steps=steps,
-    )
+    executor = deploying(journal, "plan")
     executor.write(Kind.STEP_FINISHED, "plan", result={"bound": {"serial": bound, "lineage": "l-1"}}, seconds=1.0)
     write(journal, real("plan-modules"), executor.run)
     return executor
