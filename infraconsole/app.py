@@ -122,8 +122,12 @@ class ConsoleApp(App[None]):
             self.on_failed(Failed(error))
             return ""
 
+    @property
+    def _in_order(self) -> bool:
+        return self._series is not None and not self._series.is_finished
+
     def on_start_in_order(self, message: StartInOrder) -> None:
-        if self._series is not None and not self._series.is_finished:
+        if self._in_order:
             self.notify("Runs in order are under way already.", severity="warning", markup=False)
         else:
             self._series = self._begin_in_order(message.wishes)
@@ -171,5 +175,5 @@ class ConsoleApp(App[None]):
             runs = ()
         if not runs:
             self.exit()
-        elif await self.push_screen_wait(QuitScreen(runs)):
+        elif await self.push_screen_wait(QuitScreen(runs, in_order=self._in_order)):
             self.exit(message=farewell(runs))

@@ -17,7 +17,7 @@ from infraconsole import text
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.console_screen import is_too_small
 from infraconsole.screens.runs import KnownRun, known_runs
-from infraconsole.screens.words import STRONG, said
+from infraconsole.screens.words import STRONG, WARN, said
 
 COMMAND_VARIABLE = "INFRACONSOLE_COMMAND"
 
@@ -61,14 +61,18 @@ class QuitScreen(ModalScreen[bool]):
         Binding("left,right,tab", "app.focus_next", "Next", show=False, id="quit.next", tooltip="The other button"),
     ]
 
-    def __init__(self, runs: Sequence[KnownRun]) -> None:
+    def __init__(self, runs: Sequence[KnownRun], *, in_order: bool = False) -> None:
+        """`in_order`: this console would begin others after them."""
         super().__init__()
         self._runs = runs
+        self._in_order = in_order
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(said(("Leave the console? The runs go on.", STRONG)), classes="dialog-title")
             yield Static(said(farewell(self._runs).words))
+            if self._in_order:
+                yield Static(said(("The modules that were to follow in order are not begun then.", WARN)))
             yield Static("")
             with Horizontal(id="gate-buttons"):
                 yield Button("Stay", id="stay", compact=True)

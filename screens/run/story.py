@@ -254,6 +254,8 @@ def _next(record: RunRecord) -> Content:
     match record.outcome:
         case "done":
             following = "Next: the board shows how the service runs now."
+            if record.target.is_module:
+                following = "Next: x on the board shows what the services read of it."
             if any(not follow_up.done for follow_up in record.follow_ups):
                 following = "Next: do what is still to do; until then each deploy may undo this."
             return said((following, STRONG))
