@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from infraconsole import naming
 from infraconsole.world.company import Company
+from infraconsole.world.pieces import Tags, listed
 from infraconsole.world.wire import Wire, first
-
-Tags = dict[str, str]
 
 _S3 = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
@@ -136,11 +135,6 @@ def let_in(wire: Wire, group: str, port: int, source: str, description: str = ""
     permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "Groups": [who]}
     xml = wire.query("ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=[permission])
     return first(xml, "securityGroupRuleId")
-
-
-def listed(tags: Tags, *, lower: bool = False) -> list[Tags]:
-    key, value = ("key", "value") if lower else ("Key", "Value")
-    return [{key: name, value: text} for name, text in tags.items()]
 
 
 def access_policy(bucket: str, keys: Mapping[str, str]) -> str:
