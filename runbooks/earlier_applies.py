@@ -10,7 +10,7 @@ from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root
 from infraconsole.terraform import events, runner
 from infraconsole.terraform.tail import Tail
 
-_RECENT = 10
+RECENT = 10
 """How many applies are looked at: what an older one left, somebody has found by now."""
 
 
@@ -18,7 +18,7 @@ def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
     """The addresses on which an apply of this root from here failed, or was at work when it ended, and that no later one has
     finished. `runs` is the folder of all runs."""
     ended: dict[str, bool] = {}
-    for record in _records(runs, root, "apply")[:_RECENT]:
+    for record in records(runs, root, "apply")[:RECENT]:
         ended = _ended(record) | ended
     return tuple(address for address, well in ended.items() if not well)
 
@@ -26,7 +26,7 @@ def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
 def is_put_back(runs: Path, root: Root) -> bool:
     """Whether an earlier version of the state was put back, and nothing applied since: then it is the state that is not what AWS
     has, and nobody need have changed anything."""
-    for record in _records(runs, root, "apply", "state-push"):
+    for record in records(runs, root, "apply", "state-push"):
         running = runner.Running(record)
         is_rollback = Path(running.command[-1]).name == RESTORED_FILE
         if not (is_rollback and _has_failed(running)):
@@ -41,7 +41,7 @@ def _has_failed(running: runner.Running) -> bool:
         return False
 
 
-def _records(runs: Path, root: Root, *names: str) -> list[Path]:
+def records(runs: Path, root: Root, *names: str) -> list[Path]:
     """Of the commands of these names, newest first."""
     found = []
     for file in (file for name in names for file in runs.glob(f"*/*-{name}/{runner.COMMAND}")):

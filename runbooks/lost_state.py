@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import StepFailed
+from infraconsole.runbooks import earlier_applies
 from infraconsole.runbooks.terraform_root import Root, write_private
 from infraconsole.terraform import backend, supervise
 from infraconsole.terraform.state import StateUnreadable, dumped, summary
@@ -37,14 +38,15 @@ def keep(root: Root, stdout: Path) -> Path | None:
 
 
 def refuse(context: StepContext, root: Root) -> None:
-    """Make errored.tfstate of what an apply of this run has left, where nobody came to that: killed, or the folder would not take
-    it. Raises StepFailed where it still does not."""
-    for stdout in context.folder.glob(f"*-apply/{supervise.STDOUT}"):
-        kept, left = keep(root, stdout), root.folder / backend.ERRORED_STATE
+    """Make errored.tfstate of what an apply of this or another run has left, where nobody came to that: killed, or the folder
+    would not take it. Raises StepFailed where it still does not."""
+    left = root.folder / backend.ERRORED_STATE
+    for record in earlier_applies.records(context.folder.parent, root, "apply")[: earlier_applies.RECENT]:
+        kept = keep(root, record / supervise.STDOUT)
         if kept not in (None, left):
             raise StepFailed(
                 f"{kept} holds a state that could not be stored.",
-                cause=f"An apply of this run changed things that the stored state does not know of, and {left} cannot be written.",
+                cause=f"An apply changed things that the stored state does not know of, and {left} cannot be written.",
                 mend=f"Make it possible to write {left}, and try again: it is written then, and state-recover pushes it.",
             )
 

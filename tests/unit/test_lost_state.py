@@ -17,7 +17,7 @@ from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import Root
 from infraconsole.runbooks.terraform_steps import CONSUMED, ApplyPlan, MakePlan
 from infraconsole.target import Target
-from infraconsole.terraform import supervise
+from infraconsole.terraform import runner, supervise
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
 from infraconsole.terraform.runner import Ended, Terraform
@@ -34,13 +34,15 @@ class Spoken:
 
     interactive = dry_run = False
 
-    def __init__(self, folder: Path, said: bytes = SAID) -> None:
-        self.folder = folder / "runs/abc234"
+    def __init__(self, folder: Path, said: bytes = SAID, run: str = "abc234") -> None:
+        self.folder = folder / "runs" / run
         self.target = Target("plain", "dev", "ap-northeast-2")
         self.inputs: dict[str, str] = {}
         self.notes: list[str] = []
         record = self.folder / "00012-apply"
         record.mkdir(parents=True)
+        told = {"command": ["terraform", "apply"], "folder": str(folder / "plain"), "data_dir": None}
+        (record / runner.COMMAND).write_text(json.dumps(told))
         (record / supervise.STDERR).touch()
         self.stdout = record / supervise.STDOUT
         self.stdout.write_bytes(said)
@@ -175,6 +177,14 @@ def test_an_executor_that_was_killed_before_it_looked_costs_nothing(
     left.unlink()  # recovered and put away
     resume(spoken, monkeypatch)
     assert not left.exists()
+
+
+def test_another_run_finds_what_nobody_looked_for(tmp_path: Path, code: Path) -> None:
+    """The executor of the run before was killed right after its apply had ended."""
+    Spoken(tmp_path)
+    another = Spoken(tmp_path, b"", "xyz789")
+    assert "infraconsole run state-recover" in plan_again(another).mend
+    assert json.loads((code / "errored.tfstate").read_bytes()) == STATE
 
 
 def test_a_state_that_was_not_even_printed_is_told_so(tmp_path: Path, code: Path) -> None:
