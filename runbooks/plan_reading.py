@@ -27,6 +27,7 @@ PLAN_FILE = "plan.tfplan"
 PLAN_DOCUMENT = "plan.json"
 COST_DOCUMENT = "cost.json"
 LINES_SHOWN = 40
+WARNINGS_SHOWN = 8
 _FEW = 3
 
 
@@ -74,8 +75,12 @@ class ReadPlan(Step):
             "words": words,
             "lines": lines[:LINES_SHOWN],
             "dangers": _few(dangers),
-            # What holds state is among the dangers, with what is lost.
+            # What is destroyed is among the dangers, with what is lost.
             "errors": [told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
+            "warnings": _few(
+                [told(each) for each in (*missing, *findings) if each.level == "warning" and each.id not in _DANGERS],
+                WARNINGS_SHOWN,
+            ),
             "missing": [each.as_json() for each in missing],
             "infracost": infracost_words,
             "unfinished": list(unfinished),
@@ -84,15 +89,14 @@ class ReadPlan(Step):
         }
 
 
-_DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed")
+_DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed", "unexpected-destroy")
 
 
-def _few(dangers: Sequence[str]) -> list[str]:
-    """What is lost for good first. A gate of thousands of lines hides what else stands in it."""
-    if len(dangers) <= LINES_SHOWN:
-        return list(dangers)
-    left = len(dangers) - LINES_SHOWN
-    return [*dangers[:LINES_SHOWN], f"… and {left:,} more: p on the run's screen shows them all"]
+def _few(told: Sequence[str], most: int = LINES_SHOWN) -> list[str]:
+    """The weightiest come first. A gate of thousands of lines hides what else stands in it."""
+    if len(told) <= most:
+        return list(told)
+    return [*told[:most], f"… and {len(told) - most:,} more: p on the run's screen shows them all"]
 
 
 def told(finding: Finding) -> str:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole.checks import git
-from infraconsole.checks.findings import Finding
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate
+from infraconsole.engine.gate import WARNING, Gate
 from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
@@ -28,7 +27,6 @@ from infraconsole.runbooks.plan_reading import (
     PLAN_DOCUMENT,
     PLAN_FILE,
     learn_secrets,
-    told,
 )
 from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import (
@@ -227,7 +225,7 @@ class ApplyPlan(Step):
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
                 *errors,
-                *(told(Finding(**each)) for each in read["missing"]),
+                *(f"{WARNING}{each}" for each in read["warnings"]),
                 *partly,
                 *((read["infracost"],) if read["infracost"] else ()),
                 *shown,

@@ -28,6 +28,8 @@ DECLINED = "no"
 
 FAILURE_GATE = "on-failure"
 """The gate that opens where a step has failed: retry, skip, stop, or what the step offers."""
+WARNING = "Warning: "
+"""What a line of `Gate.changes` begins with where it is no change but a reason to think again."""
 LEAST_REASON = 8
 """Characters of a reason, white space around it not counted."""
 

@@ -17,11 +17,11 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Gate, GateKind
+from infraconsole.engine.gate import DECLINED, FAILURE_GATE, WARNING, Gate, GateKind
 from infraconsole.engine.history import OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
-from infraconsole.screens.words import BAD, DIM, GOOD, PLAIN, STRONG, WARN, Part, lines, said
+from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
 _COLUMNS = (Column("mark", "", 1), Column("title", "choose", 20, stretch=True), Column("note", "", 14, rank=1))
 
@@ -236,7 +236,9 @@ def _diff_line(line: str) -> Part:
 
 
 def _change_line(change: str) -> Part | Content:
-    """A sentence with a bullet, or a line of a difference."""
+    """A sentence with a bullet, a warning, or a line of a difference."""
+    if change.startswith(WARNING):
+        return said((f"{MARKS[WARN]} ", WARN), change)
     return _diff_line(change) if change[:2] in ("+ ", "- ") else said(("• ", DIM), change)
 
 

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
 from infraconsole.engine.event import Kind
-from infraconsole.engine.gate import FAILURE_GATE, Choice, Gate, GateKind
+from infraconsole.engine.gate import FAILURE_GATE, WARNING, Choice, Gate, GateKind
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.run import RunScreen, story
@@ -103,6 +103,15 @@ async def test_confirm_takes_only_yes(attached: ConsoleApp, executor: FakeExecut
         await until_seen(pilot, "is not `yes`")
         await pilot.press("e", "s", "enter")
         await until(pilot, lambda: answers(executor) == ["yes"])
+
+
+async def test_a_warning_looks_unlike_a_change(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    gate = Gate("confirm", GateKind.CONFIRM, "Apply?", changes=("1 to update", f"{WARNING}it loses encryption."))
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", gate)
+        await until_seen(pilot, "• 1 to update")
+        await until_seen(pilot, "▲ Warning: it loses encryption.")
 
 
 async def test_a_rejected_answer_opens_the_gate_again(attached: ConsoleApp, executor: FakeExecutor) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from infraconsole.checks.findings import Finding
 from infraconsole.config import EnvironmentSettings
-from infraconsole.engine.gate import Gate, GateKind
+from infraconsole.engine.gate import WARNING, Gate, GateKind
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound
@@ -143,6 +143,37 @@ def test_a_plan_without_changes_is_reviewed_too(tmp_path: Path) -> None:
     assert (spoken.folder / plan_reading.PLAN_DOCUMENT).exists()
 
 
+# Warnings
+
+
+def test_a_warning_stands_in_the_gate_and_a_yes_is_enough(tmp_path: Path) -> None:
+    sides = [{"deletion_protection": on} for on in (True, False)]
+    spoken = Spoken(tmp_path, entry("aws_db_instance.a", ["update"], *sides))
+    read(spoken)
+    (gate,) = gates(spoken)
+    assert gate.kind is GateKind.CONFIRM
+    assert gate.changes[1].startswith(f"{WARNING}aws_db_instance.a: It loses deletion protection")
+
+
+def test_a_destroy_is_said_once(tmp_path: Path) -> None:
+    spoken = Spoken(tmp_path, entry("aws_cloudwatch_dashboard.a", ["delete"], {"dashboard_name": "x"}))
+    read(spoken)
+    (gate,) = gates(spoken)
+    assert gate.irreversible == ("aws_cloudwatch_dashboard.a is destroyed",)
+    assert not any(line.startswith(WARNING) for line in gate.changes)
+
+
+def test_of_many_warnings_the_gate_has_the_first_and_says_how_many_there_are(tmp_path: Path) -> None:
+    sides = [{"deletion_protection": on} for on in (True, False)]
+    many = [entry(f"aws_db_instance.a{number}", ["update"], *sides) for number in range(20)]
+    spoken = Spoken(tmp_path, *many)
+    read(spoken)
+    (gate,) = gates(spoken)
+    told = [line for line in gate.changes if line.startswith(WARNING)]
+    assert len(told) == plan_reading.WARNINGS_SHOWN + 1
+    assert "and 12 more" in told[-1]
+
+
 # Images
 
 
@@ -155,7 +186,7 @@ def test_an_image_that_is_not_there_is_said_before_the_apply(tmp_path: Path) -> 
     assert said in spoken.warnings
     assert f"{REPOSITORY}:2 is brought, and its repository does not have it" in said
     (gate,) = gates(spoken)
-    assert gate.changes[1] == said
+    assert gate.changes[1] == f"{WARNING}{said}"
 
 
 def test_an_image_that_is_there_and_one_that_runs_already_are_no_matter(tmp_path: Path) -> None:
