@@ -262,10 +262,29 @@ class Overview:
         return S3(self.access(environment)).get(bucket, key, version_id or None).body or b""
 
     def state_version(self, service: str, environment: str, version_id: str) -> StateSummary:
-        """What one version of the state is."""
+        """What one version of the state is, with its checksum."""
+        from infraconsole.checks import state_digest
         from infraconsole.terraform.state import summary
 
-        return summary(self.state_bytes(service, environment, version_id), f"Version {version_id}")
+        body = self.state_bytes(service, environment, version_id)
+        return replace(summary(body, f"Version {version_id}"), md5=state_digest.calculated(body))
+
+    def state_digest(self, service: str, environment: str, current: StoredObject) -> str:
+        """The checksum that the lock table keeps of `current`, the version that Terraform reads; "" where it keeps none, where
+        another version is the current one by now, and while somebody holds the lock.
+
+        Terraform takes the lock, stores the state, then its digest. In this order of reads, none is of a state half stored.
+        """
+        from infraconsole.aws.s3 import S3
+        from infraconsole.checks import state_digest
+
+        table = self.config.environment(environment).lock_table
+        if not table or self.lock(service, environment).lock is not None:
+            return ""
+        access = self.access(environment)
+        kept = state_digest.kept(access, table, current.bucket, current.key)
+        now = S3(access).head(current.bucket, current.key)
+        return kept if (now.version_id, now.etag) == (current.version_id, current.etag) else ""
 
     def errored_state(self, service: str, environment: str) -> Path | None:
         """The state that an apply could not store and has left in the folder of the code; None where there is none."""

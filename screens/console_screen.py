@@ -6,6 +6,7 @@ Loads run in threads and end with the screen. A screen that is not in view asks 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
@@ -46,6 +47,8 @@ _TOO_SMALL = "Terminal too small: needs 80×24. Keys do nothing until it is larg
 
 _AFTER_THE_FRAME_SECONDS = 0.03
 _ALIAS_AFTER_SECONDS = 1.0
+COVERED_SECONDS = 5.0
+"""What stood behind another screen for so long is read again at once: a run may have changed it meanwhile."""
 """The alias is worth less than the cells, and making a client for it costs as much as one of theirs."""
 
 
@@ -82,6 +85,7 @@ class ConsoleScreen(Screen[None]):
         super().__init__()
         self.desk = desk
         self._beats: list[Timer] = []
+        self._covered_at = 0.0
         self._focus_later: Widget | None = None
 
     def body(self) -> ComposeResult:
@@ -150,6 +154,7 @@ class ConsoleScreen(Screen[None]):
         return result
 
     def on_screen_suspend(self) -> None:
+        self._covered_at = time.monotonic()
         for timer in self._beats:
             timer.pause()
 
@@ -160,6 +165,8 @@ class ConsoleScreen(Screen[None]):
             self._beats.append(self.set_interval(1.0, self.tick))
             if self.refresh_seconds:
                 self._beats.append(self.set_interval(self.refresh_seconds, self.load))
+        elif self.refresh_seconds and time.monotonic() - self._covered_at >= COVERED_SECONDS:
+            self.load()
         for timer in self._beats:
             timer.resume()
 

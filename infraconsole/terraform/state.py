@@ -26,13 +26,15 @@ class StateUnreadable(InfraconsoleError):
 
 @dataclass(frozen=True)
 class StateSummary:
-    """`resource_count` counts the instances of managed resources: `terraform state list` without the data sources."""
+    """`resource_count` counts the instances of managed resources: `terraform state list` without the data sources. `md5`, in
+    hex, is what the S3 backend keeps beside a lock (checks/state_digest.py); "" where nobody asked for it."""
 
     serial: int
     lineage: str
     terraform_version: str
     resource_count: int
     size_bytes: int
+    md5: str = ""
 
 
 @dataclass(frozen=True)

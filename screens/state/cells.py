@@ -156,6 +156,13 @@ def left_parts(*, recovers: bool) -> list[Part]:
     return [(f"{MARKS[BAD]} An apply could not store its state: errored.tfstate.{hint}", BAD)]
 
 
+def digest_parts(*, mends: bool) -> list[Part]:
+    """`mends`: whether the screen can start a run that makes it agree."""
+    hint = " M mends it." if mends else ""
+    told = "The lock table's digest is not that of the stored state: every Terraform command fails."
+    return [(f"{MARKS[BAD]} {told}{hint}", BAD)]
+
+
 def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[Part]:
     """`unlocks`: whether the screen can start a run that takes the lock away."""
     if fact.value is None:
@@ -207,8 +214,9 @@ def row_says(
     return said(*parts)
 
 
-def version_story(version: StoredObject, found: Known | None, now: datetime) -> Content:
-    """All that is known of one version. What the state holds is not shown: it holds secrets."""
+def version_story(version: StoredObject, found: Known | None, now: datetime, digest: str = "") -> Content:
+    """All that is known of one version. What the state holds is not shown: it holds secrets. `digest` is what the lock table
+    keeps, of the current version."""
     rows: list[Part | Content] = []
     facts = [
         ("version", version.version_id or "none: the bucket has no versions"),
@@ -226,6 +234,10 @@ def version_story(version: StoredObject, found: Known | None, now: datetime) -> 
             ("Terraform", found.terraform_version),
             ("resources", f"{found.resource_count:,}, without data sources"),
         ]
+        if digest and digest == found.md5:
+            facts.append(("MD5", f"{found.md5}, as in the lock table"))
+        elif digest:
+            facts += [("MD5", found.md5), ("lock table", f"{digest}, another state's")]
     rows += [said((f"{name:<11}", DIM), value) for name, value in facts]
     if isinstance(found, BaseException):
         rows += ["", *whole_error(found)]

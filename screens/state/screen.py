@@ -29,7 +29,7 @@ from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, lines, said, whole_error
-from infraconsole.terraform.state import StateUnreadable
+from infraconsole.terraform.state import StateSummary, StateUnreadable
 
 _PAGE = 50
 _AT_ONCE = 4
@@ -47,8 +47,9 @@ class StateScreen(ConsoleScreen):
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
         "asks before anything changes; where the state was deleted, or is no whole one, `R` brings the last whole one back. `D` "
         "deploys the service or the module, `U` takes a lock away that nobody holds any more, `E` pushes or dismisses the state "
-        "that an apply could not store; their runs ask too. The first 50 versions are listed; `+`, or going to the last row, "
-        "reads more. A filter has all of them read, but for large ones."
+        "that an apply could not store, `M` mends the lock table's digest where it is another state's; their runs ask too. The "
+        "first 50 versions are listed; `+`, or going to the last row, reads more. A filter has all of them read, but for large "
+        "ones."
     )
     refresh_seconds: ClassVar[float] = 30
     AUTO_FOCUS = "#versions"
@@ -62,6 +63,8 @@ class StateScreen(ConsoleScreen):
                 tooltip="Take away what lies on the last whole state: asks before anything changes"),
         Binding("E", "recover", "Recover", key_display="E", id="state.recover",
                 tooltip="Push or dismiss errored.tfstate: asks before anything changes"),
+        Binding("M", "mend", "Mend", key_display="M", id="state.mend",
+                tooltip="Make the lock table's digest agree with the state: asks before anything changes"),
         Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
                 tooltip="Take the lock away: asks before anything changes"),
         Binding("D", "deploy", "Deploy", key_display="D", id="state.deploy",
@@ -79,6 +82,7 @@ class StateScreen(ConsoleScreen):
         self._bucket, self._key = desk.config.state_place_of(service, environment)
         self._is_module = desk.config.is_module(service)
         self._lock: Fact[LockFacts] = Fact()
+        self._digest = ("", "")
         self._left: Path | None = None
         self._known: dict[str, Known] = {}
         self._asked: set[str] = set()
@@ -129,6 +133,18 @@ class StateScreen(ConsoleScreen):
         """Whether the last whole version is to be brought back, rather than an earlier one put on top."""
         return cells.is_deleted(self._listed) or cells.is_broken(self._listed, self._known)
 
+    @property
+    def _disagrees(self) -> bool:
+        """Whether the lock table keeps the digest of another state than what is stored."""
+        found = self._known.get(self._current.version_id) if self._current is not None else None
+        return isinstance(found, StateSummary) and self._kept_digest not in ("", found.md5)
+
+    @property
+    def _kept_digest(self) -> str:
+        """What the lock table keeps of the current version; "" where that is not known, or nothing is kept."""
+        version_id, kept = self._digest
+        return kept if self._current is not None and self._current.version_id == version_id else ""
+
     # Reading
 
     def load(self) -> None:
@@ -165,6 +181,7 @@ class StateScreen(ConsoleScreen):
         finally:
             self._paging = False
         self._draw()
+        self._read_digest()
 
     def _url(self) -> str:
         return f"s3://{self._bucket}/{self._key}"
@@ -195,6 +212,21 @@ class StateScreen(ConsoleScreen):
             raise
         except Exception as error:  # noqa: BLE001 - as above
             self._lock = self._lock.failed(error)
+        self._draw()
+
+    @work(exclusive=True, group="digest", exit_on_error=False)
+    async def _read_digest(self) -> None:
+        """What cannot be read says nothing against the state; why not, the lock's own line says, which is in the same table."""
+        overview, service, environment, current = self.desk.overview, self.service_name, self.environment, self._current
+        if current is None:
+            return
+        try:
+            kept = await self.read(lambda: overview.state_digest(service, environment, current))
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            kept = ""
+        self._digest = (current.version_id, kept)
         self._draw()
 
     @work(exclusive=True, group="left", exit_on_error=False)
@@ -301,6 +333,8 @@ class StateScreen(ConsoleScreen):
         else:
             told = [(f"The state of {name}", STRONG)]
         rows = [told, cells.lock_parts(self._lock, now, unlocks=self._can_begin("state-unlock"))]
+        if self._disagrees:
+            rows.insert(0, cells.digest_parts(mends=self._can_begin("digest-repair")))
         if self._left is not None:
             rows.insert(0, cells.left_parts(recovers=self._can_begin("state-recover")))
         self.query_one("#headline", Says).say(lines(said(*row) for row in rows))
@@ -359,6 +393,8 @@ class StateScreen(ConsoleScreen):
             return None
         if action == "recover" and not (self._left is not None and self._can_begin("state-recover")):
             return False
+        if action == "mend" and not (self._disagrees and self._can_begin("digest-repair")):
+            return False
         if action == "unlock" and not (self._holder and self._can_begin("state-unlock")):
             return None
         if action == "mark" and not content:
@@ -411,8 +447,9 @@ class StateScreen(ConsoleScreen):
             return
         found = self._known.get(version.version_id)
         now = self.desk.now()
+        digest = self._kept_digest if version is self._current else ""
         by = cells.author_story(version, self._authors.get(self.rows.current_key), now)
-        told = [cells.version_story(version, found, now), by, cells.lock_story(self._lock)]
+        told = [cells.version_story(version, found, now, digest), by, cells.lock_story(self._lock)]
         title = f"The state of {self.service_name} {self.environment}"
         self.show_detail(title, Content("\n\n").join([part for part in told if part.plain]))
 
@@ -434,6 +471,9 @@ class StateScreen(ConsoleScreen):
             self.post_message(StartRun("deploy", self.service_name, self.environment))
         else:
             deploying.ask(self, self.service_name, self.environment)
+
+    def action_mend(self) -> None:
+        self.post_message(StartRun("digest-repair", self.service_name, self.environment))
 
     def action_recover(self) -> None:
         self.post_message(StartRun("state-recover", self.service_name, self.environment))

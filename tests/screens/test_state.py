@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import threading
 from dataclasses import replace
@@ -16,6 +17,7 @@ from infraconsole.app import ConsoleApp
 from infraconsole.config import Config, parse
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import AccessDenied, AwsNotFound
+from infraconsole.screens import console_screen
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.environments import EnvironmentsScreen
 from infraconsole.screens.places import GoTo, Place
@@ -46,6 +48,10 @@ def state(serial: int, *resources: dict[str, Any], lineage: str = "l-1") -> byte
     return json.dumps({**head, "resources": list(resources)}).encode()
 
 
+def md5_of(stored: bytes | None) -> str:
+    return hashlib.md5(stored or b"", usedforsecurity=False).hexdigest()
+
+
 class StateAccess(FakeAccess):
     """Also a bucket with versions: `stored` is (version id, content or None for a delete marker), newest first."""
 
@@ -61,6 +67,9 @@ class StateAccess(FakeAccess):
         ]  # fmt: skip
         self.got: list[str] = []
         self.lock = ""
+        self.digest = ""
+        self.newest = ""
+        """The version that is current by the time it is looked at again; default: the first of `stored`."""
         self.trails: list[dict[str, Any]] = []
         self.records: list[dict[str, Any]] = []
 
@@ -117,8 +126,14 @@ class StateAccess(FakeAccess):
             }
         )
 
-    def _GetItem(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+    def _GetItem(self, **asked: Any) -> dict[str, Any]:  # noqa: N802
+        if asked["Key"]["LockID"]["S"].endswith("-md5"):
+            return {"Item": {"Digest": {"S": self.digest}}} if self.digest else {}
         return {"Item": {"Info": {"S": self.lock}}} if self.lock else {}
+
+    def _HeadObject(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+        version = self.newest or self.stored[0][0]
+        return {"VersionId": version, "ETag": f'"{version}"'}
 
 
 @pytest.fixture
@@ -608,6 +623,85 @@ async def test_a_state_that_could_not_be_stored_is_said_and_taken_care_of(
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     (wish,) = begun
     assert (wish.runbook, wish.service, wish.environment, wish.inputs) == ("state-recover", "fileflow", "prod", {})
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_digest_of_another_state_is_said_and_mended(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], size: tuple[int, int]
+) -> None:
+    aws.digest = md5_of(aws.stored[0][1])
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
+        await pilot.press("enter")
+        await until_seen(pilot, f"{aws.digest}, as in the lock table")
+        await pilot.press("escape", "M")
+        await pilot.pause(0.2)
+        assert "digest" not in text_of(app)
+        assert not begun
+        aws.digest = md5_of(aws.stored[1][1])
+        await pilot.press("r")
+        await until_seen(pilot, "The lock table's digest is not that of the stored state")
+        await until_seen(pilot, "M mends it.")
+        await until_seen(pilot, "M Mend")
+        await pilot.press("enter")
+        await until_seen(pilot, f"{aws.digest}, another state's")
+        await pilot.press("escape", "M")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    (wish,) = begun
+    assert (wish.runbook, wish.service, wish.environment, wish.inputs) == ("digest-repair", "fileflow", "prod", {})
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+async def test_what_a_run_may_have_changed_is_read_again_when_one_comes_back(
+    app: ConsoleApp, aws: StateAccess, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(console_screen, "COVERED_SECONDS", seconds)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen)[0] == "#4")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: app.screen is not screen)
+        aws.stored.insert(0, ("v5", state(5)))
+        await pilot.press("escape")
+        if seconds:
+            await pilot.pause(0.5)
+            assert serials(screen)[0] == "#4"
+        else:
+            await until(pilot, lambda: serials(screen)[0] == "#5")
+
+
+@pytest.mark.parametrize("why", ["stored meanwhile", "somebody holds the lock"])
+async def test_a_state_that_is_just_being_stored_is_not_accused(
+    app: ConsoleApp, aws: StateAccess, catalogue: set[str], why: str
+) -> None:
+    """Terraform stores a state before its digest."""
+    aws.digest = md5_of(aws.stored[1][1])
+    aws.newest = "v5" if why == "stored meanwhile" else ""
+    if why == "somebody holds the lock":
+        aws.lock = json.dumps({"ID": "l", "Operation": "OperationTypeApply", "Who": "kim@mac"})
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
+        await pilot.pause(0.3)
+        assert "digest" not in text_of(app)
+
+
+async def test_a_digest_is_held_against_no_other_version_than_its_own(
+    app: ConsoleApp, aws: StateAccess, catalogue: set[str]
+) -> None:
+    aws.digest = md5_of(aws.stored[0][1])
+    answers, head = threading.Event(), aws._HeadObject
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: screen._kept_digest == aws.digest)
+        aws.stored.insert(0, ("v5", state(5)))
+        aws._HeadObject = lambda **asked: answers.wait(10) and head(**asked)  # type: ignore[method-assign,assignment]
+        await pilot.press("r")
+        await until(pilot, lambda: serials(screen)[0] == "#5")
+        assert "digest" not in text_of(app)
+        answers.set()
+        await until_seen(pilot, "The lock table's digest is not that of the stored state")
 
 
 @pytest.mark.parametrize("why", ["read-only", "no such runbooks"])
