@@ -154,6 +154,8 @@ class Config:
     def target(self, service: str, environment: str, account: str = "") -> Target:
         """`service` may also be a module of the infrastructure repository: `network`, `ecr/fileflow`."""
         is_module = self.is_module(service)
+        if not is_module and service not in self.services and (modules := self.modules()):
+            raise UnknownName("service or module", service, (*self.services, *modules))
         if not is_module:
             self.service(service)
         self.environment(environment)

@@ -264,10 +264,10 @@ class Overview:
     def state_version(self, service: str, environment: str, version_id: str) -> StateSummary:
         """What one version of the state is, with its checksum."""
         from infraconsole.checks import state_digest
-        from infraconsole.terraform.state import summary
 
-        body = self.state_bytes(service, environment, version_id)
-        return replace(summary(body, f"Version {version_id}"), md5=state_digest.calculated(body))
+        return state_digest.summary_with_md5(
+            self.state_bytes(service, environment, version_id), f"Version {version_id}"
+        )
 
     def state_digest(self, service: str, environment: str, current: StoredObject) -> str:
         """The checksum that the lock table keeps of `current`, the version that Terraform reads; "" where it keeps none, where
@@ -284,7 +284,7 @@ class Overview:
         access = self.access(environment)
         kept = state_digest.kept(access, table, current.bucket, current.key)
         now = S3(access).head(current.bucket, current.key)
-        return kept if (now.version_id, now.etag) == (current.version_id, current.etag) else ""
+        return kept if now.is_same(current) else ""
 
     def errored_state(self, service: str, environment: str) -> Path | None:
         """The state that an apply could not store and has left in the folder of the code; None where there is none."""

@@ -15,7 +15,7 @@ from infraconsole.checks import git
 from infraconsole.engine import policy
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
-from infraconsole.errors import StepFailed
+from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks import rollout
 from infraconsole.runbooks.deployed import ReadDeployed, verify_service
 from infraconsole.runbooks.plan_reading import ReadPlan
@@ -39,15 +39,17 @@ class Precheck(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
+        if context.target.is_module and context.inputs.get("image_tag"):
+            raise UsageError(f"{context.target.service} has no image.", mend="Leave out --set image_tag=…")
         context.note(f"{root.folder}, Terraform {root.terraform.binary.version} ({root.terraform.binary.source}).")
         if not root.environment:
             rules = f"the rules of {context.target.environment} hold"
             context.note(f"{context.target.service} serves all environments: {rules}, whichever was named.")
         commit = git.current(root.folder)
         context.note(f"Commit {commit.short} on {commit.branch or 'no branch'}: {commit.subject or '-'}")
-        if commit.dirty:
-            listed = ", ".join(line[3:] for line in commit.dirty[:5])
-            context.note(f"Not committed: {listed}. Nobody else can see what is deployed.", warning=True)
+        doubts = _doubts(commit)
+        for doubt in doubts:
+            context.note(doubt, warning=True)
         refuse_errored_state(context, root)
         _look_at_state(context, root)
         refuse_locked(context, root)
@@ -58,7 +60,7 @@ class Precheck(Step):
         if ended.code == 3:
             files = ", ".join(ended.output().decode(errors="replace").split())
             context.note(f"Not formatted: {files}.", warning=True)
-        return {"commit": commit.id, "dirty": bool(commit.dirty)}
+        return {"commit": commit.id, "dirty": bool(commit.dirty), "warnings": doubts}
 
 
 class Validate(Step):
@@ -99,6 +101,30 @@ class Verify(Step):
         if (tag := context.inputs.get("image_tag")) and not context.dry_run:
             _say_what_to_pin(context, tag)
         return result
+
+
+def _doubts(commit: git.Commit) -> list[str]:
+    """Why nobody else can see what is deployed, or what is deployed is not what others see."""
+    if not commit.id:
+        return ["The code is in no git repository: what is deployed cannot be looked up later."]
+    doubts = []
+    if commit.dirty:
+        more = f" and {len(commit.dirty) - 5} more" if len(commit.dirty) > 5 else ""
+        listed = ", ".join(line[3:] for line in commit.dirty[:5])
+        doubts.append(f"Not committed: {listed}{more}. Nobody else can see what is deployed.")
+    if commit.ahead:
+        are = "commit is" if commit.ahead == 1 else "commits are"
+        doubts.append(f"{commit.ahead} {are} not pushed. Nobody else can see what is deployed.")
+    if commit.behind:
+        are = "commit is" if commit.behind == 1 else "commits are"
+        doubts.append(
+            f"{commit.behind} {are} in the upstream of {commit.branch}, as last fetched, and not in this code."
+        )
+    return doubts
+
+
+def _found_by_precheck(context: StepContext) -> Sequence[str]:
+    return tuple(context.result("precheck")["warnings"])
 
 
 def _say_what_to_pin(context: StepContext, tag: str) -> None:
@@ -178,18 +204,18 @@ RUNBOOK = Runbook(
             required=True,
         ),
         Input("environment", "environment", "the environment, as in prod", required=True),
-        Input("image_tag", "text", "the image to deploy; default: what the tfvars say"),
+        Input("image_tag", "tag", "the image to deploy; default: what the tfvars say"),
         Input("targets", "addresses", "addresses to plan alone, with commas between them; default: everything"),
         Input("reason", "text", "why outside of the window, for the record"),
     ),
-    gates=(*policy.GATES, policy.FAILURE),
+    gates=(*policy.GATES, policy.DANGEROUS, policy.FAILURE),
     steps=(
         Precheck(),
         Init(),
         Validate(),
         MakePlan(("image_tag",)),
         ReadPlan(),
-        ApplyPlan(Purpose.DEPLOY),
+        ApplyPlan(Purpose.DEPLOY, doubts=_found_by_precheck),
         ReadDeployed(),
         Verify(),
     ),

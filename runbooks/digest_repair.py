@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from infraconsole import text
-from infraconsole.aws.s3 import S3
+from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import state_digest
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
@@ -22,7 +22,7 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Probe, ProbeState, Runbook, Step, StepContext, aws_command
 from infraconsole.errors import AwsNotFound, StepFailed, UsageError
 from infraconsole.runbooks import recovery
-from infraconsole.runbooks.terraform_root import held_lock, own_lock, root_of
+from infraconsole.runbooks.terraform_root import held_lock, own_lock, refuse_locked, root_of, run_line, summary_of
 from infraconsole.terraform.state import LockInfo, StateSummary, StateUnreadable, summary
 
 _LOOKED_BACK = 10
@@ -36,17 +36,11 @@ class Look(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         bucket, key, table = _place(context)
-        try:
-            stored = S3(context.reads).get(bucket, key)
-        except AwsNotFound as error:
-            if error.code == "NoSuchBucket":
-                raise
-            raise StepFailed(
-                f"There is no state at s3://{bucket}/{key}, so no digest can be right.",
-                mend="Where it was deleted, infraconsole run state-undelete brings it back.",
-            ) from error
+        stored = _stored(context)
+        now = summary_of(context, root_of(context), stored.body or b"" if stored else None)
+        if stored is None or now is None:
+            raise StepFailed(f"There never was a state at s3://{bucket}/{key}, so no digest can be right.")
         body = stored.body or b""
-        now = summary(body, f"s3://{bucket}/{key}")
         calculated, kept = state_digest.calculated(body), _digest(context)
         context.note(
             f"Stored since {text.local_time(stored.modified_at)}: serial {now.serial}, {now.resource_count} resources, "
@@ -108,14 +102,11 @@ class TakeLock(Step):
         lock = _held(context)
         if lock is not None and lock.id == _lock_id(context):
             return Probe(ProbeState.DONE, "The lock is ours.", {"lock": lock.id, "changed": True})
-        if lock is not None:
-            raise StepFailed(
-                f"{lock.who} holds the state's lock.",
-                cause=f"{lock.operation}, lock {lock.id}.",
-                mend="Wait for it; where its holder is gone: infraconsole run state-unlock.",
-            )
+        refuse_locked(context, root_of(context))
         if _checksum_now(context) != context.result("look")["calculated"]:
             return Probe(ProbeState.OVERTAKEN, "Another state is stored by now.", back_to="look")
+        if _digest(context) != context.result("look")["kept"]:
+            return Probe(ProbeState.OVERTAKEN, "Another digest is there by now.", back_to="look")
         return Probe(ProbeState.NOT_DONE, "The lock is free.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -147,10 +138,13 @@ class Mend(Step):
                 cause=f"{lock.who} holds it: {lock.operation}, lock {lock.id}." if lock else "Nobody holds it.",
                 mend="Nothing is written without it. Start a new run.",
             )
-        if _checksum_now(context) != wanted:
+        what = "state" if _checksum_now(context) != wanted else ""
+        what = what or ("digest" if _digest(context) != context.result("look")["kept"] else "")
+        if what:
             raise StepFailed(
-                "Another state is stored by now, although the lock is held.",
-                mend=f"Find out who stored it. The lock is still ours: state-unlock --set lock={_lock_id(context)}",
+                f"Another {what} is stored by now, although the lock is held.",
+                mend="Find out who stored it. The lock is still ours: "
+                f"{run_line(context, 'state-unlock')} --set lock={_lock_id(context)}",
             )
         return Probe(ProbeState.NOT_DONE, "The digest still differs.")
 
@@ -207,6 +201,16 @@ def _place(context: StepContext) -> tuple[str, str, str]:
             "This state has no digest.", cause="Only states in S3 with a lock table have one.", mend="Set lock_table."
         )
     return place.bucket, place.key, place.lock_table
+
+
+def _stored(context: StepContext) -> StoredObject | None:
+    bucket, key, _ = _place(context)
+    try:
+        return S3(context.reads).get(bucket, key)
+    except AwsNotFound as error:
+        if error.code == "NoSuchBucket":
+            raise
+        return None
 
 
 def _checksum_now(context: StepContext) -> str:

@@ -56,16 +56,20 @@ def records(runs: Path, root: Root, *names: str) -> list[Path]:
 
 
 def _ended(record: Path) -> dict[str, bool]:
-    """By address, whether the apply finished what it did there."""
+    """By address, whether the apply finished what it did there. What was destroyed and not made again may have been destroyed for
+    its replacement: then it did not."""
     ended: dict[str, bool] = {}
+    made: set[str] = set()
     tail = Tail(runner.Running(record).stdout)
     while lines := tail.new(True):
         for line in lines:
             match events.parse(line):
                 case events.Apply(action="read"):
                     pass
-                case events.ApplyComplete(resource=resource):
-                    ended[resource.address] = True
+                case events.ApplyComplete(resource=resource, action=action):
+                    if action != "delete":
+                        made.add(resource.address)
+                    ended[resource.address] = resource.address in made
                 case events.ApplyStart(resource=resource) | events.ApplyErrored(resource=resource):
                     ended[resource.address] = False
     return ended

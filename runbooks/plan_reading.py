@@ -16,10 +16,11 @@ from infraconsole.checks.costs import load as load_costs
 from infraconsole.checks.findings import Finding
 from infraconsole.checks.plan_review import review
 from infraconsole.engine.runbook import Step, StepContext
+from infraconsole.errors import UsageError
 from infraconsole.runbooks import earlier_applies
 from infraconsole.runbooks.plan_images import missing_images
 from infraconsole.runbooks.terraform_root import failure, root_of, write_private
-from infraconsole.terraform import commands, plan
+from infraconsole.terraform import addresses, commands, plan
 from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.plan import Kind
 
@@ -67,7 +68,9 @@ class ReadPlan(Step):
         _say_findings(context, (*findings, *missing))
         words = read.totals().words() if changes else "nothing to do"
         infracost_words = _ask_infracost(context) if changes else ""
-        cost = "; ".join(part for part in (cost_effect(read, load_costs()).words(), infracost_words) if part)
+        effect = cost_effect(read, load_costs())
+        cost = "; ".join(part for part in (effect.words(), infracost_words) if part)
+        _refuse_unknown_targets(context, read)
         context.note(f"The plan: {words}. {cost}")
         context.output(*lines)
         context.evidence("plan", "\n".join((words, *dangers, *lines)))
@@ -83,9 +86,9 @@ class ReadPlan(Step):
             ),
             "missing": [each.as_json() for each in missing],
             "infracost": infracost_words,
+            "cost": "; ".join(part for part in (effect.words() if effect.usd else "", infracost_words) if part),
             "unfinished": list(unfinished),
             "put_back": put_back,
-            "count": _operations(read.totals()),
         }
 
 
@@ -101,6 +104,24 @@ def _few(told: Sequence[str], most: int = LINES_SHOWN) -> list[str]:
 
 def told(finding: Finding) -> str:
     return f"{finding.subject}: {finding.message} {finding.mend}".strip()
+
+
+def _refuse_unknown_targets(context: StepContext, read: plan.Plan) -> None:
+    """Raises UsageError where a target is at no resource: Terraform itself finds nothing to do then, as if all were well."""
+    if not (given := context.inputs.get("targets", "")):
+        return
+    there = read.addresses()
+    unknown = [each for each in addresses.split(given) if not any(_is_below(address, each) for address in there)]
+    if unknown:
+        raise UsageError(
+            f"There is nothing at {', '.join(unknown)}, in the code or in the state.",
+            cause="Terraform takes a target that it does not find for one at which nothing is to be done.",
+            mend="Give the address as terraform state list or the plan has it: module.NAME, TYPE.NAME, with its key or without.",
+        )
+
+
+def _is_below(address: str, target: str) -> bool:
+    return address == target or address.startswith((f"{target}.", f"{target}["))
 
 
 def _ask_infracost(context: StepContext) -> str:
@@ -133,9 +154,20 @@ def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
             context.note(f"{count} times, as {first.subject}: {first.message}")
 
 
-def _operations(totals: plan.Totals) -> int:
-    """As Terraform tells them one by one: a replacement is a destroy and a create."""
-    return totals.to_add + totals.to_change + totals.to_destroy
+def planned(context: StepContext) -> dict[str, int]:
+    """By address, how many operations Terraform will tell of it: a replacement is a destroy and a create."""
+    try:
+        document = (context.folder / PLAN_DOCUMENT).read_bytes()
+    except OSError:
+        return {}
+    found: dict[str, int] = {}
+    for change in plan.read(document).changes:
+        if not change.is_data and (parts := _PARTS.get(change.kind, 0)):
+            found[change.address] = found.get(change.address, 0) + parts
+    return found
+
+
+_PARTS = {Kind.CREATE: 1, Kind.UPDATE: 1, Kind.DESTROY: 1, Kind.REPLACE: 2}
 
 
 def learn_secrets(context: StepContext) -> None:
@@ -162,7 +194,7 @@ def change_lines(change: plan.Change) -> list[str]:
     sign = _SIGNS.get(change.kind)
     if sign is None and not change.previous_address and not change.importing_id:
         return []
-    because = f"  forced by {', '.join(change.forced_by)}" if change.kind is Kind.REPLACE else ""
+    because = f"  {_why(change)}" if change.kind is Kind.REPLACE else ""
     moved = f"  moved from {change.previous_address}" if change.previous_address else ""
     imported = f"  imported as {change.importing_id}" if change.importing_id else ""
     lines = [f"{sign or '→'} {change.address}{because}{moved}{imported}"]
@@ -171,6 +203,10 @@ def change_lines(change: plan.Change) -> list[str]:
             f"    {line}" for each in change.attributes() if each.counts for line in _attribute_lines(change, each)
         ]
     return lines
+
+
+def _why(change: plan.Change) -> str:
+    return f"forced by {', '.join(change.forced_by)}" if change.forced_by else change.reason
 
 
 def _attribute_lines(change: plan.Change, each: AttributeChange) -> Sequence[str]:

@@ -85,16 +85,22 @@ class PushState(Step):
         initialise(context, root)
         write_private(context.folder / f"{self.file}{_PUSHED}", b"")
         arguments = commands.state_push(context.folder / self.file)
-        ended = context.terraform_change(
-            "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
-        )
         what = self.pushed(context)
+        try:
+            ended = context.terraform_change(
+                "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
+            )
+        except Lost as error:
+            if not self._is_stored(context, stored_state(context, root) or b"", what):
+                raise
+            context.note(f"{error.title} It is stored all the same.", warning=True)
+            return {"serial": what.serial, "changed": True}
         if ended.code:
             context.wait(0)  # where somebody asked to stop, that is what it was
-            error = failure(ended, "The push failed.")
+            failed = failure(ended, "The push failed.")
             if not self._is_stored(context, stored_state(context, root) or b"", what):
-                raise error
-            context.note(f"{error.title} It is stored all the same. {error.mend}".strip(), warning=True)
+                raise failed
+            context.note(f"{failed.title} It is stored all the same. {failed.mend}".strip(), warning=True)
         return {"serial": what.serial, "changed": True}
 
     def _ended(self, context: StepContext) -> Ended | None:

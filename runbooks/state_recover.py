@@ -16,7 +16,7 @@ from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed
-from infraconsole.runbooks import recovery
+from infraconsole.runbooks import lost_state, recovery
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
@@ -28,7 +28,15 @@ from infraconsole.runbooks.state_push import (
     shortened,
     to_be_pushed,
 )
-from infraconsole.runbooks.terraform_root import Root, root_of, sha256, stored_state
+from infraconsole.runbooks.terraform_root import (
+    Root,
+    refuse_wrong_digest,
+    root_of,
+    run_line,
+    sha256,
+    stored_state,
+    summary_of,
+)
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import backend, state_diff
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
@@ -44,6 +52,7 @@ class Look(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
+        lost_state.refuse(context, root)
         left = _left(root)
         try:
             body = left.read_bytes()
@@ -54,8 +63,10 @@ class Look(Step):
         except OSError as error:
             raise StepFailed(f"{left} cannot be read.", cause=str(error.strerror or error)) from error
         to_be_pushed(context, COPY, body)
-        stored = stored_state(context, root) or b""
-        now = summary(stored, "The stored state") if stored else None
+        found_there = stored_state(context, root)
+        now = summary_of(context, root, found_there)
+        stored = found_there or b""
+        refuse_wrong_digest(context, root, stored)
         context.evidence("errored.tfstate", f"sha256 {sha256(context.folder / COPY)}  {context.folder / COPY}")
         looked = {
             "sha256": sha256(context.folder / COPY),
@@ -67,7 +78,8 @@ class Look(Step):
             found = summary(body, str(left))
         except StateUnreadable as error:
             context.note(f"{error.title} {error.cause}".strip(), warning=True)
-            return {**looked, "serial": 0, "words": error.title, "lines": [], "why_not": error.title}
+            why_not = error.title.rstrip(".")
+            return {**looked, "serial": 0, "words": error.title, "lines": [], "why_not": why_not}
         difference = state_diff.compare(stored or _empty(found), body, before_name="stored", after_name="left")
         lines = difference_lines(difference)
         words = difference.words()
@@ -106,14 +118,21 @@ class Decide(Step):
             Choice(DISMISS, "Dismiss it: the stored state stays as it is"),
         )
         title = f"What shall become of errored.tfstate of {context.target.name}?"
-        return (Gate("action", GateKind.CHOOSE, title, choices=choices),)
+        looked = context.result("look")
+        known = (
+            f"The stored state has serial {looked['before']}, the one that was left {looked['serial']}.",
+            looked["words"],
+            *looked["lines"],
+        )
+        return (Gate("action", GateKind.CHOOSE, title, choices=choices, changes=known),)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         action = context.answer("action") or context.inputs["action"]
         if action == PUSH and (why_not := context.result("look")["why_not"]):
             raise StepFailed(
                 f"It cannot be pushed: {why_not}.",
-                mend="Compare it by hand, or dismiss it: --set action=dismiss. A copy stays in the run's folder.",
+                mend="Compare it by hand, or dismiss it: --set action=dismiss. Should it be the right one all the same, its copy "
+                f"is put there afterwards: {run_line(context, 'state-rollback')} --set version=file:{context.folder / COPY}",
             )
         return {"action": action}
 
@@ -223,6 +242,8 @@ def _why_not_push(root: Root, stored: bytes, body: bytes, now: StateSummary | No
         return "it says what is stored already"
     if found.serial < serial_of(now):
         return f"the stored state has serial {serial_of(now)} by now, it has {found.serial}: something was stored since"
+    if found.serial == serial_of(now):
+        return f"the stored state has the same serial, {found.serial}, and says something else: somebody else stored it since"
     if is_from_newer(found.terraform_version, root):
         return f"it was written by Terraform {found.terraform_version}, this one is {root.terraform.binary.version}"
     return ""

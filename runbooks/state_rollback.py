@@ -18,9 +18,9 @@ from infraconsole.checks import git
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext
+from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import AwsError, StepFailed, UnknownName, UsageError
-from infraconsole.runbooks import recovery
+from infraconsole.runbooks import lost_state, recovery
 from infraconsole.runbooks.plan_reading import ReadPlan
 from infraconsole.runbooks.state_authors import authors
 from infraconsole.runbooks.state_push import (
@@ -38,6 +38,7 @@ from infraconsole.runbooks.terraform_root import (
     initialise,
     refuse_errored_state,
     refuse_locked,
+    refuse_wrong_digest,
     root_of,
     run_line,
     sha256,
@@ -54,6 +55,7 @@ CHOSEN_FILE = "chosen.tfstate"
 _OFFERED = 30
 """How many versions a person is offered, more where none of them can be chosen; any other can be named."""
 _LOOKED_AT = 300
+_ANOTHER_LINEAGE = "it has another lineage"
 _ANOTHER = Offer("choose-again", "Choose another version", back_to="choose")
 
 
@@ -67,7 +69,7 @@ class BackUp(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        refuse_errored_state(context, root)
+        _refuse_what_was_not_stored(context, root)
         if root.state is None:
             initialise(context, root)
         body = stored_state(context, root)
@@ -76,8 +78,11 @@ class BackUp(Step):
             raise StepFailed(
                 "There is no state to roll back.",
                 cause="Terraform would accept any state of any project then.",
-                mend="Check state_bucket and state_key, and the account.",
+                mend="Check state_bucket and state_key, and the account."
+                if root.state
+                else "Look where the code's backend has it: terraform state pull",
             )
+        refuse_wrong_digest(context, root, body)
         if not now.lineage:
             raise StepFailed(
                 "The stored state has no lineage.",
@@ -93,6 +98,7 @@ class BackUp(Step):
             "serial": now.serial,
             "lineage": now.lineage,
             "resources": now.resource_count,
+            "terraform": now.terraform_version,
             "sha256": sha256(kept),
             "file": kept.name,
         }
@@ -117,9 +123,7 @@ class Choose(Step):
             raise StepFailed(
                 f"No earlier version{where} can be put back.",
                 cause="\n".join(f"{choice.title}: {choice.why_not}" for choice in choices[:5]),
-                mend=f"Name an older one: --set version=…; :state {context.target.service} lists them all."
-                if more
-                else "",
+                mend=_no_choice(context, choices, more=more),
             )
         title = f"Which state shall {context.target.name} have?"
         if more:
@@ -163,15 +167,21 @@ class Check(Step):
         root, chosen, backed_up = root_of(context), context.result("choose"), context.result("back-up")
         if chosen["lineage"] != backed_up["lineage"]:
             raise StepFailed(
-                "That state is another project's.",
+                "That state and the stored one are of different projects.",
                 cause=f"Its lineage is {chosen['lineage'] or 'missing'}, the stored one's {backed_up['lineage']}.",
-                mend="Choose a version of this state.",
+                mend=f"Choose a version of the stored one's lineage. {_of_another_lineage(context, chosen['version'])}".strip(),
             )
         if is_from_newer(chosen["terraform"], root):
             ours = root.terraform.binary.version
             raise StepFailed(
                 f"That state was written by Terraform {chosen['terraform']}; this one is {ours}.",
                 mend="Use that Terraform, or a newer one.",
+            )
+        if backed_up_is_newer := is_from_newer(backed_up["terraform"], root):
+            context.note(
+                f"Terraform {backed_up['terraform']} wrote the stored state, this one is {root.terraform.binary.version}: it "
+                "could not put that back again.",
+                warning=True,
             )
         serial = backed_up["serial"] + 1
         body = with_serial((context.folder / CHOSEN_FILE).read_bytes(), serial, chosen["told"])
@@ -185,7 +195,12 @@ class Check(Step):
         context.note(
             "An old state with newer code may recreate things, or lose sight of them: read the plan that follows."
         )
-        return {"serial": serial, "sha256": sha256(context.folder / RESTORED_FILE), "commit": commit.id}
+        return {
+            "serial": serial,
+            "sha256": sha256(context.folder / RESTORED_FILE),
+            "commit": commit.id,
+            "undo_needs": backed_up["terraform"] if backed_up_is_newer else "",
+        }
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
@@ -211,16 +226,25 @@ class Push(PushState):
                 chosen["words"],
                 *chosen["lines"],
                 "Saved plans of this state are void after this.",
-                f"It can be undone: {_undo(context)}",
+                f"It can be undone{_with_newer(context)}: {_undo(context)}",
             ),
         )
+
+    def probe(self, context: StepContext) -> Probe:
+        found = super().probe(context)
+        if found.state is ProbeState.NOT_DONE:
+            _refuse_what_was_not_stored(context, root_of(context))
+        return found
 
 
 class VerifyPushed(VerifyStored):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         result = super().act(context)
         # Said here: the run may end at a later gate, and what it did then must not have to be looked for.
-        context.note(f"The state was put back. Undo, as long as nothing is applied: {_undo(context)}", warning=True)
+        context.note(
+            f"The state was put back. Undo{_with_newer(context)}, as long as nothing is applied: {_undo(context)}",
+            warning=True,
+        )
         return result
 
 
@@ -251,6 +275,33 @@ def _set_version(context: StepContext) -> str:
     did not do. Where it went back to look at the state again, it still is the one that is wanted."""
     chosen_anew = len(context.former("choose")) > len(context.former("back-up"))
     return "" if chosen_anew else context.inputs.get("version", "")
+
+
+def _refuse_what_was_not_stored(context: StepContext, root: Root) -> None:
+    """Raises StepFailed where an apply has left a state that is stored nowhere: with another one pushed, that could never be."""
+    lost_state.refuse(context, root)
+    refuse_errored_state(context, root)
+
+
+def _no_choice(context: StepContext, choices: Sequence[Choice], *, more: bool) -> str:
+    if more:
+        return f"Name an older one: --set version=…; :state {context.target.service} lists them all."
+    other = next((choice.id for choice in choices if choice.why_not == _ANOTHER_LINEAGE), "")
+    return _of_another_lineage(context, other) if other else ""
+
+
+def _of_another_lineage(context: StepContext, version: str) -> str:
+    """What puts a version of another lineage back, where the stored one is what does not belong there."""
+    if ":" in version or not version:
+        return ""
+    line = f"{run_line(context, 'state-undelete')} --set version={version}"
+    return f"Where the stored one is the wrong one, what lies on that version can be taken away: {line}"
+
+
+def _with_newer(context: StepContext) -> str:
+    """Where the backup is from a newer Terraform than ours."""
+    needed = context.result("check")["undo_needs"]
+    return f", with Terraform {needed} or newer" if needed else ""
 
 
 def _undo(context: StepContext) -> str:
@@ -324,7 +375,7 @@ def _choice(
     if version.is_latest:
         why_not = "it is the stored one"
     elif found.lineage != backed_up["lineage"]:
-        why_not = "it has another lineage"
+        why_not = _ANOTHER_LINEAGE
     elif is_from_newer(found.terraform_version, root):
         why_not = f"it was written by Terraform {found.terraform_version}"
     detail = (

@@ -1,9 +1,10 @@
 """Bring a lost Terraform state back: take away what lies on the last version that Terraform stored.
 
-That is a delete marker, something that is no state, or another state that was written past Terraform. Nothing is written: the
-very version that was stored last is current again, so serial, lineage and the digest in the lock table fit. A push cannot do
-that, since Terraform refuses every command on a state that it cannot read or whose digest differs. That removing what lies on
-a version makes it current is from the S3 user guide (Managing delete markers; Restoring previous versions).
+That is a delete marker, something that is no state, or another state that was written past Terraform; with `version` also one of
+another project that Terraform itself was made to store. Nothing is written: the very version that was stored before is current
+again, so serial and lineage fit, and but for the last case the digest in the lock table. A push cannot do that, since Terraform
+refuses every command on a state that it cannot read or whose digest differs, and a push of another lineage. That removing what
+lies on a version makes it current is from the S3 user guide (Managing delete markers; Restoring previous versions).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
+    Input,
     Probe,
     ProbeState,
     Runbook,
@@ -26,22 +28,25 @@ from infraconsole.engine.runbook import (
     StepContext,
     aws_command,
 )
-from infraconsole.errors import StepFailed, UsageError
+from infraconsole.errors import StepFailed, UnknownName, UsageError
 from infraconsole.runbooks import recovery
-from infraconsole.runbooks.terraform_root import refuse_locked, root_of, sha256, write_private
+from infraconsole.runbooks.terraform_root import refuse_locked, root_of, run_line, sha256, write_private
 from infraconsole.terraform.backend import S3Backend
-from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
+from infraconsole.terraform.state import StateSummary, StateTooNew, StateUnreadable, summary
 
 _LOOKED_AT = 20
-"""Versions, in search of the last whole one."""
+"""Versions with content, in search of the last whole one."""
+_MARKERS = 1_000
+"""Delete markers among them: one for each time that somebody deleted what was deleted."""
 
 
 class _Version(NamedTuple):
-    """`state` is None where there is no content, or none that is a state."""
+    """`state` is None where there is no content, or none that is a state; `too_new` where a newer Terraform wrote it."""
 
     stored: StoredObject
     body: bytes
     state: StateSummary | None
+    too_new: bool = False
 
     @property
     def id(self) -> str:
@@ -49,10 +54,14 @@ class _Version(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """`lost` is what lies on `last`, the newest version that is a whole state of Terraform's own."""
+    """`lost` is what lies on `last`, the newest version that is a whole state of Terraform's own, or the one that was asked for.
+    `digest` is what the lock table keeps, "" where it keeps nothing."""
 
     lost: tuple[_Version, ...]
     last: _Version | None
+    digest: str
+    foreign: _Version | None = None
+    """The newest whole version before `last`, where it is of another lineage."""
 
 
 class Look(Step):
@@ -67,25 +76,28 @@ class Look(Step):
         if not found.lost:
             raise StepFailed(
                 f"{where} is not deleted, and a whole state." if found.last else f"There never was a state at {where}.",
-                mend="An earlier version is put back by state-rollback."
-                if found.last
-                else "Check state_bucket and state_key, and the account.",
+                mend=_no_loss(context, found) if found.last else "Check state_bucket and state_key, and the account.",
             )
         if found.last is None or found.last.state is None:
             raise StepFailed(
                 f"No whole version is among the newest {_LOOKED_AT} of {where}.",
                 mend="Look for a backup: infraconsole journal lists the runs that made one.",
             )
+        _refuse_what_is_no_loss(context, found, found.last.state)
         refuse_locked(context, root_of(context))
         lines: list[str] = []
         for place_in_list, version in enumerate(found.lost, start=1):
-            lines.append(f"version {version.id} is taken away: {_words(version)}")
+            told = _words(version, past_terraform=not context.inputs.get("version"))
+            lines.append(f"version {version.id} is taken away: {told}")
             if version.body:
                 copy = context.folder / f"removed-{place_in_list}.tfstate"
                 write_private(copy, version.body)
                 context.evidence(f"copy of version {version.id}", f"sha256 {sha256(copy)}  {copy}")
                 lines.append(f"  a copy of it stays in {copy}")
         last = found.last
+        is_wrong = bool(found.digest) and found.digest != found.last.state.md5
+        if is_wrong:
+            lines.append(f"afterwards the lock table's digest has to be mended: {run_line(context, 'digest-repair')}")
         comes_back = f"serial {found.last.state.serial}, {found.last.state.resource_count} resources"
         context.note(
             f"Since {text.ago(found.lost[-1].stored.modified_at, context.now())} something lies on the last state. What "
@@ -138,6 +150,7 @@ class Undelete(Step):
             return Probe(ProbeState.DONE, "It is back." if same else "Another state was stored meanwhile.")
         if not {version.id for version in found.lost} <= set(looked["lost"]):
             return Probe(ProbeState.OVERTAKEN, "Something else lies on it by now.", back_to="look")
+        refuse_locked(context, root_of(context))
         return Probe(ProbeState.NOT_DONE, "It still lies there.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -159,6 +172,13 @@ class Verify(Step):
             context.note(f"Another state is current: version {stored.version_id}, stored meanwhile.", warning=True)
         now = summary(stored.body or b"", "The stored state")
         context.note(f"The stored state has serial {now.serial} and {now.resource_count} resources.")
+        kept = _digest(context)
+        if kept not in ("", state_digest.calculated(stored.body or b"")):
+            context.note(
+                "The lock table's digest is that of what was taken away, so that every Terraform command fails. Mend it: "
+                f"{run_line(context, 'digest-repair')}",
+                warning=True,
+            )
         return {"serial": now.serial}
 
 
@@ -169,16 +189,26 @@ def _place(context: StepContext) -> S3Backend:
     return place
 
 
-def _find(context: StepContext) -> _Found:
+def _digest(context: StepContext) -> str:
     place = _place(context)
-    versions = [
-        _read(context, stored) for stored in islice(S3(context.reads).versions(place.bucket, place.key), _LOOKED_AT)
-    ]
-    table = place.lock_table
-    digest = state_digest.kept(context.reads, table, place.bucket, place.key) if table else ""
-    at = _last_whole(versions, digest)
+    return state_digest.kept(context.reads, place.lock_table, place.bucket, place.key) if place.lock_table else ""
+
+
+def _find(context: StepContext) -> _Found:
+    versions = _versions(context)
+    digest = _digest(context)
+    wanted = context.inputs.get("version", "")
+    if wanted:
+        at = next((number for number, version in enumerate(versions) if version.id == wanted), None)
+        if at is None or versions[at].state is None:
+            known = [version.id for version in versions if version.state]
+            raise UnknownName(
+                "whole version", wanted, known, where=f"among the newest {_LOOKED_AT} of {_place(context).key}"
+            )
+    else:
+        at = state_digest.last_stored([version.state for version in versions], digest)
     if at is None:
-        return _Found(tuple(versions), None)
+        return _Found(tuple(versions), None, digest)
     last = versions[at]
     lost = versions[:at]
     if lost:
@@ -189,27 +219,47 @@ def _find(context: StepContext) -> _Found:
             for version in versions[at + 1 :]
             if version.stored.is_delete_marker and version.stored.modified_at == last.stored.modified_at
         ]
-    return _Found(tuple(lost), last)
+    before = next((version for version in versions[at + 1 :] if version.state), None)
+    is_foreign = before is not None and before.state and last.state and before.state.lineage != last.state.lineage
+    return _Found(tuple(lost), last, digest, before if is_foreign else None)
 
 
-def _last_whole(versions: Sequence[_Version], digest: str) -> int | None:
-    """The place of the newest version that Terraform stored itself: whole, and where a digest tells, with nothing but what
-    nobody can use above it, or what does not go on from it."""
-    whole = next((place for place, version in enumerate(versions) if version.state), None)
-    kept = next(
-        (
-            place
-            for place, version in enumerate(versions)
-            if version.body and state_digest.calculated(version.body) == digest
-        ),
-        None,
-    )
-    if whole is None or kept is None or kept <= whole:
-        return whole
-    newest, told = versions[whole].state, versions[kept].state
-    # A newer one of the same lineage may be Terraform's own, of which only the digest was not written: digest-repair's.
-    goes_on = newest and told and newest.lineage == told.lineage and newest.serial > told.serial
-    return whole if goes_on or told is None else kept
+def _versions(context: StepContext) -> list[_Version]:
+    """The newest ones, until there are enough with content: markers cost nothing to look at."""
+    place = _place(context)
+    found: list[_Version] = []
+    for stored in islice(S3(context.reads).versions(place.bucket, place.key), _LOOKED_AT + _MARKERS):
+        found.append(_read(context, stored))
+        if sum(not version.stored.is_delete_marker for version in found) >= _LOOKED_AT:
+            break
+    return found
+
+
+def _no_loss(context: StepContext, found: _Found) -> str:
+    if found.foreign is None or context.inputs.get("version"):
+        return "An earlier version is put back by state-rollback."
+    line = f"{run_line(context, 'state-undelete')} --set version={found.foreign.id}"
+    return f"The version before it is of another lineage. Where that is the right one: {line}"
+
+
+def _refuse_what_is_no_loss(context: StepContext, found: _Found, last: StateSummary) -> None:
+    """Raises StepFailed where something would be taken away that belongs there."""
+    if any(version.too_new for version in found.lost):
+        raise StepFailed(
+            "A newer Terraform wrote what is stored, in a format that is not known here.",
+            cause="It may be whole, so that nothing is taken away.",
+            mend="Use a newer infraconsole, or Terraform by hand.",
+        )
+    if context.inputs.get("version"):
+        same = next(
+            (version for version in found.lost if version.state and version.state.lineage == last.lineage), None
+        )
+        if same is not None:
+            raise StepFailed(
+                f"On version {context.inputs['version']} lies one of the same lineage: {same.id}.",
+                cause="That one is no loss: to take it away would lose what it says.",
+                mend=f"Bring back {same.id}, where something lies on that; state-rollback puts an earlier one back then.",
+            )
 
 
 def _read(context: StepContext, stored: StoredObject) -> _Version:
@@ -217,18 +267,19 @@ def _read(context: StepContext, stored: StoredObject) -> _Version:
         return _Version(stored, b"", None)
     body = S3(context.reads).get(stored.bucket, stored.key, stored.version_id).body or b""
     try:
-        return _Version(stored, body, summary(body))
-    except StateUnreadable:
-        return _Version(stored, body, None)
+        return _Version(stored, body, state_digest.summary_with_md5(body, f"Version {stored.version_id}"))
+    except StateUnreadable as error:
+        return _Version(stored, body, None, isinstance(error, StateTooNew))
 
 
-def _words(version: _Version) -> str:
+def _words(version: _Version, *, past_terraform: bool) -> str:
     if version.stored.is_delete_marker:
         return "a delete marker"
     if version.state is None:
         return f"no state that can be read, {version.stored.size_bytes:,} bytes"
     state = version.state
-    return f"serial {state.serial}, {state.resource_count} resources, lineage {state.lineage}, written past Terraform"
+    past = ", written past Terraform" if past_terraform else ""
+    return f"serial {state.serial}, {state.resource_count} resources, lineage {state.lineage}{past}"
 
 
 RUNBOOK = Runbook(
@@ -239,6 +290,11 @@ RUNBOOK = Runbook(
     inputs=(
         recovery.SERVICE,
         recovery.ENVIRONMENT,
+        Input(
+            "version",
+            "text",
+            "the version to be current again, where the stored one is another project's; default: the last that Terraform stored",
+        ),
         recovery.REASON,
     ),
     gates=(*policy.GATES, policy.FAILURE),

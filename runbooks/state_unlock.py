@@ -41,11 +41,12 @@ class Look(Step):
         given = context.inputs.get("lock")
         lock = next((each for each in locks if each.id == given), locks[0])
         age = text.ago(lock.created, context.now())
-        if ours := own_holder(context, root_of(context), lock):
+        ours = own_holder(context, root_of(context), lock)
+        if ours and ours.is_alive:
             raise StepFailed(
-                f"Terraform of run {ours} of this journal is still at work, and may be the one that holds it.",
+                f"Terraform of run {ours.run} of this journal is still at work, and may be the one that holds it.",
                 cause="Its executor is gone, but it goes on to its own end.",
-                mend=f"Wait for that: infraconsole resume {ours}",
+                mend=f"Wait for that: infraconsole resume {ours.run}",
             )
         others = [each for each in locks if each.id != lock.id]
         if others:
@@ -59,14 +60,19 @@ class Look(Step):
                 "run is over.",
                 warning=True,
             )
-        context.note(
-            "No run of this journal is at this target. Ask that person, and look whether that process still lives: an "
-            "apply whose lock is taken away overwrites what others store.",
-            warning=True,
-        )
+        if ours:
+            doubt = (
+                f"It is of Terraform of run {ours.run} of this journal, which was killed: nobody is at work with it."
+            )
+        else:
+            doubt = (
+                "No run of this journal is at this target. Ask that person, and look whether that process still lives: an "
+                "apply whose lock is taken away overwrites what others store."
+            )
+        context.note(doubt)
         if given and given != lock.id:
             raise UsageError(f"The lock is {lock.id}, not {given}.", mend="Look at it again: it is another one by now.")
-        return {"lock": lock.id, "who": lock.who, "age": age, "operation": lock.operation}
+        return {"lock": lock.id, "who": lock.who, "age": age, "operation": lock.operation, "doubt": doubt}
 
 
 class Unlock(Step):
@@ -87,7 +93,7 @@ class Unlock(Step):
             self,
             typed_name=True,
             title=f"Take the lock of {context.target} away from {looked['who']}",
-            changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}",),
+            changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}", looked["doubt"]),
             irreversible=("If its holder still works, two write one state, and one of them is lost.",),
         )
 

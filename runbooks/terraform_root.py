@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from infraconsole import config as settings
 from infraconsole import naming, text
 from infraconsole.aws.s3 import S3
-from infraconsole.checks import state_lock
+from infraconsole.checks import state_digest, state_lock
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
 from infraconsole.terraform import backend, binary, commands, runner, texts
@@ -25,7 +28,7 @@ from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
-from infraconsole.terraform.state import DUMPED, LockInfo, StateSummary, StateUnreadable, summary
+from infraconsole.terraform.state import DUMPED, LockInfo, StateSummary, StateTooNew, StateUnreadable, summary
 
 _BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
 
@@ -136,15 +139,21 @@ def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> s
 
 
 def failure(
-    ended: Ended, title: str, diagnostics: Sequence[Diagnostic] = (), *, kept: Path | None = None
+    ended: Ended,
+    title: str,
+    diagnostics: Sequence[Diagnostic] = (),
+    *,
+    kept: Path | None = None,
+    left: Sequence[str] = (),
 ) -> InfraconsoleError:
     """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean. `kept` is where
-    a state that Terraform could store nowhere stands (lost_state.py)."""
+    a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done."""
     words = "\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors()))
     trouble = texts.trouble_in(diagnostics) or texts.trouble(words)
-    said = "\n".join(diagnostic_line(found) for found in diagnostics if found.severity == "error")
+    said = "\n".join((*left, *(diagnostic_line(found) for found in diagnostics if found.severity == "error")))
     if trouble is None:
-        return ended.error(title, said)
+        mend = "What was made is in the state: once the cause is mended, a new plan is of what is left." if left else ""
+        return ended.error(title, said, mend)
     sentence, mend = _SENTENCES.get(trouble.kind, trouble.words), _MENDS.get(trouble.kind, "")
     if trouble.kind is texts.Kind.STATE_LOST:
         sentence, mend = _of_lost_state(ended, kept)
@@ -235,12 +244,35 @@ def summary_of(context: StepContext, root: Root, body: bytes | None) -> StateSum
         return None
     try:
         return summary(body, "The stored state")
+    except StateTooNew as error:
+        raise StepFailed(
+            error.title, cause=error.cause, mend="Use a newer infraconsole, or Terraform by hand."
+        ) from error
     except StateUnreadable as error:
         raise StepFailed(
             error.title,
             cause=f"{error.cause} Terraform neither plans from it nor pushes anything over it.".strip(),
             mend=f"Bring the last whole one back first: {run_line(context, 'state-undelete')}",
         ) from error
+
+
+def refuse_wrong_digest(context: StepContext, root: Root, body: bytes) -> None:
+    """Raises StepFailed where the lock table's digest is not that of the stored state `body`: every command fails on it, the push
+    of another one too. Under somebody's lock that is the lock's failure: a state is stored before its digest."""
+    place = root.state
+    if place is None or not place.lock_table:
+        return
+    kept = state_digest.kept(context.reads, place.lock_table, place.bucket, place.key)
+    if kept in ("", state_digest.calculated(body)):
+        return
+    refuse_locked(context, root)
+    raise StepFailed(
+        _SENTENCES[texts.Kind.DIGEST_MISMATCH],
+        cause=f"{place.lock_table} keeps {kept}, the stored state has {state_digest.calculated(body)}. Every Terraform command "
+        "fails on it.",
+        mend=f"Compare the two and mend the digest: {run_line(context, 'digest-repair')}. Where the stored one was written "
+        "past Terraform: state-undelete.",
+    )
 
 
 def _was_deleted(context: StepContext, root: Root) -> bool:
@@ -272,14 +304,21 @@ def refuse_locked(context: StepContext, root: Root) -> None:
         return
     ours, left = own_holder(context, root, lock), taken_by(context, lock)
     whose = "No run of this journal is at this target."
-    mend = (
-        "Wait for its holder; where that is gone: infraconsole run state-unlock "
-        f"--service {context.target.service} --env {context.target.environment}"
-    )
-    if ours:
-        whose, mend = f"Terraform of run {ours} is still at work.", f"Wait for its end: infraconsole resume {ours}"
+    gone = run_line(context, "state-unlock")
+    mend = f"Wait for its holder; where that is gone: {gone}"
+    if ours and ours.is_alive:
+        whose, mend = (
+            f"Terraform of run {ours.run} is still at work.",
+            f"Wait for its end: infraconsole resume {ours.run}",
+        )
+    elif ours:
+        whose = f"It is of Terraform of run {ours.run}, which was killed: nobody is at work with it."
+        mend = f"Look what that did: infraconsole journal show {ours.run}. Then take the lock away: {gone}"
     elif left:
-        whose, mend = f"Run {left} of this journal took it.", f"Go on with that run: infraconsole resume {left}. {mend}"
+        whose, mend = (
+            f"Run {left} of this journal took it.",
+            f"Go on with that run: infraconsole resume {left}. Where it is over: {gone}",
+        )
     held_for = text.ago(lock.created, context.now())
     raise StepFailed(
         "The state is locked.",
@@ -313,21 +352,37 @@ def taken_by(context: StepContext, lock: LockInfo) -> str:
     return run if run != lock.id and (context.folder.parent / f"{run}.log").exists() else ""
 
 
-def own_holder(context: StepContext, root: Root, lock: LockInfo) -> str:
-    """The run of this journal whose Terraform is still at work in that folder, and may hold the lock: it outlives its executor.
-    "" where there is none."""
+class OwnHolder(NamedTuple):
+    """The run whose Terraform holds a lock; `is_alive` is false where that was killed and never came to release it."""
+
+    run: str
+    is_alive: bool
+
+
+def own_holder(context: StepContext, root: Root, lock: LockInfo) -> OwnHolder | None:
+    """The run of this journal whose Terraform may hold the lock: it outlives its executor. None where there is none."""
+    killed: tuple[datetime, str] | None = None
+    is_here = lock.who.endswith(f"@{socket.gethostname()}")
     for file in context.folder.parent.glob(f"*/*/{runner.COMMAND}"):
+        run, begun = file.parent.parent.name, datetime.fromtimestamp(file.stat().st_mtime, UTC)
         try:
             # Dev and prod of one root share the folder, and no lock: what tells them apart is where `init` put its data.
             told = json.loads(file.read_bytes())
             if told["folder"] != str(root.folder) or told.get("data_dir") != root.terraform.environ.get("TF_DATA_DIR"):
                 continue
-            begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            if (lock.created is None or begun <= lock.created) and Running(file.parent).poll() is None:
-                return file.parent.parent.name
-        except (OSError, ValueError, KeyError, TypeError, Lost):
+            if lock.created is not None and begun > lock.created:
+                continue
+            code = Running(file.parent).poll()
+        except Lost:
+            code = -signal.SIGKILL
+        except (OSError, ValueError, KeyError, TypeError):
             continue
-    return ""
+        if code is None:
+            return OwnHolder(run, is_alive=True)
+        # Of those that ended before the lock was taken, the newest is not its holder either, unless it was killed.
+        if killed is None or begun > killed[0]:
+            killed = (begun, run if code < 0 and is_here and lock.created is not None else "")
+    return OwnHolder(killed[1], is_alive=False) if killed and killed[1] else None
 
 
 def sha256(file: Path) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole.checks import git
+from infraconsole.config import EnvironmentSettings
 from infraconsole.engine import policy
-from infraconsole.engine.gate import WARNING, Gate
+from infraconsole.engine.gate import ERROR, WARNING, Gate, GateSpec
 from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
@@ -27,6 +28,7 @@ from infraconsole.runbooks.plan_reading import (
     PLAN_DOCUMENT,
     PLAN_FILE,
     learn_secrets,
+    planned,
 )
 from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import (
@@ -36,6 +38,7 @@ from infraconsole.runbooks.terraform_root import (
     refuse_errored_state,
     refuse_locked,
     root_of,
+    run_line,
     sha256,
     state_summary,
     write_private,
@@ -190,7 +193,8 @@ def _commit_words(name: str) -> str:
 
 class ApplyPlan(Step):
     """`wanted` says whether the plan is to be applied at all; `purpose` which gates stand before it. `after_another`: the run
-    changes something else before, and the reason and the name that were given for that are not given for this."""
+    changes something else before, and the reason and the name that were given for that are not given for this. `doubts` are
+    what earlier steps warn of."""
 
     id = "apply"
     title = "Apply the plan"
@@ -199,9 +203,15 @@ class ApplyPlan(Step):
     calls = ("terraform:apply",)
 
     def __init__(
-        self, purpose: Purpose, wanted: Callable[[StepContext], bool] = lambda _: True, *, after_another: bool = False
+        self,
+        purpose: Purpose,
+        wanted: Callable[[StepContext], bool] = lambda _: True,
+        *,
+        after_another: bool = False,
+        doubts: Callable[[StepContext], Sequence[str]] = lambda _: (),
     ) -> None:
         self._purpose = purpose
+        self._doubts = doubts
         self._after_another = after_another
         self._wanted = wanted
 
@@ -224,10 +234,11 @@ class ApplyPlan(Step):
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
-                *errors,
-                *(f"{WARNING}{each}" for each in read["warnings"]),
+                *(f"{ERROR}{each}" for each in errors),
+                *(f"{WARNING}{each}" for each in (*self._doubts(context), *read["warnings"])),
+                *self._before(context, read["words"]),
                 *partly,
-                *((read["infracost"],) if read["infracost"] else ()),
+                *((f"Cost: {read['cost']}",) if read["cost"] else ()),
                 *shown,
                 *more,
             ),
@@ -235,8 +246,18 @@ class ApplyPlan(Step):
             commands=[command_line(command) for command in self.commands(context)],
             reason=self._reason(context),
             now=context.now(),
-            typed=policy.AFTER_ANOTHER if self._after_another else policy.TYPED,
+            typed=self._typed(environment, is_dangerous=bool(dangers or errors)),
         )
+
+    def _typed(self, environment: EnvironmentSettings, *, is_dangerous: bool) -> GateSpec:
+        if self._after_another:
+            return policy.AFTER_ANOTHER
+        return policy.DANGEROUS if is_dangerous and environment.is_prod else policy.TYPED
+
+    def _before(self, context: StepContext, words: str) -> tuple[str, ...]:
+        """What the plan said that was shown before, where it was another one."""
+        former = next((each.get("words", "") for each in context.former("read-plan")), "")
+        return (f"The plan that was shown before: {former}",) if former not in ("", words) else ()
 
     def probe(self, context: StepContext) -> Probe:
         learn_secrets(context)
@@ -251,7 +272,9 @@ class ApplyPlan(Step):
         try:
             ended = context.terraform_ended(listener)
         except Lost as error:
-            return Probe(ProbeState.UNKNOWN, f"{error.title} {error.mend}")
+            lock = f"Its lock stays: {run_line(context, 'state-unlock')}"
+            known = (error.title, listener.summary, *listener.named(), error.mend, lock)
+            return Probe(ProbeState.UNKNOWN, " ".join(known))
         if ended is not None:
             return Probe(ProbeState.DONE, "The apply came to its end.", self._result(context, ended, listener))
         if (context.folder / CONSUMED).exists():
@@ -264,11 +287,11 @@ class ApplyPlan(Step):
             else:
                 lost_state.refuse(context, root_of(context))
                 if context.interactive:
-                    said = f"This plan was applied in part. {listener.summary}"
+                    said = " ".join(("This plan was applied in part.", listener.summary, *listener.named()))
                     return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
                 raise StepFailed(
                     f"This plan was applied in part. {listener.summary}",
-                    cause="No plan is applied twice.",
+                    cause="\n".join(("No plan is applied twice.", *listener.named())),
                     mend="Start a new run: it makes a plan of what is left.",
                 )
         root = root_of(context)
@@ -295,17 +318,17 @@ class ApplyPlan(Step):
         return given or context.answer("reason", here=True)
 
     def _listener(self, context: StepContext, *, silent: bool = False) -> Listener:
-        return Listener(context, total=context.result("read-plan")["count"], silent=silent)
+        return Listener(context, planned(context), silent=silent)
 
     def _result(self, context: StepContext, ended: Ended, listener: Listener) -> Mapping[str, Any]:
         context.note(listener.summary)
         if ended.code == 0:
-            return {"applied": len(listener.done), "changed": True}
+            return {"applied": listener.done, "changed": True}
         kept = _look_for_state(context, ended)
         try:
             context.wait(0)
         except InterruptRequested as error:
-            said = " ".join(part for part in (error.cause, listener.summary) if part)
+            said = " ".join(part for part in (error.cause, listener.summary, *listener.named()) if part)
             mend = (
                 "Resumed, it plans anew what is left and asks again: at a terminal, since no old answer holds for it."
             )
@@ -313,7 +336,13 @@ class ApplyPlan(Step):
         trouble = texts.trouble_in(listener.diagnostics)
         if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.has_begun:
             (context.folder / CONSUMED).unlink(missing_ok=True)  # it never began: the plan is what it was
-        raise failure(ended, f"The apply failed. {listener.summary}", listener.diagnostics, kept=kept)
+        raise failure(
+            ended,
+            f"The apply failed. {listener.summary}",
+            listener.diagnostics,
+            kept=kept,
+            left=listener.named() if listener.has_begun else (),
+        )
 
 
 def _look_for_state(context: StepContext, ended: Ended) -> Path | None:

@@ -5,7 +5,6 @@ Also, for the screens that offer runs: whether the console has the runbook at al
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +16,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from infraconsole.aws.ecr import TAG, is_tag
 from infraconsole.screens.keys import field_keys
 from infraconsole.screens.places import StartRun
 from infraconsole.screens.threads import in_thread
@@ -24,9 +24,6 @@ from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
 
 if TYPE_CHECKING:
     from infraconsole.screens.console_screen import ConsoleScreen
-
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-"""What a registry takes for a tag."""
 
 _known: set[str] = set()
 """The names of all runbooks, once they were learned: the same for all screens of a process."""
@@ -60,15 +57,16 @@ def ask(screen: ConsoleScreen, service: str, environment: str, *, runs: str = ""
         if wish is not None:
             screen.post_message(StartRun("deploy", service, environment, wish))
 
-    overview = screen.desk.overview
+    overview, config = screen.desk.overview, screen.desk.config
+    is_module = config.is_module(service)
+    is_shared = is_module and not config.has_environments(service)
+    guarding = config.target(service, environment).environment
     account = screen.band.account
     dialog = DeployScreen(
-        service,
-        environment,
-        where=" · ".join(
-            part for part in (account.name if account else "", screen.desk.region_of(environment)) if part
-        ),
-        is_prod=screen.desk.is_prod(environment),
+        f"{service}, which all environments share" if is_shared else f"{service} to {environment}",
+        has_image=not is_module,
+        where=" · ".join(part for part in (account.name if account else "", screen.desk.region_of(guarding)) if part),
+        is_prod=screen.desk.is_prod(guarding),
         runs=runs,
         tag_in_code=partial(overview.image_tag_in_code, service, environment),
     )
@@ -85,16 +83,17 @@ class DeployScreen(ModalScreen[dict[str, str] | None]):
 
     def __init__(
         self,
-        service: str,
-        environment: str,
+        target: str,
         *,
+        has_image: bool,
         where: str,
         is_prod: bool,
         runs: str,
         tag_in_code: Callable[[], str],
     ) -> None:
         super().__init__()
-        self._target = f"{service} to {environment}"
+        self._target = target
+        self._has_image = has_image
         self._where = where
         self._is_prod = is_prod
         self._runs = runs
@@ -105,9 +104,10 @@ class DeployScreen(ModalScreen[dict[str, str] | None]):
         title += [(f"  {self._where}", DIM)] if self._where else []
         with Vertical(classes="dialog"):
             yield Static(said(*title), classes="dialog-title")
-            now = f"{self._runs} runs now. " if self._runs else ""
-            yield Static(said(f"{now}The image's tag; left empty, the tfvars say it:"))
-            yield Input(placeholder="as the tfvars say", id="deploy-image")
+            if self._has_image:
+                now = f"{self._runs} runs now. " if self._runs else ""
+                yield Static(said(f"{now}The image's tag; left empty, the tfvars say it:"))
+                yield Input(placeholder="as the tfvars say", id="deploy-image")
             yield Static(said("Only these addresses, with commas between them; left empty, everything:"))
             yield Input(placeholder="everything", id="deploy-targets")
             yield Static("", id="deploy-says")
@@ -120,8 +120,9 @@ class DeployScreen(ModalScreen[dict[str, str] | None]):
             )
 
     def on_mount(self) -> None:
-        self.set_focus(self.query_one("#deploy-image", Input))
-        self._learn_tag()
+        self.set_focus(self.query(Input).first())
+        if self._has_image:
+            self._learn_tag()
 
     @work(exclusive=True, exit_on_error=False)
     async def _learn_tag(self) -> None:
@@ -133,18 +134,16 @@ class DeployScreen(ModalScreen[dict[str, str] | None]):
         event.stop()
         wish = self._wish()
         tag = wish.get("image_tag", "")
-        if tag and not _TAG.fullmatch(tag):
-            says = "A tag is letters, digits, points, hyphens and underscores; at most 128 of them."
-            self.query_one("#deploy-says", Static).update(said((says, BAD)))
+        if tag and not is_tag(tag):
+            self.query_one("#deploy-says", Static).update(said((TAG, BAD)))
             self.set_focus(self.query_one("#deploy-image", Input))
             return
         self.dismiss(dict(wish))
 
     def _wish(self) -> Mapping[str, str]:
-        given = {
-            "image_tag": self.query_one("#deploy-image", Input).value.strip(),
-            "targets": self.query_one("#deploy-targets", Input).value.strip().strip(","),
-        }
+        given = {"targets": self.query_one("#deploy-targets", Input).value.strip().strip(",")}
+        if self._has_image:
+            given["image_tag"] = self.query_one("#deploy-image", Input).value.strip()
         return {name: value for name, value in given.items() if value}
 
     def action_close(self) -> None:

@@ -41,5 +41,6 @@ def offered(screen: ConsoleScreen, modules: Sequence[str]) -> Iterator[tuple[str
                 yield f"{name}: {service} {environment}", f"{told}; {_ASKS}", StartRun(runbook, service, environment)
     if modules and deploying.offers("deploy"):
         wishes = [StartRun("deploy", module, environment) for module in modules]
-        told = f"{len(modules)} runs, one after the other, from {modules[0]} to {modules[-1]}; each {_ASKS}"
+        told = f"{len(modules)} runs, one after the other, from {modules[0]} to {modules[-1]}; each {_ASKS}; "
+        told += "those that serve all environments by the rules of prod"
         yield f"Deploy all infrastructure modules in order: {environment}", told, StartInOrder(wishes)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infraconsole.engine.journal import Journal
     from infraconsole.engine.locks import Holder
 
+_APPLY = "apply"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _TELLING = (
     Kind.RUN_CREATED,
@@ -124,6 +125,27 @@ def last_run(runs: Sequence[KnownRun], target_name: str) -> KnownRun | None:
     """The newest one that could change something; a dry run or a look at a secret says nothing of how the target stands."""
     real = (run for run in runs if run.record.steps and not run.record.dry_run)
     return next((run for run in real if run.record.target.name == target_name), None)
+
+
+def half_applied(runs: Sequence[KnownRun], target_name: str) -> KnownRun | None:
+    """The run whose apply of the target stopped half way and is over, where no apply has come to its end since."""
+    for run in runs:
+        record = run.record
+        apply = next((step for step in record.steps if step.id == _APPLY), None)
+        if record.target.name != target_name or record.dry_run or apply is None:
+            continue
+        if apply.state.value == "done":
+            if apply.result.get("changed"):
+                return None
+        elif apply.sent or (record.former.get(_APPLY) and record.changed and record.runbook == "deploy"):
+            return run if record.finished and not record.resumable else None
+    return None
+
+
+def half_applied_words(run: KnownRun, now: datetime) -> str:
+    ended = run.record.ended_at
+    since = f" {text.ago(ended, now)} ago" if ended else ""
+    return f"the apply of run {run.record.run} stopped half way{since}: a deploy plans what is left."
 
 
 def sentence(run: KnownRun, now: datetime) -> str:

@@ -17,6 +17,15 @@ _ECR_HOST = re.compile(r"(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,}")
 
 
+TAG = "A tag is letters, digits, points, hyphens and underscores; at most 128 of them."
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def is_tag(text: str) -> bool:
+    """Whether a registry takes `text` for a tag (OCI Distribution Specification, Pulling manifests)."""
+    return _TAG.fullmatch(text) is not None
+
+
 @dataclass(frozen=True)
 class ImageReference:
     """A container image's reference in its parts; `text` is the whole. Parts that are not there are ""."""

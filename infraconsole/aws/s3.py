@@ -27,6 +27,16 @@ class StoredObject:
     is_latest: bool = False
     is_delete_marker: bool = False
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The version's id, and the ETag where that says nothing: while a bucket keeps no versions, all that is stored there has
+        the id `null`, which a listing tells and a GET need not (S3 user guide, Adding objects to versioning-suspended buckets)."""
+        return (self.version_id, "") if self.version_id not in ("", "null") else ("null", self.etag)
+
+    def is_same(self, other: StoredObject) -> bool:
+        """Whether it is the same version of the same object."""
+        return (self.bucket, self.key, self.identity) == (other.bucket, other.key, other.identity)
+
 
 class S3:
     """Reads of buckets. Every method raises AwsError; AwsNotFound names bucket and key."""

@@ -14,13 +14,16 @@ SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Commit:
-    """`id` is "" where the folder lies in no repository, or git is not there. `dirty` are the changed files, at most twenty."""
+    """`id` is "" where the folder lies in no repository, or git is not there. `dirty` are the changed files, at most twenty.
+    `ahead` and `behind` count the commits that its upstream lacks, and that it lacks of its upstream's, as last fetched."""
 
     id: str = ""
     branch: str = ""
     subject: str = ""
     at: str = ""
     dirty: tuple[str, ...] = ()
+    ahead: int = 0
+    behind: int = 0
 
     @property
     def short(self) -> str:
@@ -35,7 +38,9 @@ def current(folder: Path) -> Commit:
     id_, subject, at = (*said.split("\0"), "", "")[:3]
     branch = (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()
     dirty = (_git(folder, "status", "--porcelain", "--", ".") or "").splitlines()
-    return Commit(id_, branch, subject, at.strip(), tuple(dirty[:20]))
+    counted = (_git(folder, "rev-list", "--left-right", "--count", "@{upstream}...HEAD") or "0 0").split()
+    behind, ahead = (int(each) for each in counted)
+    return Commit(id_, branch, subject, at.strip(), tuple(dirty[:20]), ahead, behind)
 
 
 def name(folder: Path) -> str:

@@ -76,6 +76,8 @@ def _lines(event: Event) -> Sequence[str]:
 
 def _gate(gate: Gate) -> Sequence[str]:
     lines = [f"   gate {gate.id} ({gate.kind.value}): {gate.title}"]
+    if gate.notice:
+        lines.append(f"     asked again, what was answered does not hold any more: {gate.notice}")
     lines += [f"     {change}" for change in gate.changes]
     lines += [f"     cannot be undone: {loss}" for loss in gate.irreversible]
     lines += [f"     $ {command}" for command in gate.commands]

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -308,7 +309,7 @@ class Executor(StepContext):
             if not self._current().sent:
                 follows = "Nothing was sent: what is so now is looked at again."
             self.note(f"{probe.detail} {follows}", warning=True)
-            self._write(Kind.REWOUND, to=probe.back_to, reason=probe.detail)
+            self._write(Kind.REWOUND, to=probe.back_to, reason=probe.detail, overtaken=True)
             raise _Rewind(probe.back_to)
         untouched = "" if self._current().sent else "Nothing was sent. "
         raise StepFailed(
@@ -351,7 +352,8 @@ class Executor(StepContext):
         answers = self._still_valid(gate, shown)
         if len(answers) >= needed:
             return answers[-1]
-        opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=gate.as_json()).seq
+        told = replace(gate, notice=self.record.overtaken) if gate.id != FAILURE_GATE else gate
+        opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=told.as_json()).seq
         prepared = list(self.record.given.get(gate.id, ()))
         while len(answers) < needed:
             by, value, prompted = self.operator, "", False
@@ -369,7 +371,7 @@ class Executor(StepContext):
             if value == DECLINED and gate.id == FAILURE_GATE:
                 value = STOP
             elif value == DECLINED:
-                raise self._refused(gate, opening, f"{by} declined.", "")
+                raise self._refused(gate, opening, f"{by} declined.", "Start a new run if it is still to be done.")
             try:
                 # Neither who began the run nor who answers now is a second person.
                 gate.check(value, operator=by, approved=tuple(answers))

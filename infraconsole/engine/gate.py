@@ -28,7 +28,7 @@ DECLINED = "no"
 
 FAILURE_GATE = "on-failure"
 """The gate that opens where a step has failed: retry, skip, stop, or what the step offers."""
-WARNING = "Warning: "
+ERROR, WARNING = "Error: ", "Warning: "
 """What a line of `Gate.changes` begins with where it is no change but a reason to think again."""
 LEAST_REASON = 8
 """Characters of a reason, white space around it not counted."""
@@ -74,6 +74,8 @@ class Gate:
     choices: tuple[Choice, ...] = ()
     approvers: tuple[str, ...] = ()
     """For `approve`: who may; one approval of each is asked for."""
+    notice: str = ""
+    """Why it is asked again, where an answer that was given does not hold any more."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,7 +85,13 @@ class Gate:
         lists = {key: tuple(data[key]) for key in ("changes", "irreversible", "commands", "approvers")}
         choices = tuple(Choice(**{**choice, "detail": tuple(choice["detail"])}) for choice in data["choices"])
         return cls(
-            data["id"], GateKind(data["kind"]), data["title"], expected=data["expected"], choices=choices, **lists
+            data["id"],
+            GateKind(data["kind"]),
+            data["title"],
+            expected=data["expected"],
+            choices=choices,
+            notice=data.get("notice", ""),
+            **lists,
         )
 
     def check(self, answer: str, *, operator: str, approved: tuple[str, ...] = ()) -> str:

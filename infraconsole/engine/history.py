@@ -39,7 +39,8 @@ class StepRecord:
     """The failure's words, or why it was skipped."""
     progress: str = ""
     rows: tuple[tuple[str, str, float], ...] = ()
-    """Of what is under way, where the step tells it one by one: name, state, seconds."""
+    """Of what is under way, where the step tells it one by one: name, state, seconds as of `told_at`."""
+    told_at: datetime | None = None
     unanswered: tuple[Intent, ...] = ()
     sent: bool = False
     """Whether it has sent a changing call that was carried out, or may have been."""
@@ -110,6 +111,8 @@ class RunRecord:
     ending: str = ""
     former: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     """By step: the results it left before the run went back to it or beyond, the newest first."""
+    overtaken: str = ""
+    """Why the run went back to look again, as long as nothing was answered since."""
     sent: bool = False
     """Whether a changing call was sent, whatever came of it."""
     calls: tuple[str, ...] = ()
@@ -184,7 +187,7 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             still_open = record.gate if data.get("more") else None
             if still_open:
                 still_open = replace(still_open, answered=(*still_open.answered, data["value"]), rejected="")
-            record = replace(record, gate=still_open, accepted=(*record.accepted, accepted))
+            record = replace(record, gate=still_open, accepted=(*record.accepted, accepted), overtaken="")
             return _without_given(record, FAILURE_GATE) if accepted.gate == FAILURE_GATE else record
         case Kind.GATE_REFUSED:
             return replace(record, gate=None)
@@ -202,7 +205,7 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             return _with_step(record, event.step, unanswered=left, sent=sent)
         case Kind.PROGRESS:
             rows = tuple((str(name), str(state), float(seconds)) for name, state, seconds in data.get("rows", ()))
-            return _with_step(record, event.step, progress=data["text"], rows=rows)
+            return _with_step(record, event.step, progress=data["text"], rows=rows, told_at=event.at)
         case Kind.NOTE:
             return replace(record, warnings=(*record.warnings, data["text"])) if data["level"] == "warning" else record
         case Kind.FOLLOW_UP_OPENED:
@@ -238,7 +241,8 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             detail = "\n".join(part for part in (data["title"], data["cause"], data["mend"]) if part)
             return _with_step(record, event.step, state=StepState.FAILED, ended_at=event.at, detail=detail)
         case Kind.REWOUND:
-            return _rewound(record, data["to"])
+            overtaken = data["reason"] if data.get("overtaken") else ""
+            return replace(_rewound(record, data["to"]), overtaken=overtaken)
         case Kind.INTERRUPT_REQUESTED:
             return replace(record, interrupting=data["level"])
         case Kind.RUN_FINISHED:

@@ -36,6 +36,12 @@ TYPED = GateSpec(
 )
 AFTER_ANOTHER = GateSpec("type-again", GateKind.TYPE, "as type-target, before a second change of the same run")
 """What was typed beforehand for the first change does not open it: nobody had seen then what the second one would do."""
+DANGEROUS = GateSpec(
+    "type-danger",
+    GateKind.TYPE,
+    "as type-target, before a plan in prod that loses something or that its review calls wrong",
+)
+"""What a script gives for each deploy of prod does not open it."""
 GATES = (
     GateSpec("confirm", GateKind.CONFIRM, "before a change outside prod and what is protected as prod is"),
     TYPED,

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.ecr import TAG, is_tag
 from infraconsole.config import Config
 from infraconsole.engine import gate as gates
 from infraconsole.engine import policy
@@ -34,8 +35,8 @@ from infraconsole.terraform.runner import Ended, Terraform
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a runbook. `type` is service, environment, text, addresses (of Terraform, with commas between them), or choice
-    (one of `choices`); `least` is how many characters a given text has at least."""
+    """One input of a runbook. `type` is service, environment, text, tag (of an image), addresses (of Terraform, with commas between
+    them), or choice (one of `choices`); `least` is how many characters a given text has at least."""
 
     name: str
     type: str
@@ -54,6 +55,8 @@ class Input:
             raise UnknownName(f"value for {self.name}", value, self.choices)
         if self.type == "addresses":
             addresses.split(value)
+        if self.type == "tag" and not is_tag(value):
+            raise UsageError(f"{value!r} is no tag of an image.", mend=TAG)
         return value
 
     def as_json(self) -> dict[str, Any]:

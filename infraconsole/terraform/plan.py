@@ -463,6 +463,14 @@ class Plan:
         values = state.get("values") if isinstance(state, dict) else None
         return isinstance(values, dict) and _has_managed(values.get("root_module"))
 
+    def addresses(self) -> frozenset[str]:
+        """Of all that is in the plan, without changes too, or was in the state before, data sources among them."""
+        state = _part(self._parts, "prior_state")
+        values = state.get("values") if isinstance(state, dict) else None
+        known = _addresses(values.get("root_module")) if isinstance(values, dict) else ()
+        changed = (name for each in self.changes for name in (each.address, each.previous_address) if name)
+        return frozenset((*changed, *known))
+
     def variables(self) -> Mapping[str, Any]:
         """The root module's variables; masked where they are declared as sensitive or named as a secret."""
         given = _part(self._parts, "variables")
@@ -667,6 +675,15 @@ def _checks(entry: Mapping[str, Any]) -> Iterator[Check]:
         )
         problems = tuple(_text(problem, "message") for problem in _entries(instance, "problems"))
         yield Check(address, _text(instance, "status") or "unknown", problems)
+
+
+def _addresses(module: Any) -> Iterator[str]:
+    if not isinstance(module, dict):
+        return
+    for resource in module.get("resources") or ():
+        yield _text(resource, "address")
+    for child in module.get("child_modules") or ():
+        yield from _addresses(child)
 
 
 def _has_managed(module: Any) -> bool:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from infraconsole.errors import TerraformError
@@ -199,7 +200,12 @@ class Running:
         The return code; None when `seconds` have passed, which the command itself does not notice. Raises Lost.
         """
         for _ in _paced(seconds):
-            code = self.poll()  # before reading: after the end, nothing more is written
+            try:
+                code = self.poll()  # before reading: after the end, nothing more is written
+            except Lost:  # what it said before is all that is known of it
+                while _given(partial(self._out.new, True), each) | _given(partial(self._err.new, True), errors):
+                    continue
+                raise
             more = _given(self.lines, each) | _given(self.stderr_lines, errors)
             while code is not None and more:
                 more = _given(self.lines, each) | _given(self.stderr_lines, errors)

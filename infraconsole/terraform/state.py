@@ -24,6 +24,10 @@ class StateUnreadable(InfraconsoleError):
     """Bytes that are no state, or no lock, of Terraform's."""
 
 
+class StateTooNew(StateUnreadable):
+    """A state in a format that Terraform did not have yet when this was written: nothing is wrong with it."""
+
+
 @dataclass(frozen=True)
 class StateSummary:
     """`resource_count` counts the instances of managed resources: `terraform state list` without the data sources. `md5`, in
@@ -59,7 +63,8 @@ def summary(data: bytes, name: str = "The state") -> StateSummary:
             f"{name} is not a Terraform state.", cause=f"It is JSON with {_keys(document)}.", mend=_MEND
         )
     if version != FORMAT_VERSION:
-        raise StateUnreadable(
+        is_newer = isinstance(version, int) and version > FORMAT_VERSION
+        raise (StateTooNew if is_newer else StateUnreadable)(
             f"{name} has the state format {version!r}, not {FORMAT_VERSION}.",
             cause="Terraform before 0.12 wrote older formats; a newer one is not known here.",
             mend="Have Terraform itself read it: terraform show",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -12,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from infraconsole.errors import JournalError
-from infraconsole.overview import BoardRow, Fact, tag_of, troubles, worst
+from infraconsole.overview import BoardRow, Fact, Level, Trouble, tag_of, troubles, worst
 from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import board_row, columns, name_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen
@@ -29,7 +30,16 @@ from infraconsole.screens.places import (
     Place,
     StartRun,
 )
-from infraconsole.screens.runs import KnownRun, known_runs, last_run, open_follow_ups, sentence, unfinished
+from infraconsole.screens.runs import (
+    KnownRun,
+    half_applied,
+    half_applied_words,
+    known_runs,
+    last_run,
+    open_follow_ups,
+    sentence,
+    unfinished,
+)
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
@@ -166,8 +176,18 @@ class BoardScreen(ConsoleScreen):
         rows = list(self._rows.values())
         self.board.set_rows(board_row(row, last_run(self._runs, row.key), now) for row in rows)
         most = 4 if self.size.height >= 30 else 2
-        self.query_one("#worst", Says).say(summary(rows, worst(rows, now), now, most))
+        found = sorted((*worst(rows, now), *self._half_applied(now)), key=lambda trouble: -trouble.level)
+        self.query_one("#worst", Says).say(summary(rows, found, now, most))
         self._draw_row()
+
+    def _half_applied(self, now: datetime, key: str = "") -> list[Trouble]:
+        """Applies that stopped half way, of one row or of all."""
+        found = []
+        for row in self._rows.values():
+            if key in ("", row.key) and (run := half_applied(self._runs, row.key)):
+                told = f"{row.service_name} {row.environment}: {half_applied_words(run, now)}"
+                found.append(Trouble(Level.WARNING, told))
+        return found
 
     def _draw_runs(self) -> None:
         table = self.query_one("#unfinished", Rows)
@@ -196,7 +216,7 @@ class BoardScreen(ConsoleScreen):
             says.say(said(""))
             return
         now = self.desk.now()
-        told = [trouble.sentence for trouble in troubles(row, now)]
+        told = [trouble.sentence for trouble in (*troubles(row, now), *self._half_applied(now, row.key))]
         follow_ups = [f"Still to do: {item.title}" for item in open_follow_ups(self._runs, row.key)]
         event = row.service.value.service.events[:1] if row.service.value else ()
         heard = [f"ECS: {event[0].message}"] if event else []

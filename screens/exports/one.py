@@ -17,6 +17,7 @@ from infraconsole.checks.findings import Finding
 from infraconsole.checks.trace import impact
 from infraconsole.exports.survey import Expected, Survey
 from infraconsole.overview import Fact
+from infraconsole.screens import deploying
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells, code
 from infraconsole.screens.exports.cells import Entry
@@ -205,7 +206,7 @@ class ExportScreen(PanedScreen):
 
     def action_deploy(self) -> None:
         if self._module:
-            self.post_message(StartRun("deploy", self._module, self.environment))
+            deploying.ask(self, self._module, self.environment)
 
     def narrow(self, words: str) -> None:
         pane = self.pane if self.pane != "about" else "code"

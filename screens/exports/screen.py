@@ -23,13 +23,14 @@ from infraconsole.checks.findings import Finding
 from infraconsole.errors import AwsError
 from infraconsole.exports import last_visit, listing
 from infraconsole.exports.survey import Expected, Survey
+from infraconsole.screens import deploying
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells
 from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.reveal import Reveals
 from infraconsole.screens.keys import pane_keys
 from infraconsole.screens.paned import PanedScreen
-from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place, StartRun
+from infraconsole.screens.places import EXPORT, EXPORTS, GoTo, Place
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -330,7 +331,7 @@ class ExportsScreen(PanedScreen):
 
     def action_deploy(self) -> None:
         if self._module:
-            self.post_message(StartRun("deploy", self._module, self.environment))
+            deploying.ask(self, self._module, self.environment)
 
     def narrow(self, words: str) -> None:
         self.rows.set_filter(words)

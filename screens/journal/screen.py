@@ -166,9 +166,9 @@ class JournalScreen(ConsoleScreen):
             self.show_detail(record.title, story.ending(record))
         else:
             state, tone = story.state_of(record, run.executor)
-            self.show_detail(
-                record.title, lines([said((state, tone)), *(story.step_story(step, True) for step in record.steps)])
-            )
+            now = self.desk.now()
+            stories = (story.step_story(step, True, now) for step in record.steps)
+            self.show_detail(record.title, lines([said((state, tone)), *stories]))
 
     def copied(self) -> tuple[str, str] | None:
         run = self.run

@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from infraconsole.engine.gate import DECLINED, FAILURE_GATE, WARNING, Gate, GateKind
+from infraconsole.engine.gate import DECLINED, ERROR, FAILURE_GATE, WARNING, Gate, GateKind
 from infraconsole.engine.history import OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -45,6 +45,9 @@ class GatePanel(Vertical):
         self._operator = operator
         self._open: OpenGate | None = None
         self._sent = False
+        self._before: tuple[Part, ...] = ()
+        self._is_empty = False
+        """Whether nothing was typed where an answer was sent."""
 
     @property
     def open_gate(self) -> OpenGate | None:
@@ -81,14 +84,16 @@ class GatePanel(Vertical):
         field = self.query_one("#gate-input", Input)
         field.display = not self._choosing
         field.disabled = False
-        if another:
+        if another or (gate.answered and not gate.rejected):
             field.value = ""
+        if another:
             field.placeholder = _placeholder(shown)
             choices.set_rows(_choice_rows(shown))
             choices.styles.height = max(1, min(len(shown.choices), 8))
             choices.move_to(next((choice.id for choice in shown.choices if choice.recommended), ""))
         self._show_choice()
-        self._say(*self._instructions(gate))
+        self._is_empty = False
+        self._instruct(*self._instructions(gate))
         self.fit()
 
     def on_resize(self) -> None:
@@ -127,10 +132,28 @@ class GatePanel(Vertical):
 
     def _instructions(self, gate: OpenGate) -> tuple[Part, ...]:
         if gate.rejected:
-            return ((f"Not taken: {gate.rejected}. ", BAD), _how(gate.gate))
+            return ((f"Not taken: {gate.rejected}. ", BAD),)
         if gate.answered:
-            return (f"{len(gate.answered)} of {len(gate.gate.approvers)} approvals are there. ", _how(gate.gate))
-        return (_how(gate.gate),)
+            approved = [answer.partition(":")[0] for answer in gate.answered]
+            missing = [name for name in gate.gate.approvers if name not in approved]
+            return (f"Approved by {', '.join(approved)}; missing: {', '.join(missing)}. ",)
+        return ()
+
+    def _instruct(self, *before: Part) -> None:
+        """What to do, as it is from where the focus is: what is typed elsewhere are the screen's keys."""
+        if self._open is None:
+            return
+        self._before = before
+        at_field = self.query_one("#gate-input").has_focus
+        self._say(*before, (_how(self._open.gate, at_field=at_field), WARN if self._is_empty else PLAIN))
+
+    def on_descendant_focus(self) -> None:
+        if not self._sent:
+            self._instruct(*self._before)
+
+    def on_descendant_blur(self) -> None:
+        if not self._sent:
+            self._instruct(*self._before)
 
     def _say(self, *parts: Part) -> None:
         self.query_one("#gate-says", Static).update(said(*parts))
@@ -182,8 +205,9 @@ class GatePanel(Vertical):
             self._send(DECLINED)
         elif value:
             self._answer(value)
-        elif self._open is not None:
-            self._say((_how(self._open.gate), WARN))
+        else:
+            self._is_empty = True
+            self._instruct()
 
     def _answer(self, value: str) -> None:
         if self._open is None:
@@ -191,7 +215,7 @@ class GatePanel(Vertical):
         try:
             checked = self._open.gate.check(value, operator=self._operator, approved=self._open.answered)
         except GateRefused as error:
-            self._say((f"Not sent: {error.cause}. ", BAD), _how(self._open.gate))
+            self._instruct((f"Not sent: {error.cause}. ", BAD))
             return
         self._send(checked)
 
@@ -218,12 +242,16 @@ def shows(gate: Gate, choice_id: str = "") -> Content:
             rows.append((f"Cannot be chosen: {chosen.why_not}", WARN))
         rows += [_diff_line(line) for line in chosen.detail]
     # First, since a long difference may push all else out of a small terminal.
+    if gate.notice:
+        rows.append((f"↺ Asked again, what was answered does not hold any more: {gate.notice}", WARN))
+    wrong = [change for change in gate.changes if change.startswith(ERROR)]
+    rows += [said((f"{MARKS[BAD]} ", BAD), (change, BAD)) for change in wrong]
     if gate.irreversible:
         rows.append(("What cannot be undone", BAD))
         rows += [said(("✗ ", BAD), line) for line in gate.irreversible]
     if gate.changes:
         rows.append(("What will change" if gate.kind is not GateKind.CHOOSE else "What is known", STRONG))
-        rows += [_change_line(change) for change in gate.changes]
+        rows += [_change_line(change) for change in gate.changes if change not in wrong]
     if gate.commands:
         rows.append(("By hand it would be", STRONG))
         rows += [said(("$ ", DIM), command) for command in gate.commands]
@@ -231,7 +259,7 @@ def shows(gate: Gate, choice_id: str = "") -> Content:
 
 
 def _diff_line(line: str) -> Part:
-    tone = {"+": GOOD, "-": BAD}.get(line[:1], PLAIN)
+    tone = {"+": GOOD, "-": BAD}.get(line.lstrip()[:1], PLAIN)
     return (line, tone)
 
 
@@ -239,7 +267,7 @@ def _change_line(change: str) -> Part | Content:
     """A sentence with a bullet, a warning, or a line of a difference."""
     if change.startswith(WARNING):
         return said((f"{MARKS[WARN]} ", WARN), change)
-    return _diff_line(change) if change[:2] in ("+ ", "- ") else said(("• ", DIM), change)
+    return _diff_line(change) if change.lstrip()[:2] in ("+ ", "- ", "~ ") else said(("• ", DIM), change)
 
 
 def _rows_of(content: Content, width: int) -> int:
@@ -276,8 +304,10 @@ def _placeholder(gate: Gate) -> str:
     return ""
 
 
-def _how(gate: Gate) -> str:
+def _how(gate: Gate, *, at_field: bool) -> str:
     if gate.kind is GateKind.CHOOSE:
         return "↑↓ look, Enter chooses; nothing is changed by choosing. Tab goes on to the details."
     how = gate.how
+    if at_field:
+        return f"To go ahead: {how}, Enter. Esc goes back to “No”."
     return f"To go ahead: Tab, {how}, Enter. Enter on “No” ends the run."

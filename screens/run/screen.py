@@ -178,7 +178,7 @@ class RunScreen(ConsoleScreen):
 
     def _draw_step(self) -> None:
         step = self._step()
-        content = story.step_story(step, step.id == self.record.current) if step else said("")
+        content = story.step_story(step, step.id == self.record.current, self.desk.now()) if step else said("")
         self.query_one("#step-text", Says).say(content)
 
     def _step(self) -> StepRecord | None:
@@ -304,7 +304,7 @@ class RunScreen(ConsoleScreen):
             chosen = self.query_one("#gate-choices", Rows).current_key if gate.gate.choices else ""
             self.show_detail(gate.gate.title, shows(gate.gate, chosen))
         elif step is not None:
-            self.show_detail(step.title, story.step_story(step, step.id == self.record.current))
+            self.show_detail(step.title, story.step_story(step, step.id == self.record.current, self.desk.now()))
 
     def action_service(self) -> None:
         target = self.record.target

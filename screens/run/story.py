@@ -134,13 +134,14 @@ def _took(step: StepRecord, now: datetime) -> str:
     return text.duration(((step.ended_at or now) - step.started_at).total_seconds())
 
 
-def step_story(step: StepRecord, current: bool) -> Content:
+def step_story(step: StepRecord, current: bool, now: datetime) -> Content:
     """Why this step is there, what it would be by hand, how far it is, and why it failed."""
     rows: list[Part | Content] = [said((step.title, STRONG), (f"  {step.state.value}", DIM))]
     # First what is happening: on a low terminal the rest of the story is out of view.
     if step.progress and current:
         rows.append((step.progress, STRONG))
-        rows += [_resource_row(*row) for row in step.rows]
+        since = max(0.0, (now - step.told_at).total_seconds()) if step.told_at and step.ended_at is None else 0.0
+        rows += [_resource_row(*row, since) for row in step.rows]
     if step.why:
         rows.append(step.why)
     elif step.state is StepState.PENDING:
@@ -153,11 +154,15 @@ def step_story(step: StepRecord, current: bool) -> Content:
     return lines(rows)
 
 
-def _resource_row(name: str, state: str, seconds: float) -> Content:
-    tone = {"failed": BAD, "done": GOOD}.get(state, WARN)
-    mark = {"failed": "✗", "done": "✓"}.get(state, "▶")
-    took = f"  {text.duration(seconds)}" if seconds else ""
-    return said((f"  {mark} ", tone), name, (f"  {state}{took}", DIM))
+_NOT_UNDER_WAY = ("done", "failed", "begun", "yet")
+
+
+def _resource_row(name: str, state: str, seconds: float, since: float) -> Content:
+    """`since`: seconds since it was told, which count on for what is under way."""
+    last = state.rpartition(" ")[2]
+    tone, mark = {"failed": (BAD, "✗"), "done": (GOOD, "✓"), "begun": (DIM, "·")}.get(last, (WARN, "▶"))
+    took = seconds if last in _NOT_UNDER_WAY else seconds + since
+    return said((f"  {mark} ", tone), name, (f"  {state}{f'  {text.duration(took)}' if took else ''}", DIM))
 
 
 def state_of(record: RunRecord, executor: Holder | None, known: bool = True) -> tuple[str, str]:

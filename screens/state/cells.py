@@ -10,6 +10,7 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.aws.cloudtrail import DELIVERY, SEARCHED
 from infraconsole.aws.s3 import StoredObject
+from infraconsole.checks.state_digest import last_stored
 from infraconsole.errors import AccessDenied, AwsError
 from infraconsole.overview import STALE_LOCK, Authorship, Fact, LockFacts
 from infraconsole.screens.widgets.rows import Cell, Column, Row
@@ -27,7 +28,7 @@ from infraconsole.screens.words import (
     short_error,
     whole_error,
 )
-from infraconsole.terraform.state import StateSummary, StateUnreadable
+from infraconsole.terraform.state import StateSummary, StateTooNew, StateUnreadable
 
 COLUMNS = (
     Column("mark", "", 1),
@@ -40,6 +41,8 @@ COLUMNS = (
     Column("at", "written", 25, rank=2),
     Column("version", "version", 24, rank=3),
 )
+Identity = tuple[str, str]
+"""Of a version, as `StoredObject.identity` has it."""
 Known = StateSummary | BaseException
 """What was read of a version, or why it could not be."""
 Authored = Authorship | BaseException
@@ -59,14 +62,14 @@ def size(size_bytes: int) -> str:
 
 
 def version_rows(
-    versions: Sequence[StoredObject], known: Mapping[str, Known], marked: str, now: datetime
+    versions: Sequence[StoredObject], known: Mapping[Identity, Known], marked: str, now: datetime
 ) -> Iterable[Row]:
     current = current_of(versions)
     lineage = lineage_of(current, known)
     for place, version in enumerate(versions):
         key = key_of(version, place)
         is_current = version is current
-        found = known.get(version.version_id)
+        found = known.get(version.identity)
         summary = found if isinstance(found, StateSummary) else None
         what, tone = _what(version, found, is_current=is_current, lineage=lineage)
         waiting = "-" if version.is_delete_marker else "!" if found is not None else "…"
@@ -95,15 +98,33 @@ def is_deleted(versions: Sequence[StoredObject]) -> bool:
     return bool(versions) and versions[0].is_latest and versions[0].is_delete_marker
 
 
-def is_broken(versions: Sequence[StoredObject], known: Mapping[str, Known]) -> bool:
+def is_broken(versions: Sequence[StoredObject], known: Mapping[Identity, Known]) -> bool:
     """Whether what is stored now is cut off, empty or no state at all: nothing but taking it away mends that. A version that
     AWS did not give may be whole."""
     current = current_of(versions)
-    return current is not None and isinstance(known.get(current.version_id), StateUnreadable)
+    found = known.get(current.identity) if current is not None else None
+    return isinstance(found, StateUnreadable) and not isinstance(found, StateTooNew)
 
 
-def lineage_of(current: StoredObject | None, known: Mapping[str, Known]) -> str:
-    found = known.get(current.version_id) if current is not None else None
+def is_written_past(versions: Sequence[StoredObject], known: Mapping[Identity, Known], digest: str) -> bool:
+    """Whether Terraform stored one of the older versions last, by the digest that the lock table keeps, and not the current one."""
+    states = [known.get(each.identity) for each in versions]
+    if current_of(versions) is None or not isinstance(states[0], StateSummary):
+        return False
+    return bool(last_stored([each if isinstance(each, StateSummary) else None for each in states], digest))
+
+
+def is_foreign(versions: Sequence[StoredObject], known: Mapping[Identity, Known]) -> bool:
+    """Whether the current version is the first of its lineage, and there was another one before."""
+    contents = (known.get(each.identity) for each in versions if not each.is_delete_marker)
+    current, before = next(contents, None), next(contents, None)
+    if current_of(versions) is None or not isinstance(current, StateSummary) or not isinstance(before, StateSummary):
+        return False
+    return current.lineage != before.lineage
+
+
+def lineage_of(current: StoredObject | None, known: Mapping[Identity, Known]) -> str:
+    found = known.get(current.identity) if current is not None else None
     return found.lineage if isinstance(found, StateSummary) else ""
 
 
@@ -122,13 +143,14 @@ def _what(version: StoredObject, found: Known | None, *, is_current: bool, linea
 def version_parts(
     name: str,
     versions: Fact[tuple[StoredObject, ...]],
-    known: Mapping[str, Known],
+    known: Mapping[Identity, Known],
     now: datetime,
     *,
+    digest: str = "",
     more: bool,
     undeletes: bool,
 ) -> list[Part]:
-    """`undeletes`: whether the screen can start a run that brings a deleted or broken state back."""
+    """`undeletes`: whether the screen can start a run that brings a lost state back. `digest` as for `is_written_past`."""
     parts: list[Part] = []
     found = versions.value
     if versions.error is not None:
@@ -145,14 +167,26 @@ def version_parts(
         elif is_broken(found, known):
             hint = "R brings the last whole one back." if undeletes else ""
             parts.insert(0, (f"{MARKS[BAD]} What is stored now is no whole state. {hint}".rstrip() + "  ", BAD))
+        elif is_written_past(found, known, digest):
+            hint = "R brings back what Terraform stored last." if undeletes else ""
+            parts.insert(
+                0, (f"{MARKS[BAD]} What is stored now was written past Terraform. {hint}".rstrip() + "  ", BAD)
+            )
+        elif is_foreign(found, known):
+            hint = "R on one of those brings it back." if undeletes else ""
+            told = "The stored state is another project's than the versions before it."
+            parts.insert(0, (f"{MARKS[WARN]} {told} {hint}".rstrip() + "  ", WARN))
     if versions.read_at:
         parts.append((f"  read {text.ago(versions.read_at, now)} ago", DIM))
     return parts
 
 
-def left_parts(*, recovers: bool) -> list[Part]:
-    """`recovers`: whether the screen can start a run that takes care of it."""
+def left_parts(*, recovers: bool, is_lost: bool = False) -> list[Part]:
+    """`recovers`: whether the screen can start a run that takes care of it. `is_lost`: what is stored has to be brought back
+    before."""
     hint = " E pushes or dismisses it." if recovers else ""
+    if recovers and is_lost:
+        hint = " Once the stored one is back, E pushes or dismisses it."
     return [(f"{MARKS[BAD]} An apply could not store its state: errored.tfstate.{hint}", BAD)]
 
 
@@ -210,7 +244,8 @@ def row_says(
     serial = f"{behind} serial{'s' * (behind != 1)} before the current one" if behind > 0 else "not older by its serial"
     parts: list[Part] = [(f"Written {text.local_time(version.modified_at)}{by}: {serial}, {counted}.", DIM)]
     if found.lineage != current.lineage:
-        parts.append((f"\n{MARKS[WARN]} It is another state's: lineage {found.lineage}, not {current.lineage}.", WARN))
+        told = f"It and the stored one are of different projects: lineage {found.lineage}, not {current.lineage}."
+        parts.append((f"\n{MARKS[WARN]} {told}", WARN))
     return said(*parts)
 
 

@@ -24,7 +24,7 @@ from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import STATE, GoTo, Place, StartRun
 from infraconsole.screens.state import cells
-from infraconsole.screens.state.cells import Authored, Known
+from infraconsole.screens.state.cells import Authored, Identity, Known
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -45,7 +45,8 @@ class StateScreen(ConsoleScreen):
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
-        "asks before anything changes; where the state was deleted, or is no whole one, `R` brings the last whole one back. `D` "
+        "asks before anything changes; where the state was deleted, is no whole one, or was written past Terraform, `R` brings the "
+        "last one back that Terraform stored, and on a version of another lineage that one. `D` "
         "deploys the service or the module, `U` takes a lock away that nobody holds any more, `E` pushes or dismisses the state "
         "that an apply could not store, `M` mends the lock table's digest where it is another state's; their runs ask too. The "
         "first 50 versions are listed; `+`, or going to the last row, reads more. A filter has all of them read, but for large "
@@ -82,10 +83,10 @@ class StateScreen(ConsoleScreen):
         self._bucket, self._key = desk.config.state_place_of(service, environment)
         self._is_module = desk.config.is_module(service)
         self._lock: Fact[LockFacts] = Fact()
-        self._digest = ("", "")
+        self._digest: tuple[Identity, str] = (("", ""), "")
         self._left: Path | None = None
-        self._known: dict[str, Known] = {}
-        self._asked: set[str] = set()
+        self._known: dict[Identity, Known] = {}
+        self._asked: set[Identity] = set()
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._authors: dict[str, Authored] = {}
         self._author_place = asyncio.Semaphore(1)
@@ -130,20 +131,33 @@ class StateScreen(ConsoleScreen):
 
     @property
     def _is_lost(self) -> bool:
-        """Whether the last whole version is to be brought back, rather than an earlier one put on top."""
-        return cells.is_deleted(self._listed) or cells.is_broken(self._listed, self._known)
+        """Whether the last version that Terraform stored is to be brought back, rather than an earlier one put on top."""
+        return (
+            cells.is_deleted(self._listed)
+            or cells.is_broken(self._listed, self._known)
+            or cells.is_written_past(self._listed, self._known, self._kept_digest)
+        )
+
+    def _undeletes(self, version: StoredObject | None) -> bool:
+        """Whether `R` takes away what lies on it: no push puts a state of another lineage back."""
+        if self._is_lost:
+            return True
+        current = self._current
+        now = self._known.get(current.identity) if current is not None else None
+        found = self._known.get(version.identity) if version is not None else None
+        return isinstance(now, StateSummary) and isinstance(found, StateSummary) and now.lineage != found.lineage
 
     @property
     def _disagrees(self) -> bool:
-        """Whether the lock table keeps the digest of another state than what is stored."""
-        found = self._known.get(self._current.version_id) if self._current is not None else None
-        return isinstance(found, StateSummary) and self._kept_digest not in ("", found.md5)
+        """Whether the lock table keeps the digest of another state than what is stored, and that is not to be taken away."""
+        found = self._known.get(self._current.identity) if self._current is not None else None
+        return isinstance(found, StateSummary) and self._kept_digest not in ("", found.md5) and not self._is_lost
 
     @property
     def _kept_digest(self) -> str:
         """What the lock table keeps of the current version; "" where that is not known, or nothing is kept."""
-        version_id, kept = self._digest
-        return kept if self._current is not None and self._current.version_id == version_id else ""
+        of, kept = self._digest
+        return kept if self._current is not None and self._current.identity == of else ""
 
     # Reading
 
@@ -226,7 +240,7 @@ class StateScreen(ConsoleScreen):
             raise
         except Exception:  # noqa: BLE001 - as above
             kept = ""
-        self._digest = (current.version_id, kept)
+        self._digest = (current.identity, kept)
         self._draw()
 
     @work(exclusive=True, group="left", exit_on_error=False)
@@ -247,21 +261,21 @@ class StateScreen(ConsoleScreen):
             key = cells.key_of(version, place)
             searched = self._filter or key in shown
             wanted = version is current or key == cursor or (searched and version.size_bytes < LARGE_BYTES)
-            if wanted and not version.is_delete_marker and version.version_id not in self._asked:
-                self._asked.add(version.version_id)
-                self.run_worker(self._learn(version.version_id), group="summaries", exit_on_error=False)
+            if wanted and not version.is_delete_marker and version.identity not in self._asked:
+                self._asked.add(version.identity)
+                self.run_worker(self._learn(version), group="summaries", exit_on_error=False)
 
-    async def _learn(self, version_id: str) -> None:
+    async def _learn(self, version: StoredObject) -> None:
         overview, service, environment = self.desk.overview, self.service_name, self.environment
         async with self._places:
             try:
-                self._known[version_id] = await self.read(
-                    lambda: overview.state_version(service, environment, version_id)
+                self._known[version.identity] = await self.read(
+                    lambda: overview.state_version(service, environment, version.version_id)
                 )
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - the edge of a load: in its row, whole on Enter
-                self._known[version_id] = error
+                self._known[version.identity] = error
         self._draw()
 
     @work(exclusive=True, group="author", exit_on_error=False)
@@ -312,9 +326,7 @@ class StateScreen(ConsoleScreen):
 
     def _unread(self, *, large: bool) -> int:
         return sum(
-            (each.size_bytes >= LARGE_BYTES) == large
-            and not each.is_delete_marker
-            and each.version_id not in self._known
+            (each.size_bytes >= LARGE_BYTES) == large and not each.is_delete_marker and each.identity not in self._known
             for each in self._listed
         )
 
@@ -329,14 +341,23 @@ class StateScreen(ConsoleScreen):
         now, name = self.desk.now(), f"{self.service_name} {self.environment}"
         if self._bucket:
             undeletes = self._can_begin("state-undelete")
-            told = cells.version_parts(name, self._versions, self._known, now, more=self._is_more, undeletes=undeletes)
+            told = cells.version_parts(
+                name,
+                self._versions,
+                self._known,
+                now,
+                digest=self._kept_digest,
+                more=self._is_more,
+                undeletes=undeletes,
+            )
         else:
             told = [(f"The state of {name}", STRONG)]
         rows = [told, cells.lock_parts(self._lock, now, unlocks=self._can_begin("state-unlock"))]
         if self._disagrees:
             rows.insert(0, cells.digest_parts(mends=self._can_begin("digest-repair")))
         if self._left is not None:
-            rows.insert(0, cells.left_parts(recovers=self._can_begin("state-recover")))
+            recovers = self._can_begin("state-recover")
+            rows.insert(int(self._is_lost), cells.left_parts(recovers=recovers, is_lost=self._is_lost))
         self.query_one("#headline", Says).say(lines(said(*row) for row in rows))
 
     def _draw_row(self) -> None:
@@ -346,8 +367,8 @@ class StateScreen(ConsoleScreen):
             says.say(Content())
             return
         current = self._current
-        known = self._known.get(current.version_id) if current else None
-        found = self._known.get(version.version_id)
+        known = self._known.get(current.identity) if current else None
+        found = self._known.get(version.identity)
         large = version.size_bytes >= LARGE_BYTES
         by = self._authors.get(self.rows.current_key)
         told = cells.row_says(version, found, known, is_current=version is current, is_large=large, authored=by)
@@ -381,7 +402,7 @@ class StateScreen(ConsoleScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         version = self._version(self.rows.current_key) if self.is_mounted else None
         content = version is not None and not version.is_delete_marker
-        if action in ("roll_back", "undelete") and (action == "undelete") != self._is_lost:
+        if action in ("roll_back", "undelete") and (action == "undelete") != self._undeletes(version):
             return False  # one key: what it does here is what its name says
         if action == "undelete" and not self._can_begin("state-undelete"):
             return None
@@ -445,7 +466,7 @@ class StateScreen(ConsoleScreen):
             if self._versions.error is not None:
                 self.show_detail("The versions", lines(whole_error(self._versions.error)))
             return
-        found = self._known.get(version.version_id)
+        found = self._known.get(version.identity)
         now = self.desk.now()
         digest = self._kept_digest if version is self._current else ""
         by = cells.author_story(version, self._authors.get(self.rows.current_key), now)
@@ -464,13 +485,12 @@ class StateScreen(ConsoleScreen):
         self.post_message(StartRun("state-unlock", self.service_name, self.environment, {"lock": self._holder}))
 
     def action_undelete(self) -> None:
-        self.post_message(StartRun("state-undelete", self.service_name, self.environment))
+        version = self._version(self.rows.current_key)
+        wish = {} if self._is_lost or version is None else {"version": version.version_id}
+        self.post_message(StartRun("state-undelete", self.service_name, self.environment, wish))
 
     def action_deploy(self) -> None:
-        if self._is_module:
-            self.post_message(StartRun("deploy", self.service_name, self.environment))
-        else:
-            deploying.ask(self, self.service_name, self.environment)
+        deploying.ask(self, self.service_name, self.environment)
 
     def action_mend(self) -> None:
         self.post_message(StartRun("digest-repair", self.service_name, self.environment))

@@ -349,6 +349,8 @@ async def test_a_missing_export_leads_to_the_deploy_of_its_module(
         assert not begun, "the repository has no module kms"
         rows.move_to("/shared/network/private-subnet-ids")
         await pilot.press("D")
+        await until_seen(pilot, "Deploy network, which all environments share")
+        await pilot.press("enter")
         await until(pilot, lambda: begun)
     assert (begun[0].runbook, begun[0].service, begun[0].environment) == ("deploy", "network", "prod")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from textual.widgets import Button, Input
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
 from infraconsole.engine.event import Kind
-from infraconsole.engine.gate import FAILURE_GATE, WARNING, Choice, Gate, GateKind
+from infraconsole.engine.gate import ERROR, FAILURE_GATE, WARNING, Choice, Gate, GateKind
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.run import RunScreen, story
@@ -112,6 +113,66 @@ async def test_a_warning_looks_unlike_a_change(attached: ConsoleApp, executor: F
         executor.open("update", gate)
         await until_seen(pilot, "• 1 to update")
         await until_seen(pilot, "▲ Warning: it loses encryption.")
+
+
+async def test_an_error_of_the_plan_s_review_stands_on_top(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    gate = replace(type_gate(), changes=("1 to create", f"{ERROR}the state has no resources."))
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", gate)
+        await until_seen(pilot, "✗ Error: the state has no resources.")
+        seen = text_of(attached)
+        assert seen.index("Error: the state") < seen.index("What cannot be undone")
+        assert seen.count("the state has no resources") == 1
+
+
+async def test_a_gate_that_opens_again_says_why(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    gate = replace(confirm_gate(), notice="Since the plan was made, the variables' file changed.")
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", gate)
+        await until_seen(pilot, "Asked again, what was answered does not hold any more")
+        await until_seen(pilot, "the variables' file changed")
+
+
+async def test_after_an_answer_that_is_none_the_field_is_still_where_one_is(
+    attached: ConsoleApp, executor: FakeExecutor
+) -> None:
+    """What the line says to press leads on from where the focus is."""
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", confirm_gate())
+        await until_seen(pilot, "To go ahead: Tab, type yes, Enter.")
+        await pilot.press("tab", *"ja", "enter")
+        await until_seen(pilot, "'ja' is not `yes`. To go ahead: type yes, Enter.")
+        await pilot.press("escape")
+        await until_seen(pilot, "To go ahead: Tab, type yes, Enter.")
+        await pilot.press("tab", "backspace", "backspace", *"yes", "enter")
+        await until(pilot, lambda: answers(executor) == ["yes"])
+
+
+async def test_the_second_approval_is_typed_where_the_first_was(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    gate = Gate("approve", GateKind.APPROVE, "Who approves?", approvers=("platform-lead", "cto"))
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        opening = executor.open("update", gate)
+        await until_seen(pilot, "Who approves?")
+        await pilot.press("tab", *"cto:CHG-1", "enter")
+        await until(pilot, lambda: len(answers(executor)) == 1)
+        executor.write(
+            Kind.GATE_ANSWERED,
+            "update",
+            opening=opening,
+            gate="approve",
+            value="cto:CHG-1",
+            by="woken",
+            shown="s",
+            more=True,
+        )
+        await until_seen(pilot, "Approved by cto; missing: platform-lead.")
+        assert "Tab" not in text_of(attached).partition("missing: platform-lead.")[2].partition("No: change")[0]
+        await pilot.press(*"platform-lead:CHG-1", "enter")
+        await until(pilot, lambda: answers(executor)[1:] == ["platform-lead:CHG-1"])
 
 
 async def test_a_rejected_answer_opens_the_gate_again(attached: ConsoleApp, executor: FakeExecutor) -> None:

@@ -354,10 +354,14 @@ async def test_a_module_of_the_infrastructure_has_a_state_too(
         await until_seen(pilot, "4 versions of the state of rds dev")
         assert asked[-1] == ("b-dev", "rds/terraform.tfstate")
         await pilot.press("D")
+        await until(pilot, lambda: focused_id(pilot) == "deploy-targets")
+        assert "Deploy rds to dev" in text_of(app)
+        assert "image" not in text_of(app)
+        await pilot.press(*"aws_a.b", "enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert [(wish.runbook, wish.service, wish.environment, wish.inputs) for wish in begun] == [
         ("state-rollback", "network", "prod", {"version": "v3"}),
-        ("deploy", "rds", "dev", {}),
+        ("deploy", "rds", "dev", {"targets": "aws_a.b"}),
     ]
 
 

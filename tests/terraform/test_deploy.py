@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,6 +201,8 @@ def closed_window() -> str:
 
 def test_prod_outside_its_window_needs_a_reason_two_approvals_and_the_typed_name(site: Site) -> None:
     site.write_settings(prod=closed_window())
+    site.seed("prod", first="old", second="build-1")
+    before = site.stored("prod")
     for answers, gate in (
         ((), "reason"),
         (("--set", "reason=the site is down"), "approve"),
@@ -208,7 +211,7 @@ def test_prod_outside_its_window_needs_a_reason_two_approvals_and_the_typed_name
         refused = site.deploy("--set", "image_tag=b", *answers, environment="prod")
         assert refused.code == 3, refused.stderr
         assert f"--answer {gate}=" in refused.stderr
-    assert site.stored("prod") == b""
+    assert site.stored("prod") == before
     done = site.deploy("--answer", "reason=the site is down", *PROD, environment="prod")
     assert done.code == 0, done.stderr
     answered = [(each["gate"], each["value"]) for each in done.events if each["kind"] == "gate-answered"]
@@ -232,8 +235,54 @@ def test_nobody_approves_an_own_deploy(site: Site) -> None:
 
 def test_inside_the_window_no_reason_is_asked_for(site: Site) -> None:
     site.write_settings(prod='window = "Mon-Sun 00:00-23:59 UTC"\napprovers = []\n')
+    site.seed("prod", first="old", second="build-1")
     done = site.deploy(*PROD[4:], environment="prod")
     assert done.code == 0, done.stderr
+
+
+def test_what_a_script_types_for_every_deploy_of_prod_does_not_open_one_that_destroys(site: Site) -> None:
+    site.write_settings(prod='window = "Mon-Sun 00:00-23:59 UTC"\napprovers = []\n')
+    site.seed("prod", first="one", second="build-1", third="x")
+    before = site.stored("prod")
+    refused = site.deploy(*PROD[4:], environment="prod")
+    assert (refused.code, site.stored("prod")) == (3, before)
+    assert "--answer type-danger=" in refused.stderr
+    assert site.deploy(*PROD[4:], "--answer", "type-danger=plain-prod", environment="prod").code == 0
+    assert site.values("prod") == {"first": "one", "second": "build-1"}
+
+
+def test_an_image_or_a_target_that_is_none_is_refused(site: Site) -> None:
+    site.seed(first="old", second="build-1")
+    for tag in ("", " ", "v1 2", "$(id)", "-1", "x" * 129):
+        refused = site.deploy("--set", f"image_tag={tag}", *DEV)
+        assert (refused.code, refused.events) == (2, []), tag
+    nowhere = site.deploy("--set", "targets=terraform_data.frist", *DEV)
+    assert nowhere.code == 2
+    assert "There is nothing at terraform_data.frist" in nowhere.stderr
+    assert site.values()["first"] == "old"
+
+
+def test_what_nobody_else_can_see_stands_in_the_gate(site: Site, tmp_path: Path) -> None:
+    site.seed(first="old", second="build-1")
+
+    def warned(*more: str) -> str:
+        done = site.deploy("--set", "targets=terraform_data.first", *more)
+        (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+        return "\n".join(line for line in gate["changes"] if line.startswith("Warning: "))
+
+    refusal = ("--answer", "type-target=no")
+    assert "ommit" not in warned(*refusal)
+    site.main.write_text(f"{site.main.read_text()}\n# edited\n")
+    assert "Not committed: " in warned(*refusal)
+    site.commit()
+    site.git("init", "--quiet", "--bare", str(tmp_path / "upstream"))
+    site.git("remote", "add", "origin", str(tmp_path / "upstream"))
+    site.git("push", "--quiet", "--set-upstream", "origin", "main")
+    assert "ommit" not in warned(*refusal)
+    site.commit("Another")
+    assert "1 commit is not pushed" in warned(*refusal)
+    shutil.rmtree(site.root / ".git")
+    assert "in no git repository" in warned(*refusal)
 
 
 SECRETS = ("hunter2-old-secret", "correct-horse-battery")
@@ -282,6 +331,7 @@ def test_a_password_in_a_url_is_as_secret(site: Site) -> None:
 def test_the_code_of_one_environment_does_not_touch_another_one_s_setup(site: Site) -> None:
     """One root for all environments: what `init` set up for prod is not what a deploy of dev works with."""
     site.write_settings(prod='window = "Mon-Sun 00:00-23:59 UTC"\napprovers = []\n')
+    site.seed("prod", first="old", second="build-1")
     site.write_vars("prod", value="of prod")
     assert site.deploy(*PROD[4:], environment="prod").code == 0
     assert site.deploy().code == 0
@@ -315,7 +365,7 @@ def test_what_infracost_says_stands_in_the_gate(site: Site, tmp_path: Path) -> N
     done = site.deploy(PATH=f"{tool.parent}:{os.environ['PATH']}")
     assert done.code == 0, done.stderr
     (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
-    assert "infracost: +12.30 USD a month" in gate["changes"]
+    assert "Cost: infracost: +12.30 USD a month" in gate["changes"]
     kept = site.folder / "runs" / done.run / "cost.json"
     assert (json.loads(kept.read_bytes()), stat.S_IMODE(kept.stat().st_mode)) == (said, 0o600)
 

@@ -108,7 +108,7 @@ def test_what_was_approved_is_not_applied_to_something_else(site: Site, monkeypa
         change(site, run)
         before = site.versions()
         site.answer(run, "confirm", "yes")
-        site.until_gate(run, "confirm")
+        assert words in site.until_gate(run, "confirm").gate.notice
         assert (site.applies(run), site.intents(run), site.versions()) == (0, [], before), words
         said = [warning for warning in site.record(run).warnings if "Since the plan was made" in warning]
         assert len(said) == count
@@ -362,7 +362,14 @@ def test_terraform_and_its_executor_killed_at_once_is_not_taken_for_done_nor_for
     assert site.lock(), "nobody has released it"
     blocked = site.deploy()
     assert blocked.code == 1
-    assert "No run of this journal is at this target" in blocked.stderr
+    assert f"It is of Terraform of run {run}, which was killed: nobody is at work with it" in blocked.stderr
+    assert "infraconsole run state-unlock --service plain --env dev" in blocked.stderr
+    assert "infraconsole run state-unlock --service plain --env dev" in record.ending
+    assert "Not begun: terraform_data.after." in record.ending, record.ending
+    unlocked = site.run("state-unlock", "--answer", "type-target=plain-dev")
+    assert unlocked.code == 0, unlocked.stderr
+    (gate,) = [each["gate"] for each in unlocked.events if each["kind"] == "gate-opened"]
+    assert f"Terraform of run {run} of this journal, which was killed" in gate["changes"][1]
 
 
 # Interrupts

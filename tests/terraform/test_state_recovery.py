@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
 import pytest
 
+from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.terraform import backend
+from infraconsole.terraform.state import DUMPED
 from tests.terraform.conftest import BOTH, DEV, Site, client, state_of
 
 pytestmark = pytest.mark.slow
@@ -80,8 +83,9 @@ def test_another_environment_s_is_not_pushed_and_goes_by_the_rules_of_prod(site:
     [
         (8, {"first": "applied"}, "something was stored since"),
         (9, {"first": "one"}, "it says what is stored already"),
+        (9, {"first": "applied"}, "has the same serial, 9, and says something else"),
     ],
-    ids=["newer-is-stored", "same"],
+    ids=["newer-is-stored", "same", "both-after-the-same"],
 )
 def test_what_is_overtaken_is_not_pushed(site: Site, serial: int, values: dict[str, str], words: str) -> None:
     site.seed(serial=9, first="one")
@@ -92,12 +96,57 @@ def test_what_is_overtaken_is_not_pushed(site: Site, serial: int, values: dict[s
     assert words in done.stderr
 
 
+@BOTH
+def test_over_a_deleted_state_nothing_is_pushed_as_the_first(site: Site) -> None:
+    site.seed(serial=1, first="one")
+    leave(site)
+    delete(site)
+    done = site.run("state-recover", *TYPED, *PUSH)
+    assert (done.code, site.stored(), left(site).exists()) == (1, b"", True)
+    assert "state-undelete" in done.stderr
+    assert site.run("state-undelete", *DEV).code == 0
+    assert site.run("state-recover", *DEV, *PUSH).code == 0
+    assert site.values() == {"first": "applied"}
+
+
+def test_a_state_that_was_only_printed_is_found_before_another_is_pushed(site: Site) -> None:
+    """The executor of an apply was killed before it looked; pushed over, that state could never be stored."""
+    older = site.seed(serial=1, first="older")
+    applied = site.deploy()
+    assert applied.code == 0, applied.stderr
+    lost = state_of({"first": "one", "second": "lost"}, serial=site.serial + 1, lineage=site.lineage)
+    (record,) = (site.folder / "runs" / applied.run).glob("*-apply/stdout")
+    event = {"@level": "info", "@message": DUMPED, "type": "state_dump"}
+    line = f'{json.dumps(event)[:-1]}, "state": {json.dumps(json.loads(lost))}}}'
+    record.write_text(f"{record.read_text()}{line}\n")
+    before = site.versions()
+    rolled = site.run("state-rollback", *DEV, "--set", f"version={older}")
+    assert (rolled.code, site.versions()) == (1, before)
+    assert "infraconsole run state-recover --service plain --env dev" in rolled.stderr
+    left(site).unlink()
+    (record.parent / "lost.tfstate.kept").unlink()
+    recovered = site.run("state-recover", *DEV, *PUSH)
+    assert recovered.code == 0, recovered.stderr
+    assert site.values()["second"] == "lost"
+
+
+def test_the_choice_says_what_is_known_of_both(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.seed(serial=1, first="one")
+    leave(site, first="applied", second="build-1")
+    run = site.start(monkeypatch, "state-recover")
+    gate = site.until_gate(run, "action").gate
+    assert gate.changes[0] == "The stored state has serial 1, the one that was left 2."
+    assert "+ terraform_data.second" in gate.changes
+    site.answer(run, "action", "no")
+
+
 def test_one_that_is_cut_off_can_only_be_dismissed(site: Site) -> None:
     site.seed(serial=1, first="one")
     left(site).write_bytes(leave(site)[:200])
     done = site.run("state-recover", *DEV, *PUSH)
     assert done.code == 1
-    assert "is cut off" in done.stderr
+    assert "is cut off." in done.stderr
+    assert ".." not in done.stderr
     (gate,) = [each["gate"] for each in site.run("state-recover").events if each["kind"] == "gate-opened"]
     assert [(choice["id"], choice["recommended"]) for choice in gate["choices"]] == [
         ("push", False),
@@ -221,6 +270,30 @@ def test_nothing_is_brought_back_over_a_state_that_was_stored_meanwhile(
     assert site.versions()[0] == stored
     listed = client(site.world, "s3").list_object_versions(Bucket=site.bucket(), Prefix=site.key)
     assert marker in [each["VersionId"] for each in listed["DeleteMarkers"]]
+
+
+def test_under_somebody_s_lock_nothing_is_taken_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was taken while the gate was open."""
+    site.seed(serial=4, first="one")
+    delete(site)
+    run = site.start(monkeypatch, "state-undelete")
+    site.until_gate(run, "confirm")
+    site.put_lock()
+    site.answer(run, "confirm", "yes")
+    failed = site.until_gate(run, FAILURE_GATE).gate
+    assert any("lee@laptop" in line for line in failed.changes)
+    assert (site.intents(run), site.stored()) == ([], b"")
+    site.free()
+    site.answer(run, FAILURE_GATE, "retry")
+    assert site.finished(run).outcome == "done"
+
+
+def test_however_often_it_was_deleted(site: Site) -> None:
+    newest = site.seed(serial=4, first="one")
+    delete(site, 25)
+    done = site.run("state-undelete", *DEV)
+    assert done.code == 0, done.stderr
+    assert site.versions() == [newest]
 
 
 @pytest.mark.parametrize("kill", ["after:call-intended:undelete", "before:call-done:undelete"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from infraconsole.terraform import supervise
 from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, IMPATIENT, SECOND, VARIABLES, Done, Site, client, state_of
 
 pytestmark = pytest.mark.slow
@@ -164,7 +167,7 @@ REFUSED: list[tuple[Callable[[Site], str], int, str]] = [
     (truncated, 1, "is cut off"),
     (lambda site: site.put(b""), 1, "is empty"),
     (lambda site: site.put(b"[]\n"), 1, "is not a Terraform state"),
-    (lambda site: site.put(state_of({"first": "x"}, serial=1, lineage="other")), 1, "That state is another project's"),
+    (lambda site: site.put(state_of({"first": "x"}, serial=1, lineage="other")), 1, "are of different projects"),
     (lambda site: site.put(state_of({"first": "x"}, serial=1, lineage="")), 1, "Its lineage is missing"),
     (
         lambda site: site.put(state_of({"first": "x"}, serial=1, lineage=site.lineage, version="9.9.9")),
@@ -370,6 +373,44 @@ def test_a_push_of_which_terraform_does_not_know_that_it_arrived(site: Site, mon
     assert record.step("verify-stored").result["serial"] in (7, 8)
     assert record.outcome == "failed"
     assert "infraconsole run digest-repair" in record.ending
+
+
+def test_a_push_whose_terraform_was_killed_is_looked_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = three_versions(site)
+    seen = max(call["seq"] for call in site.world.calls())
+    site.world.fault("delay", "dynamodb", "DeleteItem", seconds=10.0, count=1)
+    run = site.start(monkeypatch, "state-rollback", answers=YES, version=ids[0])
+    site.until(
+        lambda: site.world.calls("dynamodb", "DeleteItem", seen), "the state to be stored, and the lock held yet"
+    )
+    (pid,) = site._records(run, "state-push")
+    for name in (supervise.SUPERVISOR, supervise.PID):
+        os.kill(int((pid.parent / name).read_text().split()[0]), signal.SIGKILL)
+    record = site.finished(run)
+    assert any("nobody knows how. It is stored all the same" in said for said in record.warnings), record.warnings
+    assert record.step("verify-stored").result["serial"] in (7, 8)
+    assert site.values() == {"first": "one"}
+
+
+def test_under_a_digest_of_another_state_nothing_is_asked(site: Site) -> None:
+    """Not after all gates, by Terraform."""
+    ids = three_versions(site)
+    body = site.stored()
+    site.put(body.replace(b"three", b"swapped"), digest=False)
+    before = site.versions()
+    for more in ((), ("--dry-run",)):
+        done = rollback(site, ids[0], *more)
+        assert (done.code, done.count("gate-opened"), site.versions()) == (1, 0, before)
+        assert "infraconsole run digest-repair --service plain --env dev" in done.stderr
+
+
+def test_what_only_a_newer_terraform_could_put_back_is_said_before_the_gate(site: Site) -> None:
+    ids = three_versions(site)
+    site.put(state_of({"first": "four"}, serial=7, lineage=site.lineage, version="9.9.9"))
+    done = rollback(site, ids[0])
+    (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    assert any("It can be undone, with Terraform 9.9.9 or newer: " in line for line in gate["changes"])
+    assert "Terraform 9.9.9 wrote the stored state" in done.warnings
 
 
 def test_a_push_that_did_not_arrive_has_failed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.terraform.state import LockInfo
-from tests.terraform.conftest import DEV, HEAD, PLAIN, TABLE, Site, client, state_of
+from tests.terraform.conftest import BOTH, DEV, HEAD, PLAIN, TABLE, Site, client, state_of
 
 pytestmark = pytest.mark.slow
 
@@ -187,6 +187,55 @@ def test_a_state_whose_digest_was_only_not_written_is_not_taken_away(site: Site)
     assert (done.code, site.versions()) == (1, before)
 
 
+@BOTH
+def test_another_project_s_state_that_terraform_was_made_to_store_is_taken_away(site: Site) -> None:
+    """As by `state push -force` of a state of another folder: it has its digest."""
+    oldest, right = site.seed(serial=4, first="older"), site.seed(serial=5, first="one", second="build-1")
+    whole = site.stored()
+    wrong = [site.put(state_of({"first": "x"}, serial=serial, lineage="another")) for serial in (1, 2)]
+    line = f"infraconsole run state-undelete --service plain --env dev --set version={right}"
+    rolled = site.run("state-rollback", *DEV, "--set", f"version={right}")
+    assert (rolled.code, line in rolled.stderr) == (1, True), rolled.stderr
+    refused = site.run("state-undelete", *TYPED)
+    assert (refused.code, "state-undelete" in refused.stderr) == (1, False)
+    site.put(state_of({"first": "x"}, serial=1, lineage="third"))
+    hinted = site.run("state-undelete", *TYPED)
+    assert (hinted.code, f"--set version={wrong[1]}" in hinted.stderr) == (1, True), hinted.stderr
+
+    lower = site.run("state-undelete", *TYPED, "--set", f"version={oldest}")
+    assert (lower.code, right in lower.stderr) == (1, True), lower.stderr
+    assert site.run("state-undelete", *TYPED, "--set", "version=nothing").code == 2
+    done = site.run("state-undelete", *TYPED, "--set", f"version={right}")
+    assert done.code == 0, done.stderr
+    (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
+    assert sum("lineage another" in line for line in gate["changes"]) == 2
+    assert (site.versions(), site.stored()) == ([right, oldest], whole)
+    if site.locking == "dynamodb":
+        assert any("digest has to be mended" in line for line in gate["changes"])
+        assert "infraconsole run digest-repair --service plain --env dev" in done.warnings
+        assert site.run("digest-repair", *TYPED).code == 0
+    assert site.deploy().result("read-plan")["words"] == "nothing to do"
+
+
+def test_a_state_of_a_newer_terraform_is_not_taken_away(site: Site) -> None:
+    site.seed(serial=4, first="one")
+    body = json.loads(state_of({"first": "two"}, serial=5, lineage=site.lineage))
+    site.put(json.dumps({**body, "version": 5}).encode())
+    before = site.versions()
+    done = site.run("state-undelete", *TYPED)
+    assert (done.code, site.versions()) == (1, before)
+    assert "A newer Terraform wrote what is stored" in done.stderr
+
+
+def test_what_is_brought_back_under_a_digest_of_what_was_taken_away_says_so(site: Site) -> None:
+    """Terraform's own error tells people to write the digest by hand."""
+    newest = site.seed(serial=4, first="one")
+    site.put(b"<html>")
+    done = site.run("state-undelete", *TYPED)
+    assert (done.code, site.versions()) == (0, [newest])
+    assert "infraconsole run digest-repair --service plain --env dev" in done.warnings
+
+
 # Pushes
 
 
@@ -288,7 +337,7 @@ def test_versions_that_nobody_can_choose_hide_no_others(site: Site, monkeypatch:
     [
         ("answered", "", "says the same as the stored state"),
         ("set", "", "says the same as the stored state"),
-        ("set", "other", "another project's"),
+        ("set", "other", "of different projects"),
     ],
     ids=["answered", "set", "of-another-lineage"],
 )

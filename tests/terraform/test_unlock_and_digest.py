@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from hashlib import md5
 
 import pytest
 
@@ -57,7 +58,8 @@ def test_the_lock_of_a_killed_apply_is_taken_away_behind_the_typed_name(site: Si
     assert lock.who in gate["title"]
     assert lock.id in gate["changes"][0]
     assert lock.id in gate["commands"][0]
-    assert "Ask that person" in done.warnings
+    assert "Ask that person" in gate["changes"][1]
+    assert "Ask that person" not in done.warnings, "it is done"
     assert site.deploy().code == 0
 
 
@@ -201,7 +203,8 @@ def test_under_somebody_s_lock_no_digest_is_mended(site: Site) -> None:
     kept, lock = digest(site), hold(site)
     done = site.run("digest-repair", *TYPED)
     assert done.code == 1
-    assert "lee@laptop holds the state's lock" in done.stderr
+    assert "lee@laptop holds it for" in done.stderr
+    assert "infraconsole run state-unlock --service plain --env dev" in done.stderr
     assert (digest(site), site.lock()) == (kept, lock)
 
 
@@ -218,6 +221,21 @@ def test_a_state_stored_while_the_gate_is_open_is_looked_at_anew(site: Site, mon
     site.answer(run, "type-target", "plain-dev")
     assert site.finished(run).outcome == "done"
     assert site.lock() is None
+
+
+def test_a_digest_written_while_the_gate_is_open_is_looked_at_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = swapped(site)
+    run = site.start(monkeypatch, "digest-repair")
+    site.until_gate(run, "type-target")
+    item = {"LockID": {"S": f"{site.bucket()}/{site.key}-md5"}, "Digest": {"S": "f" * 32}}
+    client(site.world, "dynamodb").put_item(TableName=TABLE, Item=item)
+    site.answer(run, "type-target", "plain-dev")
+    site.until(lambda: len(site.events(run, "step-finished", "look")) == 2, "another look")
+    assert "f" * 32 in site.until_gate(run, "type-target").gate.changes[0]
+    assert (site.lock(), site.intents(run)) == (None, [])
+    site.answer(run, "type-target", "plain-dev")
+    assert site.finished(run).outcome == "done"
+    assert (site.lock(), digest(site)) == (None, md5(body, usedforsecurity=False).hexdigest())
 
 
 @pytest.mark.parametrize("site", ["lockfile"], indirect=True)

@@ -14,10 +14,10 @@ import pytest
 
 from infraconsole.checks.findings import Finding
 from infraconsole.config import EnvironmentSettings
-from infraconsole.engine.gate import WARNING, Gate, GateKind
+from infraconsole.engine.gate import ERROR, WARNING, Gate, GateKind
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AccessDenied, AwsNotFound
+from infraconsole.errors import AccessDenied, AwsNotFound, UsageError
 from infraconsole.runbooks import earlier_applies, plan_reading, terraform_steps
 from infraconsole.runbooks.plan_reading import COST_DOCUMENT, ReadPlan
 from infraconsole.runbooks.terraform_steps import ApplyPlan
@@ -57,6 +57,9 @@ class Spoken:
 
     def result(self, step: str) -> Any:
         return self.results[step]
+
+    def former(self, step: str) -> Sequence[Mapping[str, Any]]:
+        return ()
 
     def answer(self, gate: str, *, here: bool = False) -> str:
         return ""
@@ -116,7 +119,7 @@ def test_an_error_of_the_review_leads_the_gate_and_asks_for_the_typed_name(tmp_p
     assert "The tag brandnew1 was asked for" in error
     (gate,) = gates(spoken)
     assert gate.kind is GateKind.TYPE
-    assert gate.changes[1] == error
+    assert gate.changes[1] == f"{ERROR}{error}"
 
 
 def test_without_one_a_yes_is_enough(tmp_path: Path) -> None:
@@ -141,6 +144,42 @@ def test_a_plan_without_changes_is_reviewed_too(tmp_path: Path) -> None:
     assert found["words"] == "nothing to do"
     assert any("The tag brandnew1 was asked for" in warning for warning in spoken.warnings)
     assert (spoken.folder / plan_reading.PLAN_DOCUMENT).exists()
+
+
+def test_what_a_script_types_for_every_deploy_of_prod_does_not_open_a_plan_that_loses_something(tmp_path: Path) -> None:
+    for number, (environment, gate_id) in enumerate((("prod", "type-danger"), ("dev", "type-target"))):
+        spoken = Spoken(tmp_path / str(number), entry("aws_kms_key.a", ["delete"], {"description": "x"}))
+        spoken.target = Target("web", environment, "ap-northeast-2")
+        read(spoken)
+        assert [gate.id for gate in gates(spoken)][-1] == gate_id
+    calm = Spoken(tmp_path / "calm", BROUGHT)
+    calm.target, calm.inputs = spoken.target.__class__("web", "prod", "ap-northeast-2"), {"image_tag": "2"}
+    read(calm)
+    assert [gate.id for gate in gates(calm)][-1] == "type-target"
+
+
+def test_targets_that_are_nowhere_are_no_plan_with_nothing_to_do(tmp_path: Path) -> None:
+    """For Terraform they are."""
+    spoken = Spoken(
+        tmp_path,
+        entry("module.a.aws_sqs_queue.b[0]", ["no-op"], {"name": "x"}, {"name": "x"}),
+        prior_state={
+            "values": {"root_module": {"child_modules": [{"resources": [{"address": "module.c.data.aws_vpc.d"}]}]}}
+        },
+    )
+    for known in ("module.a", "module.a.aws_sqs_queue.b", "module.a.aws_sqs_queue.b[0]", "module.c"):
+        spoken.inputs = {"targets": known}
+        assert read(spoken)["words"]
+    spoken.inputs = {"targets": "module.a,module.a.aws_sqs_queue.bb"}
+    with pytest.raises(UsageError, match=r"There is nothing at module\.a\.aws_sqs_queue\.bb,"):
+        read(spoken)
+
+
+def test_a_tainted_resource_says_why_it_is_replaced(tmp_path: Path) -> None:
+    tainted = entry("aws_sqs_queue.a", ["delete", "create"], {"name": "x"}, {"name": "x"})
+    tainted["action_reason"] = "replace_because_tainted"
+    (line, *_) = read(Spoken(tmp_path, tainted))["lines"]
+    assert line == "-/+ aws_sqs_queue.a  it is tainted: an earlier apply did not finish it"
 
 
 # Warnings
@@ -274,7 +313,7 @@ def test_infracost_s_figure_stands_in_the_note_and_the_gate_beside_our_own(
     read(spoken)
     assert "The plan: 1 to create. +1.00 USD a month; infracost: +12.30 USD a month" in spoken.notes
     (gate,) = gates(spoken)
-    assert "infracost: +12.30 USD a month" in gate.changes
+    assert "Cost: +1.00 USD a month; infracost: +12.30 USD a month" in gate.changes
     kept = spoken.folder / COST_DOCUMENT
     assert json.loads(kept.read_bytes())["diffTotalMonthlyCost"] == "12.3"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600

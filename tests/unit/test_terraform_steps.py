@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +25,7 @@ from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
 from infraconsole.runbooks.plan_reading import change_lines
 from infraconsole.runbooks.terraform_listener import Listener
-from infraconsole.runbooks.terraform_root import Root, failure, own_holder, state_summary, write_private
+from infraconsole.runbooks.terraform_root import OwnHolder, Root, failure, own_holder, state_summary, write_private
 from infraconsole.target import Target
 from infraconsole.terraform import events, plan, supervise
 from infraconsole.terraform.backend import S3Backend
@@ -79,8 +81,15 @@ def event(kind: str, address: str = "", **hook: Any) -> str:
 
 def test_an_apply_is_told_by_resource_and_summed_up_where_it_ended() -> None:
     spoken = Spoken()
-    listener = Listener(context(spoken), total=3)
+    planned = {"a.a": 1, "a.b": 1, "a.c": 1, "a.d": 2, "a.e": 2, "a.f": 1}
+    listener = Listener(context(spoken), planned)
     for line in (
+        event("apply_start", "a.d", action="delete"),
+        event("apply_complete", "a.d", action="delete", elapsed_seconds=2),
+        event("apply_start", "a.e", action="create"),
+        event("apply_complete", "a.e", action="create", elapsed_seconds=2),
+        event("apply_start", "a.e", action="delete"),
+        event("apply_complete", "a.e", action="delete", elapsed_seconds=1),
         event("apply_start", "a.a", action="create"),
         event("apply_complete", "a.a", action="create", elapsed_seconds=2),
         event("apply_start", "a.b", action="create"),
@@ -89,10 +98,30 @@ def test_an_apply_is_told_by_resource_and_summed_up_where_it_ended() -> None:
         event("apply_progress", "a.c", action="update", elapsed_seconds=70),
     ):
         listener(line)
-    assert spoken.newest[0] == "1 of 3 done, 1 failed; a.c 70 s"
-    rows = {name: state for name, state, _ in spoken.newest[1]["rows"]}
-    assert rows == {"a.a": "done", "a.b": "failed", "a.c": "update"}
-    assert listener.summary == "1 of 3 changes were made, 1 failed. Under way when it ended: a.c."
+    assert spoken.newest[0] == "2 of 6 done, 1 failed; a.c 70 s"
+    assert spoken.newest[1]["rows"] == [
+        ["a.b", "create failed", 1],
+        ["a.c", "update", 70],
+        ["a.d", "destroyed, not made again yet", 2],
+        ["a.a", "create done", 2],
+        ["a.e", "replace done", 1],
+        ["a.f", "not begun", 0.0],
+    ]
+    assert listener.summary == "2 of 6 changes were made, 1 failed."
+    assert listener.named() == (
+        "Destroyed and not made again: a.d.",
+        "Failed: a.b.",
+        "Under way when it ended: a.c.",
+        "Made: a.a, a.e.",
+        "Not begun: a.f.",
+    )
+
+
+def test_a_replacement_that_failed_half_way_is_told_as_what_is_gone() -> None:
+    listener = Listener(context(Spoken()), {"a.a": 2})
+    for kind, action in (("apply_start", "delete"), ("apply_complete", "delete"), ("apply_errored", "create")):
+        listener(event(kind, "a.a", action=action, elapsed_seconds=1))
+    assert listener.named() == ("Destroyed and not made again: a.a.",)
 
 
 def test_words_among_the_events_are_shown_and_unknown_events_are_not() -> None:
@@ -104,7 +133,7 @@ def test_words_among_the_events_are_shown_and_unknown_events_are_not() -> None:
 
 
 def test_data_that_is_read_during_an_apply_counts_as_no_change() -> None:
-    listener = Listener(context(Spoken()), total=1)
+    listener = Listener(context(Spoken()), {"a.a": 1})
     listener(event("apply_start", "data.a.b", action="read"))
     listener(event("apply_complete", "data.a.b", action="read", elapsed_seconds=0))
     assert listener.summary == "0 of 1 changes were made, 0 failed."
@@ -236,33 +265,45 @@ def lock(created: datetime | None) -> LockInfo:
     return LockInfo("id", "b/k", "OperationTypeApply", "kim@here", "1.11.4", created, "")
 
 
-def record(runs: Path, folder: Path, *, alive: bool) -> None:
+def record(runs: Path, folder: Path, *, alive: bool, code: str = "1") -> None:
     """Of a command of run xyz234 that began just now; this process stands for its Terraform."""
     made = runs / "xyz234/00007-apply"
     made.mkdir(parents=True)
     (made / "command").write_text(json.dumps({"command": ["terraform", "apply"], "folder": str(folder)}))
     (made / supervise.PID).write_text(f"{os.getpid()} {supervise.start_mark(os.getpid())}")
     if not alive:
-        (made / supervise.CODE).write_text("1")
+        (made / supervise.CODE).write_text(code)
 
 
 @pytest.mark.parametrize(
     ("there", "alive", "later", "run"),
     [
-        (True, True, timedelta(minutes=1), "xyz234"),
-        (True, True, None, "xyz234"),
-        (True, False, timedelta(minutes=1), ""),
-        (False, True, timedelta(minutes=1), ""),
-        (True, True, -timedelta(hours=1), ""),
+        (True, True, timedelta(minutes=1), OwnHolder("xyz234", is_alive=True)),
+        (True, True, None, OwnHolder("xyz234", is_alive=True)),
+        (True, False, timedelta(minutes=1), None),
+        (False, True, timedelta(minutes=1), None),
+        (True, True, -timedelta(hours=1), None),
     ],
     ids=["alive", "no-time", "ended", "another-folder", "an-older-lock"],
 )
-def test_whose_lock_it_is(tmp_path: Path, there: bool, alive: bool, later: timedelta | None, run: str) -> None:
+def test_whose_lock_it_is(
+    tmp_path: Path, there: bool, alive: bool, later: timedelta | None, run: OwnHolder | None
+) -> None:
     """The lock is taken so much later than the command began; None where it does not say when."""
     created = None if later is None else datetime.now(UTC) + later
     runs, folder = tmp_path / "runs", tmp_path / "root"
     record(runs, folder if there else tmp_path / "other", alive=alive)
     assert own_holder(context(Spoken(runs / "abc234")), root(folder), lock(created)) == run
+
+
+@pytest.mark.parametrize(("code", "who", "is_ours"), [("-9", "", True), ("-9", "lee@laptop", False), ("0", "", False)])
+def test_a_lock_of_a_terraform_of_ours_that_was_killed(tmp_path: Path, code: str, who: str, is_ours: bool) -> None:
+    """Nobody is at work with it; of another machine's lock that is not known."""
+    runs, folder = tmp_path / "runs", tmp_path / "root"
+    record(runs, folder, alive=False, code=code)
+    held = replace(lock(datetime.now(UTC) + timedelta(minutes=1)), who=who or f"kim@{socket.gethostname()}")
+    found = own_holder(context(Spoken(runs / "abc234")), root(folder), held)
+    assert found == (OwnHolder("xyz234", is_alive=False) if is_ours else None)
 
 
 # Commands under way
