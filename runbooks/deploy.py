@@ -13,6 +13,7 @@ from infraconsole import config as settings
 from infraconsole.aws.ssm import Ssm
 from infraconsole.checks import git
 from infraconsole.engine import policy
+from infraconsole.engine.gate import LEAST_REASON
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed, UsageError
@@ -206,7 +207,7 @@ RUNBOOK = Runbook(
         Input("environment", "environment", "the environment, as in prod", required=True),
         Input("image_tag", "tag", "the image to deploy; default: what the tfvars say"),
         Input("targets", "addresses", "addresses to plan alone, with commas between them; default: everything"),
-        Input("reason", "text", "why outside of the window, for the record"),
+        Input("reason", "text", "why outside of the window, for the record", least=LEAST_REASON),
     ),
     gates=(*policy.GATES, policy.DANGEROUS, policy.FAILURE),
     steps=(

@@ -24,7 +24,7 @@ from infraconsole.aws.ecs import (
 from infraconsole.aws.elbv2 import Elbv2
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.engine import policy
-from infraconsole.engine.gate import LEAST_REASON, Choice, Gate, GateKind, GateSpec
+from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
     Input,
@@ -434,7 +434,7 @@ RUNBOOK = Runbook(
         Input("service", "service", "the service, as in fileflow", required=True),
         Input("environment", "environment", "the environment, as in prod", required=True),
         Input("revision", "text", "a revision number or a task definition ARN; default: the last known good one"),
-        Input("reason", "text", "why, for the record; asked for in prod where it is not given", least=LEAST_REASON),
+        recovery.REASON,
         Input(
             "in-flight",
             "choice",

@@ -12,7 +12,7 @@ from typing import Any
 from infraconsole.aws.ssm import SECURE, Parameter, Ssm
 from infraconsole.checks.export_rules import ExportRules, Shape, load_rules
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate, GateKind, GateSpec
+from infraconsole.engine.gate import LEAST_REASON, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import (
     Input,
@@ -204,7 +204,7 @@ RUNBOOK = Runbook(
         Input("name", "text", "the export's full name", required=True),
         Input("value", "text", "what it shall say", required=True),
         Input("type", "choice", "String or StringList", default="String", choices=_TYPES),
-        Input("reason", "text", "why, for the record"),
+        Input("reason", "text", "why, for the record", least=LEAST_REASON),
     ),
     gates=(
         *(gate for gate in policy.GATES if gate.id in ("reason", "approve")),

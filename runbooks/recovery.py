@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Gate
+from infraconsole.engine.gate import LEAST_REASON, Gate
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Step, StepContext, command_line
 
 SERVICE = Input("service", "service", "the service, or an infrastructure module", required=True)
 ENVIRONMENT = Input("environment", "environment", "the environment, as in prod", required=True)
-REASON = Input("reason", "text", "why, for the record; asked for in prod where it is not given")
+REASON = Input("reason", "text", "why, for the record; asked for in prod where it is not given", least=LEAST_REASON)
 
 
 def gates(

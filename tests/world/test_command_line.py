@@ -69,7 +69,7 @@ def test_the_catalogue(shell: Shell) -> None:
     ("arguments", "code", "words"),
     [
         (("run", "ecs-rollbak", "--service", "fileflow", "--env", "prod"), 2, "Did you mean ecs-rollback"),
-        (("run", "ecs-rollback", "--service", "filflow", "--env", "prod"), 2, "authhub, crawler, fileflow"),
+        (("run", "ecs-rollback", "--service", "filflow", "--env", "prod"), 2, "Did you mean fileflow?"),
         (("run", "ecs-rollback", "--service", "fileflow", "--env", "prd"), 2, "dev, prod, staging"),
         ((*ROLLBACK, "--set", "revison=3"), 2, "Did you mean revision"),
         ((*ROLLBACK, "--set", "revision"), 2, "has no value"),
