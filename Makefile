@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.demo
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/infraconsole demo; else PATH="$(abspath $(BIN)):$$PATH" sh assets/demo-walk.sh; fi
 
+# Four for two processors: half of the time a test waits for a process of its own.
 test: $(VENV)/.dev
-	$(BIN)/pytest -m "not bench" -n 2 --dist loadfile $(TESTS)
+	$(BIN)/pytest -m "not bench" -n 4 --dist worksteal $(TESTS)
 
 # The one command before a commit.
 check: lint types
