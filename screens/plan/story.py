@@ -44,7 +44,10 @@ _ABOUT = {
 def headline(read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime, stands: Standing) -> Content:
     tree = read.tree
     plan = tree.plan
-    worst = BAD if tree.lost or tree.totals.of(Kind.OTHER) else WARN if tree.dangerous else STRONG
+    found = reviewed.findings if reviewed else ()
+    # What is lost has a list of its own.
+    errors = sum(each.level == "error" and not each.id.startswith("stateful-") for each in found)
+    worst = BAD if tree.lost or tree.totals.of(Kind.OTHER) or errors else WARN if tree.dangerous else STRONG
     mark = {BAD: MARKS[BAD], WARN: MARKS[WARN]}.get(worst, "")
     words = tree.totals.words()
     first: list[Part] = [(f"{mark} {words[:1].upper()}{words[1:]}.".strip(), worst)]
@@ -60,6 +63,8 @@ def headline(read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime,
         second.append((f"{MARKS[BAD]} This plan is void: {stands.void}.  ", BAD))
     if plan.is_errored:
         second.append((f"{MARKS[BAD]} Terraform ended in an error: this plan is not whole.  ", BAD))
+    if errors:
+        second.append((f"{MARKS[BAD]} {errors} error{'s' * (errors != 1)} in its review: /finding:error.  ", BAD))
     if stands.consumed:
         second.append(("This plan has been applied or its apply has begun.  ", STRONG))
     if reviewed is None:

@@ -135,6 +135,15 @@ async def test_what_the_run_found_out_stands_in_its_plan(app: ConsoleApp, journa
     run.leave()
 
 
+async def test_an_error_of_the_review_stands_in_the_headline(app: ConsoleApp, journal: Journal) -> None:
+    """Here: everything is created, since the state is empty."""
+    write(journal, made(entry("aws_sqs_queue.a", ["create"], after={"name": "a"})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "✗ 1 to create.")
+        await until_seen(pilot, "✗ 1 error in its review: /finding:error.")
+
+
 async def test_after_a_state_rollback_the_drift_is_nobody_s(app: ConsoleApp, journal: Journal) -> None:
     left, gone = "aws_lb.a", "aws_lb.b"
     drift = [
