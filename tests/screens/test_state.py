@@ -675,6 +675,61 @@ async def test_what_a_run_may_have_changed_is_read_again_when_one_comes_back(
             await until(pilot, lambda: serials(screen)[0] == "#5")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_was_written_past_terraform_is_taken_away_and_not_made_to_agree(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], size: tuple[int, int]
+) -> None:
+    aws.digest = md5_of(aws.stored[0][1])
+    aws.stored.insert(0, ("v5", state(40, lineage="foreign")))
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await until_seen(pilot, "What is stored now was written past Terraform.")
+        await until_seen(pilot, "R Undelete")
+        assert "M Mend" not in text_of(app)
+        await pilot.press("M", "j", "R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    (wish,) = begun
+    assert (wish.runbook, wish.service, wish.environment, wish.inputs) == ("state-undelete", "fileflow", "prod", {})
+
+
+async def test_a_state_of_another_project_is_said_and_the_right_one_brought_back(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str]
+) -> None:
+    """Terraform itself was made to store it: its digest is right."""
+    aws.stored.insert(0, ("v5", state(40, lineage="foreign")))
+    aws.digest = md5_of(aws.stored[0][1])
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until_seen(pilot, "The stored state is another project's than the versions before it.")
+        screen.rows.move_to("v4")
+        await until_seen(pilot, "R Undelete")
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    (wish,) = begun
+    assert (wish.runbook, wish.inputs) == ("state-undelete", {"version": "v4"})
+
+
+async def test_while_a_bucket_keeps_no_versions_the_state_is_told_by_its_etag(
+    app: ConsoleApp, aws: StateAccess, catalogue: set[str]
+) -> None:
+    """All that is stored then has the version id null."""
+    content = {"a": state(1), "b": state(2)}
+    now = ["a"]
+    listed: dict[str, Any] = {"Key": KEY, "VersionId": "null", "IsLatest": True, "LastModified": NOW, "Size": 9}
+    aws._ListObjectVersions = lambda **_: {"Versions": [{**listed, "ETag": f'"{now[0]}"'}]}  # type: ignore[method-assign]
+    aws._GetObject = lambda **_: {"Body": _Body(content[now[0]])}  # type: ignore[method-assign]
+    aws._HeadObject = lambda **_: {"ETag": f'"{now[0]}"'}  # type: ignore[method-assign]
+    aws.digest = md5_of(content["a"])
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await until(pilot, lambda: serials(screen) == ["#1"] and screen._kept_digest == aws.digest)
+        now[0], aws.digest = "b", md5_of(content["b"])
+        await pilot.press("r")
+        await until(pilot, lambda: serials(screen) == ["#2"])
+        await until(pilot, lambda: screen._kept_digest == aws.digest)
+        assert "digest" not in text_of(app)
+
+
 @pytest.mark.parametrize("why", ["stored meanwhile", "somebody holds the lock"])
 async def test_a_state_that_is_just_being_stored_is_not_accused(
     app: ConsoleApp, aws: StateAccess, catalogue: set[str], why: str
