@@ -146,7 +146,11 @@ class Verify(Step):
 def _locks(context: StepContext) -> tuple[LockInfo, ...]:
     place = root_of(context).state
     if place is None:
-        raise UsageError("This state is not in S3: its lock is a file of Terraform's.", mend="Look at it by hand.")
+        # Terraform itself refuses to unlock a local state for another process (statemgr/filesystem.go).
+        raise UsageError(
+            "This state is not in S3. Of a local one the operating system holds the lock, and ends it with its process.",
+            mend="Wait for that process, or end it: .terraform.tfstate.lock.info beside the state says who began it.",
+        )
     if not place.use_lockfile and not place.lock_table:
         raise UsageError(
             "Nothing is known of a lock of this state.",

@@ -356,6 +356,8 @@ def test_a_local_state_is_rolled_back_from_a_file(site: Site, tmp_path: Path) ->
     undone = site.run("state-rollback", *DEV, "--set", f"version=backup:{done.run}", environment="sandbox")
     assert undone.code == 0, undone.stderr
     assert {each["name"] for each in json.loads(local.read_bytes())["resources"]} == {"first", "second"}
+    unlocked = site.run("state-unlock", environment="sandbox")
+    assert (unlocked.code, ".terraform.tfstate.lock.info" in unlocked.stderr) == (2, True), unlocked.stderr
 
 
 def test_a_push_of_which_terraform_does_not_know_that_it_arrived(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
