@@ -236,7 +236,7 @@ class ApplyPlan(Step):
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
                 *(f"{ERROR}{each}" for each in errors),
                 *(f"{WARNING}{each}" for each in (*self._doubts(context), *read["warnings"])),
-                *self._before(context, read["words"]),
+                *self._shown_before(context, read["words"]),
                 *partly,
                 *((f"Cost: {read['cost']}",) if read["cost"] else ()),
                 *shown,
@@ -254,7 +254,7 @@ class ApplyPlan(Step):
             return policy.AFTER_ANOTHER
         return policy.DANGEROUS if is_dangerous and environment.is_prod else policy.TYPED
 
-    def _before(self, context: StepContext, words: str) -> tuple[str, ...]:
+    def _shown_before(self, context: StepContext, words: str) -> tuple[str, ...]:
         """What the plan said that was shown before, where it was another one."""
         former = next((each.get("words", "") for each in context.former("read-plan")), "")
         return (f"The plan that was shown before: {former}",) if former not in ("", words) else ()
@@ -273,7 +273,7 @@ class ApplyPlan(Step):
             ended = context.terraform_ended(listener)
         except Lost as error:
             lock = f"Its lock stays: {run_line(context, 'state-unlock')}"
-            known = (error.title, listener.summary, *listener.named(), error.mend, lock)
+            known = (error.title, listener.summary, *listener.applied.named(), error.mend, lock)
             return Probe(ProbeState.UNKNOWN, " ".join(known))
         if ended is not None:
             return Probe(ProbeState.DONE, "The apply came to its end.", self._result(context, ended, listener))
@@ -287,11 +287,11 @@ class ApplyPlan(Step):
             else:
                 lost_state.refuse(context, root_of(context))
                 if context.interactive:
-                    said = " ".join(("This plan was applied in part.", listener.summary, *listener.named()))
+                    said = " ".join(("This plan was applied in part.", listener.summary, *listener.applied.named()))
                     return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
                 raise StepFailed(
                     f"This plan was applied in part. {listener.summary}",
-                    cause="\n".join(("No plan is applied twice.", *listener.named())),
+                    cause="\n".join(("No plan is applied twice.", *listener.applied.named())),
                     mend="Start a new run: it makes a plan of what is left.",
                 )
         root = root_of(context)
@@ -323,25 +323,25 @@ class ApplyPlan(Step):
     def _result(self, context: StepContext, ended: Ended, listener: Listener) -> Mapping[str, Any]:
         context.note(listener.summary)
         if ended.code == 0:
-            return {"applied": listener.done, "changed": True}
+            return {"applied": listener.applied.done, "changed": True}
         kept = _look_for_state(context, ended)
         try:
             context.wait(0)
         except InterruptRequested as error:
-            said = " ".join(part for part in (error.cause, listener.summary, *listener.named()) if part)
+            said = " ".join(part for part in (error.cause, listener.summary, *listener.applied.named()) if part)
             mend = (
                 "Resumed, it plans anew what is left and asks again: at a terminal, since no old answer holds for it."
             )
             raise InterruptRequested(error.title, cause=said, mend=mend) from None
         trouble = texts.trouble_in(listener.diagnostics)
-        if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.has_begun:
+        if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.applied.has_begun:
             (context.folder / CONSUMED).unlink(missing_ok=True)  # it never began: the plan is what it was
         raise failure(
             ended,
             f"The apply failed. {listener.summary}",
             listener.diagnostics,
             kept=kept,
-            left=listener.named() if listener.has_begun else (),
+            left=listener.applied.named() if listener.applied.has_begun else (),
         )
 
 

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from infraconsole.checks import plan_review, stateful
-from infraconsole.terraform import plan, state_diff
+from infraconsole.runbooks.applied import Applied
+from infraconsole.terraform import events, plan, state_diff
 from tests.bench.conftest import Figures, median_seconds, seconds
+from tests.unit.test_terraform_steps import event
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
@@ -194,6 +196,36 @@ def test_a_large_plan_is_read(figures: Figures, tmp_path: Path) -> None:
     took = seconds(lambda: plan_review.review(found, table))
     figures.add(f"review of {CHANGES:,} changes", f"{took:.2f} s", "under 5 s")
     assert took < 5
+
+
+def test_an_event_of_a_large_apply_costs_what_one_of_a_small_apply_does(figures: Figures) -> None:
+    """Of thousands of resources, an event moves one; rows and progress are told after each."""
+
+    def each_of(count: int) -> float:
+        planned = {f"aws_sqs_queue.q{number}": 2 for number in range(count)}
+        told = [
+            events.parse(event(kind, address, action=action, elapsed_seconds=1))
+            for address in planned
+            for action in ("delete", "create")
+            for kind in ("apply_start", "apply_complete")
+        ]
+
+        def take() -> None:
+            applied = Applied(planned)
+            for each in told:
+                assert isinstance(each, events.Apply)
+                applied.take(each)
+                applied.rows()
+            assert applied.done == count
+
+        return median_seconds(take, times=3) / len(told)
+
+    small, large = each_of(CHANGES // 10), each_of(CHANGES)
+    ratio = large / small
+    detail = f"{large * 1e6:.0f} µs and {small * 1e6:.0f} µs an event"
+    what = f"an event of an apply of {CHANGES:,} resources, against one of {CHANGES // 10}"
+    figures.add(what, f"{ratio:.2f} ×", "at most 2 ×", detail)
+    assert ratio <= 2
 
 
 @pytest.fixture(scope="module")

@@ -108,11 +108,11 @@ def test_an_apply_is_told_by_resource_and_summed_up_where_it_ended() -> None:
         ["a.f", "not begun", 0.0],
     ]
     assert listener.summary == "2 of 6 changes were made, 1 failed."
-    assert listener.named() == (
+    assert listener.applied.named() == (
         "Destroyed and not made again: a.d.",
         "Failed: a.b.",
         "Under way when it ended: a.c.",
-        "Made: a.a, a.e.",
+        "Made: a.e, a.a.",
         "Not begun: a.f.",
     )
 
@@ -121,7 +121,7 @@ def test_a_replacement_that_failed_half_way_is_told_as_what_is_gone() -> None:
     listener = Listener(context(Spoken()), {"a.a": 2})
     for kind, action in (("apply_start", "delete"), ("apply_complete", "delete"), ("apply_errored", "create")):
         listener(event(kind, "a.a", action=action, elapsed_seconds=1))
-    assert listener.named() == ("Destroyed and not made again: a.a.",)
+    assert listener.applied.named() == ("Destroyed and not made again: a.a.",)
 
 
 def test_words_among_the_events_are_shown_and_unknown_events_are_not() -> None:
