@@ -154,9 +154,9 @@ class Config:
     def target(self, service: str, environment: str, account: str = "") -> Target:
         """`service` may also be a module of the infrastructure repository: `network`, `ecr/fileflow`."""
         is_module = self.is_module(service)
-        if not is_module and service not in self.services and (modules := self.modules()):
-            raise UnknownName("service or module", service, (*self.services, *modules))
-        if not is_module:
+        if not is_module and service not in self.services:
+            if modules := self.modules():
+                raise UnknownName("service or module", service, (*self.services, *modules))
             self.service(service)
         self.environment(environment)
         if is_module and not self.has_environments(service):

@@ -14,15 +14,23 @@ from itertools import islice
 from typing import Any
 
 from infraconsole import text
-from infraconsole.aws.s3 import S3, StoredObject
+from infraconsole.aws.s3 import S3
 from infraconsole.checks import state_digest
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Gate
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Probe, ProbeState, Runbook, Step, StepContext, aws_command
-from infraconsole.errors import AwsNotFound, StepFailed, UsageError
+from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks import recovery
-from infraconsole.runbooks.terraform_root import held_lock, own_lock, refuse_locked, root_of, run_line, summary_of
+from infraconsole.runbooks.terraform_root import (
+    held_lock,
+    own_lock,
+    refuse_locked,
+    root_of,
+    run_line,
+    stored_object,
+    summary_of,
+)
 from infraconsole.terraform.state import LockInfo, StateSummary, StateUnreadable, summary
 
 _LOOKED_BACK = 10
@@ -36,7 +44,7 @@ class Look(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         bucket, key, table = _place(context)
-        stored = _stored(context)
+        stored = stored_object(context, bucket, key)
         now = summary_of(context, root_of(context), stored.body or b"" if stored else None)
         if stored is None or now is None:
             raise StepFailed(f"There never was a state at s3://{bucket}/{key}, so no digest can be right.")
@@ -103,10 +111,8 @@ class TakeLock(Step):
         if lock is not None and lock.id == _lock_id(context):
             return Probe(ProbeState.DONE, "The lock is ours.", {"lock": lock.id, "changed": True})
         refuse_locked(context, root_of(context))
-        if _checksum_now(context) != context.result("look")["calculated"]:
-            return Probe(ProbeState.OVERTAKEN, "Another state is stored by now.", back_to="look")
-        if _digest(context) != context.result("look")["kept"]:
-            return Probe(ProbeState.OVERTAKEN, "Another digest is there by now.", back_to="look")
+        if what := _other_by_now(context):
+            return Probe(ProbeState.OVERTAKEN, f"Another {what} is stored by now.", back_to="look")
         return Probe(ProbeState.NOT_DONE, "The lock is free.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -138,9 +144,7 @@ class Mend(Step):
                 cause=f"{lock.who} holds it: {lock.operation}, lock {lock.id}." if lock else "Nobody holds it.",
                 mend="Nothing is written without it. Start a new run.",
             )
-        what = "state" if _checksum_now(context) != wanted else ""
-        what = what or ("digest" if _digest(context) != context.result("look")["kept"] else "")
-        if what:
+        if what := _other_by_now(context):
             raise StepFailed(
                 f"Another {what} is stored by now, although the lock is held.",
                 mend="Find out who stored it. The lock is still ours: "
@@ -203,19 +207,17 @@ def _place(context: StepContext) -> tuple[str, str, str]:
     return place.bucket, place.key, place.lock_table
 
 
-def _stored(context: StepContext) -> StoredObject | None:
-    bucket, key, _ = _place(context)
-    try:
-        return S3(context.reads).get(bucket, key)
-    except AwsNotFound as error:
-        if error.code == "NoSuchBucket":
-            raise
-        return None
-
-
 def _checksum_now(context: StepContext) -> str:
     bucket, key, _ = _place(context)
     return state_digest.calculated(S3(context.reads).get(bucket, key).body or b"")
+
+
+def _other_by_now(context: StepContext) -> str:
+    """Which of the two is not what was looked at; "" where both are."""
+    looked = context.result("look")
+    if _checksum_now(context) != looked["calculated"]:
+        return "state"
+    return "digest" if _digest(context) != looked["kept"] else ""
 
 
 def _digest(context: StepContext) -> str:

@@ -51,6 +51,7 @@ class ReadPlan(Step):
         write_private(context.folder / PLAN_DOCUMENT, ended.output())
         read = plan.read(ended.output())
         learn_secrets(context)
+        _refuse_unknown_targets(context, read)
         table = stateful.load()
         # A replacement of what holds nothing is how task definitions are deployed; it stands in the plan like any change.
         dangers = [
@@ -69,9 +70,7 @@ class ReadPlan(Step):
         words = read.totals().words() if changes else "nothing to do"
         infracost_words = _ask_infracost(context) if changes else ""
         effect = cost_effect(read, load_costs())
-        cost = "; ".join(part for part in (effect.words(), infracost_words) if part)
-        _refuse_unknown_targets(context, read)
-        context.note(f"The plan: {words}. {cost}")
+        context.note(f"The plan: {words}. {_together(effect.words(), infracost_words)}")
         context.output(*lines)
         context.evidence("plan", "\n".join((words, *dangers, *lines)))
         return {
@@ -85,8 +84,7 @@ class ReadPlan(Step):
                 WARNINGS_SHOWN,
             ),
             "missing": [each.as_json() for each in missing],
-            "infracost": infracost_words,
-            "cost": "; ".join(part for part in (effect.words() if effect.usd else "", infracost_words) if part),
+            "cost": _together(effect.words() if effect.usd else "", infracost_words),
             "unfinished": list(unfinished),
             "put_back": put_back,
         }
@@ -104,6 +102,10 @@ def _few(told: Sequence[str], most: int = LINES_SHOWN) -> list[str]:
 
 def told(finding: Finding) -> str:
     return f"{finding.subject}: {finding.message} {finding.mend}".strip()
+
+
+def _together(*words: str) -> str:
+    return "; ".join(part for part in words if part)
 
 
 def _refuse_unknown_targets(context: StepContext, read: plan.Plan) -> None:

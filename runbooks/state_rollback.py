@@ -177,9 +177,10 @@ class Check(Step):
                 f"That state was written by Terraform {chosen['terraform']}; this one is {ours}.",
                 mend="Use that Terraform, or a newer one.",
             )
-        if backed_up_is_newer := is_from_newer(backed_up["terraform"], root):
+        undo_needs = backed_up["terraform"] if is_from_newer(backed_up["terraform"], root) else ""
+        if undo_needs:
             context.note(
-                f"Terraform {backed_up['terraform']} wrote the stored state, this one is {root.terraform.binary.version}: it "
+                f"Terraform {undo_needs} wrote the stored state, this one is {root.terraform.binary.version}: it "
                 "could not put that back again.",
                 warning=True,
             )
@@ -199,7 +200,7 @@ class Check(Step):
             "serial": serial,
             "sha256": sha256(context.folder / RESTORED_FILE),
             "commit": commit.id,
-            "undo_needs": backed_up["terraform"] if backed_up_is_newer else "",
+            "undo_needs": undo_needs,
         }
 
     def offers(self) -> Sequence[Offer]:

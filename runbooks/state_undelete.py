@@ -95,8 +95,7 @@ class Look(Step):
                 context.evidence(f"copy of version {version.id}", f"sha256 {sha256(copy)}  {copy}")
                 lines.append(f"  a copy of it stays in {copy}")
         last = found.last
-        is_wrong = bool(found.digest) and found.digest != found.last.state.md5
-        if is_wrong:
+        if found.digest not in ("", found.last.state.md5):
             lines.append(f"afterwards the lock table's digest has to be mended: {run_line(context, 'digest-repair')}")
         comes_back = f"serial {found.last.state.serial}, {found.last.state.resource_count} resources"
         context.note(
@@ -106,7 +105,7 @@ class Look(Step):
         context.output(*lines)
         return {
             "lost": [version.id for version in found.lost],
-            "content": any(not version.stored.is_delete_marker for version in found.lost),
+            "irreversible": _irreversible(context, found),
             "last": last.id,
             "words": f"version {last.id} is current again: {comes_back}, stored {text.local_time(last.stored.modified_at)}",
             "lines": lines,
@@ -134,12 +133,10 @@ class Undelete(Step):
         return recovery.gates(
             context,
             self,
-            typed_name=looked["content"],
+            typed_name=bool(looked["irreversible"]),
             title=f"Bring the lost state of {context.target} back",
             changes=(looked["words"], *looked["lines"]),
-            irreversible=("What is taken away is gone from the bucket: only the copy here is left of it.",)
-            if looked["content"]
-            else (),
+            irreversible=looked["irreversible"],
         )
 
     def probe(self, context: StepContext) -> Probe:
@@ -270,6 +267,19 @@ def _read(context: StepContext, stored: StoredObject) -> _Version:
         return _Version(stored, body, state_digest.summary_with_md5(body, f"Version {stored.version_id}"))
     except StateUnreadable as error:
         return _Version(stored, body, None, isinstance(error, StateTooNew))
+
+
+def _irreversible(context: StepContext, found: _Found) -> list[str]:
+    if all(version.stored.is_delete_marker for version in found.lost):
+        return []
+    told = ["What is taken away is gone from the bucket: only the copy here is left of it."]
+    stored = next((version.state for version in found.lost if version.state), None)
+    if context.inputs.get("version") and stored is not None:
+        told.append(
+            f"If the stored state is the right one, Terraform loses sight of all {stored.resource_count} resources in it: no push "
+            "puts it back over another lineage."
+        )
+    return told
 
 
 def _words(version: _Version, *, past_terraform: bool) -> str:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from infraconsole import config as settings
 from infraconsole import naming, text
-from infraconsole.aws.s3 import S3
+from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import state_digest, state_lock
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
@@ -213,16 +213,22 @@ def diagnostic_line(found: Diagnostic) -> str:
 def stored_state(context: StepContext, root: Root) -> bytes | None:
     """The state as it is stored; None where there is none. Raises AwsError, TerraformError."""
     if (place := root.state) is not None:
-        try:
-            return S3(context.reads).get(place.bucket, place.key).body
-        except AwsNotFound as error:
-            if error.code == "NoSuchBucket":
-                raise
-            return None
+        found = stored_object(context, place.bucket, place.key)
+        return found.body if found else None
     ended = context.terraform(root.terraform, commands.state_pull(), "state-pull")
     if ended.code:
         raise failure(ended, "The state cannot be read.")
     return ended.output() or None
+
+
+def stored_object(context: StepContext, bucket: str, key: str) -> StoredObject | None:
+    """The state as S3 has it; None where there is none. Raises AwsError."""
+    try:
+        return S3(context.reads).get(bucket, key)
+    except AwsNotFound as error:
+        if error.code == "NoSuchBucket":
+            raise
+        return None
 
 
 def state_summary(context: StepContext, root: Root) -> StateSummary | None:
@@ -361,28 +367,35 @@ class OwnHolder(NamedTuple):
 
 def own_holder(context: StepContext, root: Root, lock: LockInfo) -> OwnHolder | None:
     """The run of this journal whose Terraform may hold the lock: it outlives its executor. None where there is none."""
-    killed: tuple[datetime, str] | None = None
-    is_here = lock.who.endswith(f"@{socket.gethostname()}")
+    ended: list[tuple[datetime, str, int]] = []
     for file in context.folder.parent.glob(f"*/*/{runner.COMMAND}"):
-        run, begun = file.parent.parent.name, datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        run = file.parent.parent.name
         try:
             # Dev and prod of one root share the folder, and no lock: what tells them apart is where `init` put its data.
             told = json.loads(file.read_bytes())
             if told["folder"] != str(root.folder) or told.get("data_dir") != root.terraform.environ.get("TF_DATA_DIR"):
                 continue
+            begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
             if lock.created is not None and begun > lock.created:
                 continue
-            code = Running(file.parent).poll()
-        except Lost:
-            code = -signal.SIGKILL
+            code = _code_of(Running(file.parent))
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if code is None:
             return OwnHolder(run, is_alive=True)
-        # Of those that ended before the lock was taken, the newest is not its holder either, unless it was killed.
-        if killed is None or begun > killed[0]:
-            killed = (begun, run if code < 0 and is_here and lock.created is not None else "")
-    return OwnHolder(killed[1], is_alive=False) if killed and killed[1] else None
+        ended.append((begun, run, code))
+    # The one that took the lock is the newest of those before it; it still holds it only where it was killed.
+    _, run, code = max(ended, default=(None, "", 0))
+    is_here = lock.created is not None and lock.who.endswith(f"@{socket.gethostname()}")
+    return OwnHolder(run, is_alive=False) if code < 0 and is_here else None
+
+
+def _code_of(running: Running) -> int | None:
+    """Its return code, a killed one's where nobody saw its end; None while it runs."""
+    try:
+        return running.poll()
+    except Lost:
+        return -signal.SIGKILL
 
 
 def sha256(file: Path) -> str:

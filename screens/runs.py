@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,19 +127,20 @@ def last_run(runs: Sequence[KnownRun], target_name: str) -> KnownRun | None:
     return next((run for run in real if run.record.target.name == target_name), None)
 
 
-def half_applied(runs: Sequence[KnownRun], target_name: str) -> KnownRun | None:
-    """The run whose apply of the target stopped half way and is over, where no apply has come to its end since."""
+def half_applied(runs: Sequence[KnownRun]) -> Mapping[str, KnownRun]:
+    """By target: the run whose apply stopped half way and is over, where no apply has come to its end since."""
+    newest: dict[str, KnownRun | None] = {}
     for run in runs:
         record = run.record
         apply = next((step for step in record.steps if step.id == _APPLY), None)
-        if record.target.name != target_name or record.dry_run or apply is None:
+        if apply is None or record.dry_run or record.target.name in newest:
             continue
         if apply.state.value == "done":
             if apply.result.get("changed"):
-                return None
+                newest[record.target.name] = None
         elif apply.sent or (record.former.get(_APPLY) and record.changed and record.runbook == "deploy"):
-            return run if record.finished and not record.resumable else None
-    return None
+            newest[record.target.name] = run if record.finished and not record.resumable else None
+    return {name: run for name, run in newest.items() if run is not None}
 
 
 def half_applied_words(run: KnownRun, now: datetime) -> str:

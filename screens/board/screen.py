@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -81,6 +81,7 @@ class BoardScreen(ConsoleScreen):
         super().__init__(desk)
         self._rows: dict[str, BoardRow] = {row.key: row for row in desk.overview.rows()}
         self._runs: tuple[KnownRun, ...] = ()
+        self._half_applied: Mapping[str, KnownRun] = {}
         self._drawing = False
         self._loads = 0
         self._journal_seen = -1
@@ -160,6 +161,7 @@ class BoardScreen(ConsoleScreen):
             if seen == self._journal_seen and not any(run.under_way for run in self._runs):
                 return
             self._runs = await in_thread(lambda: known_runs(journal), "journal")
+            self._half_applied = half_applied(self._runs)
             self._journal_seen, self._journal_error = seen, ""
         except JournalError as error:
             self._journal_error = str(error)
@@ -176,18 +178,15 @@ class BoardScreen(ConsoleScreen):
         rows = list(self._rows.values())
         self.board.set_rows(board_row(row, last_run(self._runs, row.key), now) for row in rows)
         most = 4 if self.size.height >= 30 else 2
-        found = sorted((*worst(rows, now), *self._half_applied(now)), key=lambda trouble: -trouble.level)
+        left = [trouble for row in rows for trouble in self._left_by_apply(row, now)]
+        found = sorted((*worst(rows, now), *left), key=lambda trouble: -trouble.level)
         self.query_one("#worst", Says).say(summary(rows, found, now, most))
         self._draw_row()
 
-    def _half_applied(self, now: datetime, key: str = "") -> list[Trouble]:
-        """Applies that stopped half way, of one row or of all."""
-        found = []
-        for row in self._rows.values():
-            if key in ("", row.key) and (run := half_applied(self._runs, row.key)):
-                told = f"{row.service_name} {row.environment}: {half_applied_words(run, now)}"
-                found.append(Trouble(Level.WARNING, told))
-        return found
+    def _left_by_apply(self, row: BoardRow, now: datetime) -> Iterable[Trouble]:
+        """What overview.py, which knows of AWS alone, does not tell: an apply that stopped half way."""
+        if run := self._half_applied.get(row.key):
+            yield Trouble(Level.WARNING, f"{row.service_name} {row.environment}: {half_applied_words(run, now)}")
 
     def _draw_runs(self) -> None:
         table = self.query_one("#unfinished", Rows)
@@ -216,7 +215,7 @@ class BoardScreen(ConsoleScreen):
             says.say(said(""))
             return
         now = self.desk.now()
-        told = [trouble.sentence for trouble in (*troubles(row, now), *self._half_applied(now, row.key))]
+        told = [trouble.sentence for trouble in (*troubles(row, now), *self._left_by_apply(row, now))]
         follow_ups = [f"Still to do: {item.title}" for item in open_follow_ups(self._runs, row.key)]
         event = row.service.value.service.events[:1] if row.service.value else ()
         heard = [f"ECS: {event[0].message}"] if event else []

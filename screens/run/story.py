@@ -14,7 +14,7 @@ from infraconsole.engine.history import FollowUp, RunRecord, StepRecord, StepSta
 from infraconsole.engine.locks import Holder
 from infraconsole.screens.widgets.output import Line
 from infraconsole.screens.widgets.rows import Cell, Column, Row
-from infraconsole.screens.words import BAD, DIM, GOOD, PLAIN, STRONG, WARN, Part, lines, said
+from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
 STEP_COLUMNS = (
     Column("mark", "", 1),
@@ -160,7 +160,8 @@ _NOT_UNDER_WAY = ("done", "failed", "begun", "yet")
 def _resource_row(name: str, state: str, seconds: float, since: float) -> Content:
     """`since`: seconds since it was told, which count on for what is under way."""
     last = state.rpartition(" ")[2]
-    tone, mark = {"failed": (BAD, "✗"), "done": (GOOD, "✓"), "begun": (DIM, "·")}.get(last, (WARN, "▶"))
+    tone = {"failed": BAD, "done": GOOD, "begun": DIM}.get(last, WARN)
+    mark = MARKS[tone] if last in _NOT_UNDER_WAY else "▶"
     took = seconds if last in _NOT_UNDER_WAY else seconds + since
     return said((f"  {mark} ", tone), name, (f"  {state}{f'  {text.duration(took)}' if took else ''}", DIM))
 

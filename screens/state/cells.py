@@ -62,16 +62,18 @@ def size(size_bytes: int) -> str:
 
 
 def version_rows(
-    versions: Sequence[StoredObject], known: Mapping[Identity, Known], marked: str, now: datetime
+    versions: Sequence[StoredObject], known: Mapping[Identity, Known], marked: str, now: datetime, digest: str
 ) -> Iterable[Row]:
+    """`digest` as for `is_written_past`."""
     current = current_of(versions)
     lineage = lineage_of(current, known)
+    doubt = BAD if is_written_past(versions, known, digest) else WARN if is_foreign(versions, known) else GOOD
     for place, version in enumerate(versions):
         key = key_of(version, place)
         is_current = version is current
         found = known.get(version.identity)
         summary = found if isinstance(found, StateSummary) else None
-        what, tone = _what(version, found, is_current=is_current, lineage=lineage)
+        what, tone = _what(version, found, current_as=doubt if is_current else "", lineage=lineage)
         waiting = "-" if version.is_delete_marker else "!" if found is not None else "…"
         cells = {
             "mark": Cell("•" if key == marked else " ", STRONG),
@@ -128,13 +130,14 @@ def lineage_of(current: StoredObject | None, known: Mapping[Identity, Known]) ->
     return found.lineage if isinstance(found, StateSummary) else ""
 
 
-def _what(version: StoredObject, found: Known | None, *, is_current: bool, lineage: str) -> tuple[str, str]:
+def _what(version: StoredObject, found: Known | None, *, current_as: str, lineage: str) -> tuple[str, str]:
+    """`current_as`: the tone of the current version, "" of the others."""
     if version.is_delete_marker:
         return (f"{MARKS[BAD]} deleted", BAD) if version.is_latest else ("was deleted here", WARN)
     if isinstance(found, BaseException):
         return f"{MARKS[BAD]} {short_error(found)}" if isinstance(found, AwsError) else f"{MARKS[BAD]} unreadable", BAD
-    if is_current:
-        return f"{MARKS[GOOD]} current", GOOD
+    if current_as:
+        return f"{MARKS[current_as]} current", current_as
     if isinstance(found, StateSummary) and lineage and found.lineage != lineage:
         return f"{MARKS[WARN]} another lineage", WARN
     return "", DIM

@@ -138,19 +138,20 @@ class StateScreen(ConsoleScreen):
             or cells.is_written_past(self._listed, self._known, self._kept_digest)
         )
 
+    def _read_of(self, version: StoredObject | None) -> Known | None:
+        return self._known.get(version.identity) if version is not None else None
+
     def _undeletes(self, version: StoredObject | None) -> bool:
         """Whether `R` takes away what lies on it: no push puts a state of another lineage back."""
         if self._is_lost:
             return True
-        current = self._current
-        now = self._known.get(current.identity) if current is not None else None
-        found = self._known.get(version.identity) if version is not None else None
+        now, found = self._read_of(self._current), self._read_of(version)
         return isinstance(now, StateSummary) and isinstance(found, StateSummary) and now.lineage != found.lineage
 
     @property
     def _disagrees(self) -> bool:
         """Whether the lock table keeps the digest of another state than what is stored, and that is not to be taken away."""
-        found = self._known.get(self._current.identity) if self._current is not None else None
+        found = self._read_of(self._current)
         return isinstance(found, StateSummary) and self._kept_digest not in ("", found.md5) and not self._is_lost
 
     @property
@@ -316,7 +317,9 @@ class StateScreen(ConsoleScreen):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        self.rows.set_rows(cells.version_rows(self._listed, self._known, self._marked, self.desk.now()))
+        self.rows.set_rows(
+            cells.version_rows(self._listed, self._known, self._marked, self.desk.now(), self._kept_digest)
+        )
         self.rows.set_so_far(self._so_far())
         self._draw_headline()
         self._draw_row()
@@ -367,8 +370,7 @@ class StateScreen(ConsoleScreen):
             says.say(Content())
             return
         current = self._current
-        known = self._known.get(current.identity) if current else None
-        found = self._known.get(version.identity)
+        known, found = self._read_of(current), self._read_of(version)
         large = version.size_bytes >= LARGE_BYTES
         by = self._authors.get(self.rows.current_key)
         told = cells.row_says(version, found, known, is_current=version is current, is_large=large, authored=by)
@@ -466,7 +468,7 @@ class StateScreen(ConsoleScreen):
             if self._versions.error is not None:
                 self.show_detail("The versions", lines(whole_error(self._versions.error)))
             return
-        found = self._known.get(version.identity)
+        found = self._read_of(version)
         now = self.desk.now()
         digest = self._kept_digest if version is self._current else ""
         by = cells.author_story(version, self._authors.get(self.rows.current_key), now)

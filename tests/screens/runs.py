@@ -22,7 +22,15 @@ COMMAND = (
 
 
 class FakeExecutor:
-    def __init__(self, folder: Path, run: str = "k3m9px", *, environment: str = "prod") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run: str = "k3m9px",
+        *,
+        environment: str = "prod",
+        runbook: str = "ecs-rollback",
+        steps: tuple[tuple[str, str], ...] = STEPS,
+    ) -> None:
         self.journal = Journal(folder)
         self.folder = folder
         self.run = run
@@ -32,7 +40,7 @@ class FakeExecutor:
                   "account": "123456789012", "name": self.target}  # fmt: skip
         self.write(
             Kind.RUN_CREATED,
-            runbook="ecs-rollback",
+            runbook=runbook,
             title=f"Roll back ECS service: {self.target}",
             target=target,
             inputs={},
@@ -40,7 +48,7 @@ class FakeExecutor:
             operator="woken",
             dry_run=False,
             interactive=True,
-            steps=[{"id": step, "title": title, "fingerprint": "f"} for step, title in STEPS],
+            steps=[{"id": step, "title": title, "fingerprint": "f"} for step, title in steps],
         )
         self.write(Kind.RUN_STARTED, pid=4711, version="1.0", resumed=False)
 

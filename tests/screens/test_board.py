@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from infraconsole.app import ConsoleApp
+from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import AccessDenied, CredentialsExpired
 from infraconsole.screens.board import BoardScreen
@@ -25,6 +26,30 @@ async def test_says_the_worst_first_without_a_key(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_seen(pilot, WORST)
         assert "12 failed tasks" in text_of(app)
+
+
+async def test_an_apply_that_stopped_half_way_is_said_until_one_comes_to_its_end(
+    app: ConsoleApp, journal: Journal
+) -> None:
+    def deployed(run: str) -> FakeExecutor:
+        executor = FakeExecutor(journal.folder, run, environment="dev", runbook="deploy", steps=(("apply", "Apply"),))
+        executor.write(Kind.STEP_STARTED, "apply", title="Apply", why="", commands=[], changes=True)
+        intent = {"call": f"{run}/3", "operation": "terraform:apply"}
+        executor.write(Kind.CALL_INTENDED, "apply", **intent, parameters={})
+        executor.write(Kind.CALL_DONE, "apply", **intent)
+        return executor
+
+    half = deployed("half22")
+    half.write(Kind.STEP_FAILED, "apply", title="The apply failed.", cause="", mend="")
+    half.finish("failed", 1)
+    words = "fileflow dev: the apply of run half22 stopped half way"
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, WORST)
+        await until(pilot, lambda: text_of(app).count(words) == 2, "on top, and of the row under the cursor")
+        whole = deployed("whole2")
+        whole.end("apply", changed=True)
+        whole.finish()
+        await until(pilot, lambda: words not in text_of(app))
 
 
 async def test_rows_keep_the_order_of_the_configuration(app: ConsoleApp) -> None:

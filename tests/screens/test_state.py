@@ -684,6 +684,7 @@ async def test_what_was_written_past_terraform_is_taken_away_and_not_made_to_agr
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app)
         await until_seen(pilot, "What is stored now was written past Terraform.")
+        await until_seen(pilot, "✗ current")
         await until_seen(pilot, "R Undelete")
         assert "M Mend" not in text_of(app)
         await pilot.press("M", "j", "R")
@@ -701,6 +702,7 @@ async def test_a_state_of_another_project_is_said_and_the_right_one_brought_back
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, app)
         await until_seen(pilot, "The stored state is another project's than the versions before it.")
+        await until_seen(pilot, "▲ current")
         screen.rows.move_to("v4")
         await until_seen(pilot, "R Undelete")
         await pilot.press("R")

@@ -209,6 +209,7 @@ def test_another_project_s_state_that_terraform_was_made_to_store_is_taken_away(
     assert done.code == 0, done.stderr
     (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
     assert sum("lineage another" in line for line in gate["changes"]) == 2
+    assert any("Terraform loses sight of all 1 resources in it" in line for line in gate["irreversible"])
     assert (site.versions(), site.stored()) == ([right, oldest], whole)
     if site.locking == "dynamodb":
         assert any("digest has to be mended" in line for line in gate["changes"])

@@ -60,5 +60,5 @@ def run(number: int, apply: StepRecord | None, environment: str = "prod", **abou
     ],
 )
 def test_which_apply_stopped_half_way(runs: list[KnownRun], found: str) -> None:
-    known = half_applied(runs, "fileflow-prod")
+    known = half_applied(runs).get("fileflow-prod")
     assert (known.record.run if known else "") == found
