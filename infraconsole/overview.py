@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from infraconsole import naming, text
+from infraconsole import clock, naming, text
 from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
 
 if TYPE_CHECKING:
@@ -316,12 +315,12 @@ class Overview:
         key = (id(access), access.generation)
         with self._lock:
             read_at, known = self._trails.get(key, (float("-inf"), ()))
-        if time.monotonic() - read_at < _TRAILS_SECONDS:
+        if clock.seconds() - read_at < _TRAILS_SECONDS:
             return known
         found = ask()
         if all(trail.error is None for trail in found):
             with self._lock:
-                self._trails[key] = (time.monotonic(), found)
+                self._trails[key] = (clock.seconds(), found)
         return found
 
     def image_tag_in_code(self, service: str, environment: str) -> str:
@@ -408,7 +407,7 @@ class Overview:
         with self._lock:
             shared = self._exports.setdefault(id(access), _Exports())
         # All services of an account share all exports but one: whoever comes first reads them for those who wait meanwhile.
-        asked_at = time.monotonic()
+        asked_at = clock.seconds()
         with shared.lock:
             if shared.read_at < asked_at:
                 root = self.config.export_root
@@ -420,7 +419,7 @@ class Overview:
                     shared.missing = frozenset(Ssm(access).parameters(tuple(every))[1])
                 except InfraconsoleError as error:
                     shared.error = error
-                shared.read_at = time.monotonic()
+                shared.read_at = clock.seconds()
             if shared.error is not None:
                 raise shared.error
         return ExportFacts(required, tuple(name for name in required if name in shared.missing))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from infraconsole import text
+from infraconsole import clock, text
 from infraconsole.aws.cloudtrail import Author, CloudTrail
 from infraconsole.aws.s3 import StoredObject
 from infraconsole.engine.runbook import StepContext
@@ -23,7 +22,7 @@ def authors(context: StepContext, versions: Sequence[StoredObject]) -> Mapping[s
     """`kim (Admin), Terraform 1.11.4` by version id, of the newest ones. What cannot be told, or not in time, is left out;
     that CloudTrail refuses to say it is noted."""
     asked = versions[:_MOST]
-    until = time.monotonic() + SECONDS
+    until = clock.seconds() + SECONDS
     cloudtrail = CloudTrail(context.reads)
     found: dict[str, str] = {}
     pool = ThreadPoolExecutor(_AT_ONCE)
@@ -38,7 +37,7 @@ def authors(context: StepContext, versions: Sequence[StoredObject]) -> Mapping[s
         looked = [(each, pool.submit(cloudtrail.author_of, trails, account, region, each)) for each in wanted]
         for version, author in looked:
             with suppress(TimeoutError):
-                if (told := author.result(max(0.0, until - time.monotonic()))) is not None:
+                if (told := author.result(max(0.0, until - clock.seconds()))) is not None:
                     found[version.version_id] = _words(told)
     except AwsError as error:
         context.note(f"Who stored the versions cannot be told: {error.title}")

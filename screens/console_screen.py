@@ -6,7 +6,6 @@ Loads run in threads and end with the screen. A screen that is not in view asks 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
@@ -20,6 +19,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 
+from infraconsole import clock
 from infraconsole.errors import (
     AwsError,
     ClockSkew,
@@ -154,7 +154,7 @@ class ConsoleScreen(Screen[None]):
         return result
 
     def on_screen_suspend(self) -> None:
-        self._covered_at = time.monotonic()
+        self._covered_at = clock.seconds()
         for timer in self._beats:
             timer.pause()
 
@@ -165,7 +165,7 @@ class ConsoleScreen(Screen[None]):
             self._beats.append(self.set_interval(1.0, self.tick))
             if self.refresh_seconds:
                 self._beats.append(self.set_interval(self.refresh_seconds, self.load))
-        elif self.refresh_seconds and time.monotonic() - self._covered_at >= COVERED_SECONDS:
+        elif self.refresh_seconds and clock.seconds() - self._covered_at >= COVERED_SECONDS:
             self.load()
         for timer in self._beats:
             timer.resume()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from infraconsole import __version__
+from infraconsole import __version__, clock
 from infraconsole.aws.errors import translated
 from infraconsole.errors import EXIT_GATE_REFUSED, AwsRefused, CredentialsExpired, CredentialsMissing, InfraconsoleError
 
@@ -342,7 +341,7 @@ class ViewingAccess(AwsAccess):
     def _look_again(self) -> None:
         # A screen reads a dozen things at once, and every new session and client costs a tenth of a second.
         with self._lock:
-            now = time.monotonic()
+            now = clock.seconds()
             if self._missed and now >= self._renewed_at + RENEW_AFTER_SECONDS:
                 self._missed = False
                 self._renewed_at = now

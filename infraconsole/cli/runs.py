@@ -10,7 +10,7 @@ import termios
 import time
 from collections.abc import Sequence
 
-from infraconsole import config, text
+from infraconsole import clock, config, text
 from infraconsole.cli import EXIT_UNREAD, print_no_more, world_name
 from infraconsole.cli.lines import event_lines
 from infraconsole.engine import catalogue, launch
@@ -225,8 +225,8 @@ class _Follower:
             self._missed_since = None
             return False
         if self._missed_since is None:
-            self._missed_since = time.monotonic()
-        return time.monotonic() - self._missed_since > _GONE_SECONDS
+            self._missed_since = clock.seconds()
+        return clock.seconds() - self._missed_since > _GONE_SECONDS
 
 
 class _Prompt:

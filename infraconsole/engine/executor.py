@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from infraconsole import __version__, config
+from infraconsole import __version__, clock, config
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import Config
@@ -214,10 +213,10 @@ class Executor(StepContext):
                     commands=[command_line(command) for command in step.commands(self)],
                     changes=step.changes,
                 )
-                began = time.monotonic()
+                began = clock.seconds()
                 result = self._changing(step) if step.changes else self._reading(step)
                 if result is not None:
-                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(time.monotonic() - began, 3))
+                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(clock.seconds() - began, 3))
                 return
             except (InterruptRequested, GateRefused, JournalError, _Rewind):
                 raise
@@ -527,8 +526,8 @@ class Executor(StepContext):
         minutes = self.config.engine.credentials_minutes
         waits_for: InfraconsoleError = error
         self._write(Kind.WAITING, reason=error.title, mend=error.mend)
-        deadline = time.monotonic() + minutes * 60
-        while time.monotonic() < deadline:
+        deadline = clock.seconds() + minutes * 60
+        while clock.seconds() < deadline:
             self.wait(_CREDENTIALS_POLL_SECONDS)
             found = account()
             if found == self.target.account:

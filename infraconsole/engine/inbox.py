@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from infraconsole import clock
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError, JournalError
 
@@ -76,16 +77,16 @@ class Inbox:
 
     def wait(self, seconds: float) -> None:
         """Raises InterruptRequested as soon as somebody asks."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        deadline = clock.seconds() + seconds
+        while (left := deadline - clock.seconds()) > 0:
             self.raise_if_interrupted()
             time.sleep(min(_POLL_SECONDS, left))
         self.raise_if_interrupted()
 
     def next_answer(self, opening: int, timeout_seconds: float) -> Request | None:
         """The next answer to this opening of a gate; those to other openings are dropped. None when the time is over."""
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
+        deadline = clock.seconds() + timeout_seconds
+        while clock.seconds() < deadline:
             self.raise_if_interrupted()
             with self._changed:
                 while self._answers:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from infraconsole import clock
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import CONFIG_VARIABLE, Config
@@ -144,10 +145,10 @@ def executor_of(folder: Path, run: str) -> Holder | None:
 def _holder(journal: Journal, lock: Path) -> Holder | None:
     """Who holds that lock. One whose run is over has only to end as a process: that is waited for, so that a script's next
     command is not refused for it."""
-    deadline = time.monotonic() + _ENDING_SECONDS
+    deadline = clock.seconds() + _ENDING_SECONDS
     while holder := locks.holder_of(lock):
         over = record_of(holder.run, journal.events(holder.run, brief=True)).finished
-        if not over or time.monotonic() > deadline:
+        if not over or clock.seconds() > deadline:
             break
         time.sleep(0.02)
     return holder
@@ -190,8 +191,8 @@ def _start_executor(journal: Journal, run: str, config_file: Path | None, *more:
             env=environ,
             # In the view's own folder: AWS settings may name files relative to it, as AWS_SHARED_CREDENTIALS_FILE does.
         )
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
+    deadline = clock.seconds() + _START_SECONDS
+    while clock.seconds() < deadline:
         ended = process.poll() is not None
         last = journal.last_event(run)
         if last and (before is None or last.seq > before.seq):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infraconsole import text
+from infraconsole import clock, text
 
 _PATIENCE_SECONDS = 1.0
 """Whoever asks who holds a lock holds it, shared, for a moment: that must not look like another run."""
@@ -49,13 +49,13 @@ def take(path: Path, *, run: str, owner: str) -> Lock | None:
     """The lock, or None where another process holds it. Raises OSError where the file cannot be made."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = clock.seconds() + _PATIENCE_SECONDS
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if clock.seconds() >= deadline:
                 os.close(handle)
                 return None
             time.sleep(0.01)

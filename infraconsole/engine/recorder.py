@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infraconsole import clock
 from infraconsole.engine import followups
 from infraconsole.engine.event import Event, Kind, Outcome
 from infraconsole.engine.history import RunRecord, advanced, record_of
@@ -105,14 +106,14 @@ class Recorder:
     def _append(self, kind: Kind, step: str, data: Mapping[str, Any], patience_seconds: float | None = None) -> Event:
         scrubbed = self._redactor.data(data)
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
-        deadline = time.monotonic() + (0.0 if kind is Kind.CALL_INTENDED else patience)
+        deadline = clock.seconds() + (0.0 if kind is Kind.CALL_INTENDED else patience)
         while True:
             try:
                 event = self._journal.append(self._run, kind, step, scrubbed)
                 break
             except JournalError as error:
                 sys.stderr.write(f"{error}\n")
-                if time.monotonic() >= deadline:
+                if clock.seconds() >= deadline:
                     raise
                 time.sleep(_RETRY_SECONDS)
         self.record = advanced(self.record, event)

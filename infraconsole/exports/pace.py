@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from infraconsole import clock
 from infraconsole.errors import AwsError
 
 STANDARD_PER_SECOND = 34.0
@@ -25,7 +26,7 @@ class Pace:
         self,
         has_more: Callable[[], bool],
         *,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = clock.seconds,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._has_more = has_more

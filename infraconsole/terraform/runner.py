@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from infraconsole import clock
 from infraconsole.errors import TerraformError
 from infraconsole.terraform import supervise
 from infraconsole.terraform.binary import Binary
@@ -274,10 +275,10 @@ def _given(read: Callable[[], list[str]], each: Each | None) -> bool:
 def _paced(seconds: float | None) -> Iterator[None]:
     """Once at once and then ever more rarely, until `seconds` have passed: short commands are noticed at their end, and
     watching a long one costs nothing."""
-    begun = time.monotonic()
+    begun = clock.seconds()
     yield
     while True:
-        passed = time.monotonic() - begun
+        passed = clock.seconds() - begun
         left = math.inf if seconds is None else seconds - passed
         if left <= 0:
             return

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infraconsole import clock
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.history import RunRecord, advanced
 from infraconsole.engine.journal import Journal
@@ -39,7 +39,7 @@ class RunFollower:
         run: str,
         *,
         executor: Callable[[Path, str], Holder | None] = executor_of,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clock.seconds,
     ) -> None:
         self._journal = journal
         self._executor_of = executor

@@ -22,7 +22,7 @@ LAYERS = (
     {"aws", "terraform"},
     {"config"},
     {"target", "window", "redaction"},
-    {"collector", "errors", "naming", "text"},
+    {"clock", "collector", "errors", "naming", "text"},
 )
 """From the top down; a layer imports only from those below it, and from itself."""
 
