@@ -22,6 +22,7 @@ InfraconsoleError                1
         ├── NetworkUnreachable       connection, DNS, proxy, time-out: the call may or may not have been carried out
         ├── ClockSkew
         ├── AwsFault                 AWS answered 5xx: the call may or may not have been carried out
+        ├── UnexpectedAnswer         something else than AWS documents: the call may or may not have been carried out
         └── AwsRefused               any other refusal by AWS (4xx)
 """
 
@@ -173,6 +174,10 @@ class ClockSkew(AwsError):
 
 
 class AwsFault(AwsError):
+    maybe_done = True
+
+
+class UnexpectedAnswer(AwsError):
     maybe_done = True
 
 

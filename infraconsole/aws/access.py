@@ -1,37 +1,40 @@
-"""The one door to AWS: sessions, clients, time-outs, retries, paging, and the rule that reading is all that passes.
+"""The one door to AWS: reading, paging, the rule that reading is all that passes, and the bound on every call.
 
-boto3's untyped world ends here: what comes out is plain dicts, which the service modules turn into frozen dataclasses.
-botocore is imported on first use, since it costs a fifth of a second that `--version` should not pay.
+boto3's untyped world ends here: what comes out is plain dicts of the documented form (`answers`), which the service modules
+turn into frozen dataclasses. botocore is imported on first use, since it costs a fifth of a second that `--version` should
+not pay; how its sessions and clients are made is in `sessions`.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from infraconsole import __version__, clock
+from infraconsole import clock
+from infraconsole.aws import answers, calls
+from infraconsole.aws.calls import Call, Permit
 from infraconsole.aws.errors import translated
+from infraconsole.aws.sessions import ALIASES, CONNECT_TIMEOUT_SECONDS, Sessions
 from infraconsole.errors import EXIT_GATE_REFUSED, AwsRefused, CredentialsExpired, CredentialsMissing, InfraconsoleError
 
-CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 10.0
 # A change whose answer does not come leaves a question that only a probe can settle, so it is given longer.
 CHANGE_TIMEOUT_SECONDS = 30.0
-# "adaptive" is "standard" (back-off with jitter, throttles, time-outs and 5xx sent again) and a client-side rate
-# limiter that wakes at the first throttled answer. Every client here is one service in one region and account, which
-# is the granularity AWS throttles at, so one thread's throttle rightly slows the others. Measured with 100 calls from 8
-# threads against a limit of 20 a second: as fast as "standard", with 8 refused requests in place of 45.
-RETRY_MODE = "adaptive"
-READ_ATTEMPTS = 4
-POOL_CONNECTIONS = 32
+WHOLE_CALL_SECONDS = 60.0
+"""For a call with all its attempts, and with the credentials that have to be fetched first."""
+WHOLE_BODY_SECONDS = 600.0
+"""For an object that is read to its end: half a gigabyte over a slow line."""
+HURRIED_SECONDS = 5.0
+"""What a changing call is still given where somebody asks to stop: its answer saves looking up what it did."""
 RENEW_AFTER_SECONDS = 3.0
 """Between two looks of a view at whether there are new credentials."""
+
+_T = TypeVar("_T")
 
 # What may be sent without a permit, by botocore's service name. Patterns are case-sensitive; a service or operation
 # that is not here is refused. Left out on purpose: whatever mints credentials (sts:GetSessionToken,
@@ -72,7 +75,6 @@ READS: Mapping[str, tuple[str, ...]] = {
 # Reads whose answer holds a secret in clear: allowed, but the caller hands the value to redaction before anything else.
 SECRET_READS = frozenset({("secretsmanager", "GetSecretValue")})
 
-_ALIASES = {"elasticloadbalancingv2": "elbv2"}
 _TOKENS = ("nextToken", "NextToken", "Marker", "NextMarker")
 
 
@@ -92,16 +94,7 @@ class ReadOnlyViolation(InfraconsoleError):
 
 def is_read_only(service: str, operation: str) -> bool:
     """Whether `operation` (API form: "DescribeServices") of `service` (botocore's name) is on the list of reads."""
-    return any(fnmatchcase(operation, pattern) for pattern in READS.get(_ALIASES.get(service, service), ()))
-
-
-@dataclass
-class _Permit:
-    """Leave for one operation to be sent once, held by one thread while it is inside `ChangingAccess.change`."""
-
-    service: str
-    operation: str
-    used: bool = False
+    return any(fnmatchcase(operation, pattern) for pattern in READS.get(ALIASES.get(service, service), ()))
 
 
 class AwsAccess:
@@ -120,15 +113,15 @@ class AwsAccess:
         environ: Mapping[str, str] | None = None,
         connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        whole_call_seconds: float = WHOLE_CALL_SECONDS,
     ) -> None:
         self.region = region
         self.profile = profile or None
         self._environ = None if environ is None or environ is os.environ else dict(environ)
         self._connect_timeout_seconds = connect_timeout_seconds
         self._read_timeout_seconds = read_timeout_seconds
-        self._lock = threading.RLock()
-        self._session: Any = None
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._whole_call_seconds = whole_call_seconds
+        self._sessions = self._anew()
         self.generation = 0
         """How often it was renewed: what was learned before may be another account's."""
 
@@ -136,10 +129,10 @@ class AwsAccess:
         return f"{type(self).__name__}(region={self.region!r}, profile={self.profile!r})"
 
     def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
-        """The answer of one reading call; `operation` in API form. Raises ReadOnlyViolation, or an AwsError."""
+        """The answer of one reading call; `operation` in API form. A streaming body (s3:GetObject) is bytes, whole. Raises
+        ReadOnlyViolation, or an AwsError."""
         _refuse_unless_read(service, operation)
-        with self.translating(service, operation):
-            return dict(_method(self.client(service), operation)(**parameters))
+        return self._sent(service, operation, lambda: self.client(service), parameters)
 
     def pages(self, service: str, operation: str, key: str, /, **parameters: Any) -> Iterator[Any]:
         """The items under `key` of every page, each page asked for when the one before is used up. Errors as `call`."""
@@ -151,12 +144,12 @@ class AwsAccess:
         return self._whole_pages(service, operation, parameters)
 
     def _whole_pages(self, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        with self.translating(service, operation):
-            pages = iter(
-                self._paginated(service, operation, parameters)
-                if self.client(service).can_paginate(_python_name(operation))
-                else self._pages_by_token(service, operation, parameters)
-            )
+        paging = self._bounded(service, operation, Call(lambda: self._paging(service, operation)))
+        pages = iter(
+            self._paginated(service, operation, parameters, *paging)
+            if paging
+            else self._pages_by_token(service, operation, parameters)
+        )
         while True:
             with self.translating(service, operation):
                 page = next(pages, None)
@@ -164,13 +157,24 @@ class AwsAccess:
                 return
             yield page
 
-    def _paginated(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
+    def _paging(self, service: str, operation: str) -> tuple[Any, Any] | None:
+        """How botocore pages an operation, and its model; None where botocore does not know how."""
+        client = self.client(service)
+        if not client.can_paginate(_python_name(operation)):
+            return None
+        settings = self._sessions.opened().get_paginator_model(ALIASES.get(service, service)).get_paginator(operation)
+        return settings, client.meta.service_model.operation_model(operation)
+
+    def _paginated(
+        self, service: str, operation: str, parameters: dict[str, Any], settings: Any, model: Any
+    ) -> Iterator[dict[str, Any]]:
         """botocore's own pages, each asked for by `call`: what that does about a failure, it does about each of them."""
         from botocore.paginate import Paginator
 
-        settings = self._opened().get_paginator_model(_ALIASES.get(service, service)).get_paginator(operation)
-        model = self.client(service).meta.service_model.operation_model(operation)
-        return Paginator(lambda **asked: self.call(service, operation, **asked), settings, model).paginate(**parameters)
+        pages: Iterator[dict[str, Any]] = iter(
+            Paginator(lambda **asked: self.call(service, operation, **asked), settings, model).paginate(**parameters)
+        )
+        return pages
 
     def _pages_by_token(self, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """For the operations that page although botocore has no paginator for them (ecs:ListServiceDeployments)."""
@@ -190,101 +194,69 @@ class AwsAccess:
             asked[name] = page[name]
 
     def client(self, service: str) -> Any:
-        """botocore's client of `service`, behind the same guard: for waiters and the like. Raises botocore's errors."""
-        name = _ALIASES.get(service, service)
-        return self._client(name, "read", self._read_timeout_seconds, self._read_retries)
+        """botocore's client of `service`, behind the same guard, but without a bound on whole calls. Raises botocore's errors."""
+        return self._sessions.client(service, changes=False, read_timeout_seconds=self._read_timeout_seconds)
 
     def renew(self) -> None:
         """Forget the session and its clients, so that credentials renewed outside are read. Calls under way go on."""
-        with self._lock:
-            self._session = None
-            self._clients = {}
-            self.generation += 1
+        self._sessions = self._anew()
+        self.generation += 1
 
     def credentials_source(self) -> str:
         """Where the credentials come from, in botocore's words: "env", "shared-credentials-file", "sso", …; "" if none.
 
         May ask for them (SSO, assumed roles) and wait some seconds for the instance's metadata. Raises AwsError.
         """
-        with self.translating("sts", "GetCallerIdentity"), self._lock:
-            credentials = self._opened().get_credentials()
-        return str(credentials.method) if credentials else ""
+        found = self._bounded("sts", "GetCallerIdentity", Call(lambda: self._sessions.opened().get_credentials()))
+        return str(found.method) if found else ""
 
     def known_profiles(self) -> tuple[str, ...]:
         """The profiles of the AWS configuration files, sorted; empty where these cannot be read."""
         from botocore.exceptions import BotoCoreError
 
-        with suppress(BotoCoreError), self._lock:
-            return tuple(sorted(self._opened().available_profiles))
+        with suppress(BotoCoreError):
+            return tuple(sorted(self._sessions.opened().available_profiles))
         return ()
 
-    # Below: how sessions and clients are made.
+    def heed(self) -> float:
+        """Asked a few times a second while a call is under way: how many seconds it may still take. What it raises ends the
+        waiting."""
+        return math.inf
 
-    def _variable(self, name: str) -> str:
-        return (os.environ if self._environ is None else self._environ).get(name, "")
+    # Below: how a call is sent, the guard, and what an error says.
 
-    def _opened(self) -> Any:
-        with self._lock:
-            if self._session is None:
-                from botocore.exceptions import BotoCoreError
-                from botocore.session import Session
+    def _anew(self) -> Sessions:
+        return Sessions(self.region, self.profile, self._environ, self._connect_timeout_seconds, self._guarded)
 
-                session = Session(profile=self.profile)
-                session.user_agent_extra = f"infraconsole/{__version__}"
-                session.set_config_variable("region", self.region)
-                if self._environ is not None:
-                    _look_up_in(session, self._environ)
-                # An unknown profile fails here first; it is told where it fails again, when a client is made.
-                with suppress(BotoCoreError):
-                    _settle_credentials(session, self._environ)
-                self._session = session
-            return self._session
+    def _guarded(self, client: Any) -> None:
+        client.meta.events.register_first("before-call", self._guard)
+        client.meta.events.register("before-parse", answers.check_raw)
+        client.meta.events.register("after-call", answers.check_stranger)
 
-    def _client(self, service: str, kind: str, read_timeout_seconds: float, retries: Any) -> Any:
-        # botocore's sessions are not thread-safe while a client is being made; the clients themselves are.
-        with self._lock:
-            client = self._clients.get((service, kind))
-            if client is None:
-                from botocore.config import Config
+    def _sent(
+        self,
+        service: str,
+        operation: str,
+        client: Callable[[], Any],
+        parameters: Mapping[str, Any],
+        permit: Permit | None = None,
+    ) -> dict[str, Any]:
+        def work() -> dict[str, Any]:
+            made = client()
+            answer = dict(getattr(made, _python_name(operation))(**parameters))
+            model = made.meta.service_model.operation_model(operation)
+            # Read first: what is wrong with the rest of the answer must leave no connection behind.
+            streams = {name: calls.whole(answer[name]) for name in _streams(model)}
+            answers.check(model, answer)
+            return answer | streams
 
-                session = self._opened()
-                settings: dict[str, Any] = {
-                    "connect_timeout": self._connect_timeout_seconds,
-                    "read_timeout": read_timeout_seconds,
-                    "retries": retries(session),
-                    "max_pool_connections": POOL_CONNECTIONS,
-                }
-                if self._foreign_endpoint():
-                    settings["ignore_configured_endpoint_urls"] = True
-                client = session.create_client(
-                    service,
-                    region_name=self.region,
-                    config=Config(**settings),
-                    endpoint_url=self._endpoint_url(session, service),
-                )
-                client.meta.events.register_first("before-call", self._guard)
-                client.meta.events.register("after-call", _refuse_a_strangers_answer)
-                self._clients[(service, kind)] = client
-            return client
+        seconds = WHOLE_BODY_SECONDS if operation == "GetObject" else self._whole_call_seconds
+        return self._bounded(service, operation, Call(work, permit), seconds)
 
-    def _read_retries(self, session: Any) -> dict[str, Any]:
-        # Somebody who set AWS_RETRY_MODE or AWS_MAX_ATTEMPTS (or the same in the profile) meant it.
-        own = session.get_scoped_config()
-        mode = self._variable("AWS_RETRY_MODE") or own.get("retry_mode") or RETRY_MODE
-        attempts = session.get_config_variable("max_attempts") or READ_ATTEMPTS
-        return {"mode": mode, "total_max_attempts": attempts}
-
-    def _foreign_endpoint(self) -> bool:
-        """Whether the process's environment points at an endpoint that our own environment does not speak of."""
-        if self._environ is None:
-            return False
-        return any(name.startswith("AWS_ENDPOINT_URL") and not self._environ.get(name) for name in os.environ)
-
-    def _endpoint_url(self, session: Any, service: str) -> str | None:
-        if self._environ is None or self._variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").lower() == "true":
-            return None
-        service_id = str(session.get_service_model(service).service_id).replace(" ", "_").upper()
-        return self._variable(f"AWS_ENDPOINT_URL_{service_id}") or self._variable("AWS_ENDPOINT_URL") or None
+    def _bounded(self, service: str, operation: str, call: Call[_T], seconds: float | None = None) -> _T:
+        """What is sent and read in one go. Raises AwsError, whose `maybe_done` is true only where something was sent."""
+        with self.translating(service, operation, call):
+            return call.carried_out(self._whole_call_seconds if seconds is None else seconds, self.heed)
 
     def _guard(self, model: Any, **_: Any) -> None:
         """Called by botocore before anything is sent by any of our clients, also by paginators and waiters."""
@@ -296,28 +268,25 @@ class AwsAccess:
         return False
 
     @contextmanager
-    def translating(self, service: str, operation: str) -> Iterator[None]:
-        """Whatever botocore raises inside is raised as an AwsError: for bodies that are read after their call."""
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
-
+    def translating(self, service: str, operation: str, call: Call[Any] | None = None) -> Iterator[None]:
+        """Whatever botocore raises inside is raised as an AwsError. An answer that it was not made for makes it raise anything."""
         try:
             yield
-        # botocore itself raises RuntimeError for credentials that are expired although just refreshed.
-        except (BotoCoreError, ClientError, ResponseParserError, RuntimeError, OSError) as error:
+        except InfraconsoleError:
+            raise
+        except Exception as error:
             raise translated(
                 error,
                 f"{service}:{operation}",
                 profile=self.profile or self._variable("AWS_PROFILE") or self._variable("AWS_DEFAULT_PROFILE") or None,
                 region=self.region,
                 known_profiles=self.known_profiles() if type(error).__name__ == "ProfileNotFound" else (),
-                source=self._source_so_far(),
+                source=self._sessions.credentials_source_so_far(),
+                sent=call is None or call.sent,
             ) from error
 
-    def _source_so_far(self) -> str:
-        """As `credentials_source`, as far as it is known: the report of a failure must not start another look-up."""
-        credentials = getattr(self._session, "_credentials", None)
-        return str(getattr(credentials, "method", "") or "")
+    def _variable(self, name: str) -> str:
+        return self._sessions.variable(name)
 
 
 class ViewingAccess(AwsAccess):
@@ -325,14 +294,18 @@ class ViewingAccess(AwsAccess):
 
     _missed = False
     _renewed_at = float("-inf")
-    """Monotonic seconds."""
+    """By the clock's seconds."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._looking = threading.Lock()
 
     @contextmanager
-    def translating(self, service: str, operation: str) -> Iterator[None]:
+    def translating(self, service: str, operation: str, call: Call[Any] | None = None) -> Iterator[None]:
         if self._missed:
             self._look_again()
         try:
-            with super().translating(service, operation):
+            with super().translating(service, operation, call):
                 yield
         except (CredentialsExpired, CredentialsMissing):
             self._missed = True
@@ -340,7 +313,7 @@ class ViewingAccess(AwsAccess):
 
     def _look_again(self) -> None:
         # A screen reads a dozen things at once, and every new session and client costs a tenth of a second.
-        with self._lock:
+        with self._looking:
             now = clock.seconds()
             if self._missed and now >= self._renewed_at + RENEW_AFTER_SECONDS:
                 self._missed = False
@@ -351,50 +324,40 @@ class ViewingAccess(AwsAccess):
 class ChangingAccess(AwsAccess):
     """Access that can also change. Only the executor makes one, and only its steps call `change`."""
 
-    def __init__(
-        self,
-        *,
-        region: str,
-        profile: str | None = None,
-        environ: Mapping[str, str] | None = None,
-        connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
-        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
-        change_timeout_seconds: float = CHANGE_TIMEOUT_SECONDS,
-    ) -> None:
-        super().__init__(
-            region=region,
-            profile=profile,
-            environ=environ,
-            connect_timeout_seconds=connect_timeout_seconds,
-            read_timeout_seconds=read_timeout_seconds,
-        )
+    def __init__(self, *, change_timeout_seconds: float = CHANGE_TIMEOUT_SECONDS, **settings: Any) -> None:
+        super().__init__(**settings)
         self._change_timeout_seconds = change_timeout_seconds
-        self._permits = threading.local()
+        self.hurried: Callable[[], bool] = lambda: False
+        """Whether somebody asks to stop: then what a call did is looked up rather than its answer waited for."""
+        self._hurried_since: float | None = None
+
+    def heed(self) -> float:
+        if not self.hurried():
+            return super().heed()
+        now = clock.seconds()
+        self._hurried_since = self._hurried_since or now
+        return self._hurried_since + HURRIED_SECONDS - now
 
     def change(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """The answer of one changing call, sent once: nothing sends it again, whatever comes back.
 
         Raises AwsError; where its `maybe_done` is true, only a probe can say whether AWS carried the call out.
         """
-        name = _ALIASES.get(service, service)
-        with self.translating(service, operation):
-            client = self._client(name, "change", self._change_timeout_seconds, _one_attempt)
-            self._permits.held = _Permit(name, operation)
-            try:
-                return dict(_method(client, operation)(**parameters))
-            finally:
-                self._permits.held = None
+        permit = Permit(ALIASES.get(service, service), operation)
+        self._hurried_since = None
+        return self._sent(service, operation, self._changing_client(service), parameters, permit)
+
+    def _changing_client(self, service: str) -> Callable[[], Any]:
+        timeout = self._change_timeout_seconds
+        return lambda: self._sessions.client(service, changes=True, read_timeout_seconds=timeout)
 
     def _permitted(self, service: str, operation: str) -> bool:
-        permit: _Permit | None = getattr(self._permits, "held", None)
+        call = calls.current()
+        permit = call.permit if call else None
         if permit is None or permit.used or (permit.service, permit.operation) != (service, operation):
             return False
         permit.used = True
         return True
-
-
-def _one_attempt(session: Any) -> dict[str, Any]:
-    return {"mode": "standard", "total_max_attempts": 1}
 
 
 def _refuse_unless_read(service: str, operation: str) -> None:
@@ -408,65 +371,6 @@ def _python_name(operation: str) -> str:
     return str(xform_name(operation))
 
 
-def _method(client: Any, operation: str) -> Any:
-    return getattr(client, _python_name(operation))
-
-
-def _refuse_a_strangers_answer(http_response: Any, model: Any, **_: Any) -> None:
-    """A login page or a proxy's notice, answered with 200, is no JSON; botocore would take it for an empty answer, and an
-    empty answer says that nothing is there."""
-    service = model.service_model
-    protocol = str(getattr(service, "resolved_protocol", "") or service.metadata.get("protocol", ""))
-    if protocol not in {"json", "rest-json"} or model.has_streaming_output:
-        return
-    body = bytes(http_response.content or b"").strip()
-    html = str(http_response.headers.get("content-type", "")).startswith("text/html")
-    if body and not body.startswith(b"{") and (http_response.status_code < 300 or html):
-        from botocore.parsers import ResponseParserError
-
-        raise ResponseParserError(f"no JSON, but {body[:80].decode(errors='replace')!r}")
-
-
-def _look_up_in(session: Any, environ: Mapping[str, str]) -> None:
-    """Make the session read its settings from `environ` where it would read the process's environment."""
-    from botocore.configprovider import ConfigChainFactory
-
-    chains = ConfigChainFactory(session, environ=environ)
-    store = session.get_component("config_store")
-    for name, (in_file, variables, default, conversion) in session.SESSION_VARIABLES.items():
-        chain = chains.create_config_chain(
-            instance_name=name,
-            env_var_names=variables,
-            config_property_names=in_file,
-            default=default,
-            conversion_func=conversion,
-        )
-        store.set_config_provider(name, chain)
-
-
-def _settle_credentials(session: Any, environ: Mapping[str, str] | None) -> None:
-    """Where keys are looked for, and what happens when a code is asked for."""
-    from botocore.exceptions import CredentialRetrievalError
-    from botocore.utils import JSONFileCache
-
-    resolver = session.get_component("credential_provider")
-    if environ is not None:
-        for provider in resolver.providers:
-            if provider.METHOD == "env":
-                provider.environ = environ
-        # These find themselves in the process's environment, and have no other way to be told of ours.
-        if "AWS_WEB_IDENTITY_TOKEN_FILE" not in environ and "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ:
-            resolver.remove("assume-role-with-web-identity")
-        if not any(name.startswith("AWS_CONTAINER_CREDENTIALS_") for name in environ):
-            resolver.remove("container-role")
-        if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-            resolver.remove("iam-role")
-
-    # A profile with an MFA device makes botocore ask for the code with getpass, which would hang a full-screen program.
-    # The AWS CLI keeps what such a profile was given in its cache; through the same cache we find it there.
-    def refuse(prompt: str) -> str:
-        raise CredentialRetrievalError(provider="assume-role", error_msg=f"MFA code needed ({prompt.strip(': ')})")
-
-    assume_role = resolver.get_provider("assume-role")
-    assume_role.cache = JSONFileCache(str(Path("~/.aws/cli/cache").expanduser()))
-    assume_role._prompter = refuse
+def _streams(model: Any) -> tuple[str, ...]:
+    """The member of an answer that is a stream, where there is one."""
+    return (model.output_shape.serialization["payload"],) if model.has_streaming_output else ()

@@ -26,6 +26,7 @@ from infraconsole.errors import (
     NetworkUnreachable,
     SsoLoginNeeded,
     Throttled,
+    UnexpectedAnswer,
 )
 
 RENEW_VARIABLE = "INFRACONSOLE_RENEW"
@@ -144,11 +145,12 @@ def translated(
     region: str,
     known_profiles: Sequence[str] = (),
     source: str = "",
+    sent: bool = True,
 ) -> AwsError:
     """The AwsError that says what `error` means; `operation` is `service:Operation` with botocore's service name.
 
     `known_profiles` are named where the profile is unknown; `source` is where the credentials came from, in botocore's
-    words ("sso", "env", …), for the mend of expired ones.
+    words ("sso", "env", …), for the mend of expired ones. Where nothing was `sent`, nothing was done.
     """
     if isinstance(error, AwsError):
         return error
@@ -157,7 +159,7 @@ def translated(
     response = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
         return _answered(response, tried)
-    return _unanswered(error, tried)
+    return _unanswered(error, tried, sent)
 
 
 def iam_action(operation: str) -> str:
@@ -237,7 +239,7 @@ def _classified(code: str, words: str, status: int, skewed: bool, tried: _Tried)
         mend = f"See whose they are: aws configure list{tried.option}; then: aws sts get-caller-identity{tried.option}"
         return CredentialsMissing, f"AWS does not know these credentials ({tried.place}).", mend
     if code in THROTTLED or status == 429:
-        mend = "Nothing is broken: AWS limits the calls of an account and region. It is tried again; wait a little."
+        mend = "Nothing is broken: AWS limits the calls of an account and region. Wait a little, then try again."
         return Throttled, f"AWS is throttling {tried.operation} ({tried.place}).", mend
     if code == "InvalidObjectState":
         mend = "Restore it first: aws s3api restore-object; that takes from minutes to hours."
@@ -285,6 +287,15 @@ _UNREACHED = "AWS cannot be reached ({place})."
 _BROKE_OFF = "The answer to {operation} broke off ({place})."
 _CUT = "The connection ended before AWS answered {operation} ({place})."
 _LATE = "AWS did not answer {operation} in time ({place})."
+_OTHERWISE = "AWS answered something else than documented to {operation} ({place})."
+_STRANGER = "A proxy or login page may stand between: check HTTPS_PROXY and AWS_ENDPOINT_URL, then try again"
+
+_UNSENT = _Row(
+    "TooLate",
+    NetworkUnreachable,
+    "{operation} could not be sent in time ({place}).",
+    "The credentials or the name of AWS's server did not come; check with: aws sts get-caller-identity{option}",
+)
 
 # The first row whose name is among the exception's classes counts: the particular stands before the general.
 _UNANSWERED = (
@@ -354,17 +365,15 @@ _UNANSWERED = (
     _Row("ConnectionClosedError", NetworkUnreachable, _CUT, _LATER),
     _Row("ResponseStreamingError", NetworkUnreachable, _BROKE_OFF, _LATER),
     _Row("IncompleteReadError", NetworkUnreachable, _BROKE_OFF, _LATER),
-    _Row(
-        "ResponseParserError",
-        AwsFault,
-        "The answer to {operation} is not AWS's ({place}).",
-        "A proxy or login page may stand between; check HTTPS_PROXY and AWS_ENDPOINT_URL",
-    ),
+    _Row("Undocumented", UnexpectedAnswer, _OTHERWISE, _STRANGER),
+    _Row("ResponseParserError", UnexpectedAnswer, _OTHERWISE, _STRANGER),
+    _Row("TooLarge", UnexpectedAnswer, "The answer to {operation} has no end ({place}).", _STRANGER),
+    _Row("TooLate", NetworkUnreachable, _LATE, _LATER),
     _Row(
         "CapacityNotAvailableError",
         Throttled,
         "AWS is throttling {operation} ({place}).",
-        "Wait a little; it is tried again",
+        "Wait a little, then try again",
     ),
     _Row("HTTPClientError", NetworkUnreachable, _UNREACHED, _LATER),
     _Row("ConnectionError", NetworkUnreachable, _UNREACHED, _LATER),
@@ -373,13 +382,19 @@ _UNANSWERED = (
 
 # No connection came about, so the request was never sent.
 _NEVER_SENT = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
+# What Python raises where botocore takes an answer apart that is not of the form it knows.
+_STUMBLES = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, AssertionError, RecursionError)
 
 
-def _unanswered(error: Exception, tried: _Tried) -> AwsError:
+def _unanswered(error: Exception, tried: _Tried, sent: bool) -> AwsError:
     """No answer of AWS's to read: told by the exception's class. The code stays empty, being AWS's to give."""
     names = [cls.__name__ for cls in type(error).__mro__]
     words = str(error) or type(error).__name__
     row = next((row for row in _UNANSWERED if row.name in names), None)
+    if row is None and sent and isinstance(error, _STUMBLES) and "BotoCoreError" not in names:
+        row, words = _Row(names[0], UnexpectedAnswer, _OTHERWISE, _STRANGER), f"{names[0]}: {words}"
+    elif names[0] == "TooLate" and not sent:
+        row = _UNSENT
     if row is not None:
         title, mend = _fill(row.title, tried, words), _fill(row.mend, tried, words)
         ours = row.kind(title, operation=tried.operation, words=words, mend=mend)
@@ -389,7 +404,7 @@ def _unanswered(error: Exception, tried: _Tried) -> AwsError:
     else:
         words = f"{names[0]}: {words}"
         ours = AwsRefused(f"{tried.operation} did not succeed ({tried.place}).", operation=tried.operation, words=words)
-    if row is not None and row.name in _NEVER_SENT:
+    if not sent or (row is not None and row.name in _NEVER_SENT):
         ours.maybe_done = False
     ours.cause = f"{tried.operation} {'got no answer' if ours.maybe_done else 'was not carried out'}: {words}"
     return ours

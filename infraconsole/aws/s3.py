@@ -47,9 +47,7 @@ class S3:
     def get(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         """The object with its content, whole; of the newest version unless one is named."""
         answer = self._about("GetObject", bucket, key, version_id)
-        with self.access.translating("s3", "GetObject"):
-            body = bytes(answer["Body"].read())
-        return self._parsed(bucket, key, answer, body=body)
+        return self._parsed(bucket, key, answer, body=answer["Body"])
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         """As `get`, without the content."""

@@ -104,6 +104,7 @@ class Executor(StepContext):
         self._inbox = inbox
         self._redactor = redactor
         self._changes = changes
+        changes.hurried = inbox.is_interrupted
         self._step: Step | None = None
         self._may_change = False
         self._resumed = recorder.record.current != ""
@@ -521,6 +522,9 @@ class Executor(StepContext):
     def back_off(self, error: AwsError, seconds: float) -> None:
         self.note(f"{error.title} Trying again in {seconds:.0f} s.")
         self.wait(seconds)
+
+    def heed(self) -> None:
+        self._inbox.raise_if_interrupted()
 
     def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
         minutes = self.config.engine.credentials_minutes

@@ -71,6 +71,9 @@ class Inbox:
         """From a signal handler or a request: takes no lock that the interrupted code could hold."""
         self.interrupts.append(by)
 
+    def is_interrupted(self) -> bool:
+        return bool(self.interrupts)
+
     def raise_if_interrupted(self) -> None:
         if self.interrupts:
             raise InterruptRequested(f"Interrupted by {self.interrupts[0]}.")

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from infraconsole.aws.access import AwsAccess
-from infraconsole.errors import AwsError, AwsFault, CredentialsExpired, NetworkUnreachable, Throttled
+from infraconsole.errors import (
+    AwsError,
+    AwsFault,
+    CredentialsExpired,
+    NetworkUnreachable,
+    Throttled,
+    UnexpectedAnswer,
+)
 
 _T = TypeVar("_T")
 
@@ -18,6 +25,9 @@ class Waiter(Protocol):
     """How a run waits; the executor's part."""
 
     def back_off(self, error: AwsError, seconds: float) -> None: ...
+
+    def heed(self) -> None:
+        """Asked a few times a second while a call is under way; what it raises ends the waiting for it."""
 
     def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
         """Returns when `account`, whose credentials AWS takes now, is the one that it has to be. Raises where waiting is of no
@@ -31,6 +41,10 @@ class PatientAccess(AwsAccess):
 
     def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         return self._patiently(lambda: super(PatientAccess, self).call(service, operation, **parameters))
+
+    def heed(self) -> float:
+        self.waiter.heed()
+        return super().heed()
 
     def account_now(self) -> str:
         """The account whose credentials AWS takes now, read anew; "" where it takes none."""
@@ -47,7 +61,7 @@ class PatientAccess(AwsAccess):
                 return attempt()
             except CredentialsExpired as error:
                 self.waiter.await_credentials(error, self.account_now)
-            except (Throttled, AwsFault, NetworkUnreachable) as error:
+            except (Throttled, AwsFault, NetworkUnreachable, UnexpectedAnswer) as error:
                 pause = next(pauses, None)
                 if pause is None:
                     raise

@@ -102,7 +102,7 @@ class FakeAccess(AwsAccess):
     def _GetObject(self, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
         if Key.endswith(".tflock"):
             raise AwsNotFound("There is no lock.", operation="s3:GetObject", code="NoSuchKey")
-        return {**self._HeadObject(), "Body": _Body(self.state)}
+        return {**self._HeadObject(), "Body": self.state}
 
     def _GetItem(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {}
@@ -140,14 +140,6 @@ class FakeAccess(AwsAccess):
             "loadBalancers": [{"targetGroupArn": "arn:tg", "containerName": f"{service}-app", "containerPort": 8080}],
         }
         self.tasks[f"{family}-service"] = [task(family, revision, index) for index in range(running)]
-
-
-class _Body:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def read(self) -> bytes:
-        return self._content
 
 
 def arn(name: str) -> str:

@@ -25,7 +25,7 @@ from infraconsole.screens.run import RunScreen
 from infraconsole.screens.state import StateScreen
 from infraconsole.screens.state.diff import StateDiffScreen
 from infraconsole.screens.widgets.rows import Rows
-from tests.screens.conftest import NOW, FakeAccess, _Body
+from tests.screens.conftest import NOW, FakeAccess
 from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
 
@@ -90,14 +90,14 @@ class StateAccess(FakeAccess):
 
     def _GetObject(self, Key: str, VersionId: str = "", **_: Any) -> dict[str, Any]:  # noqa: N802, N803
         if Key.startswith("AWSLogs/"):
-            return {"Body": _Body(gzip.compress(json.dumps({"Records": self.records}).encode()))}
+            return {"Body": gzip.compress(json.dumps({"Records": self.records}).encode())}
         if not VersionId:
             return super()._GetObject(Key=Key)
         self.got.append(VersionId)
         content = dict(self.stored).get(VersionId)
         if content is None:
             raise AwsNotFound("There is none.", operation="s3:GetObject", code="NoSuchVersion")
-        return {"Body": _Body(content), "ContentLength": len(content), "LastModified": NOW, "VersionId": VersionId}
+        return {"Body": content, "ContentLength": len(content), "LastModified": NOW, "VersionId": VersionId}
 
     def _DescribeTrails(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"trailList": self.trails}
@@ -719,7 +719,7 @@ async def test_while_a_bucket_keeps_no_versions_the_state_is_told_by_its_etag(
     now = ["a"]
     listed: dict[str, Any] = {"Key": KEY, "VersionId": "null", "IsLatest": True, "LastModified": NOW, "Size": 9}
     aws._ListObjectVersions = lambda **_: {"Versions": [{**listed, "ETag": f'"{now[0]}"'}]}  # type: ignore[method-assign]
-    aws._GetObject = lambda **_: {"Body": _Body(content[now[0]])}  # type: ignore[method-assign]
+    aws._GetObject = lambda **_: {"Body": content[now[0]]}  # type: ignore[method-assign]
     aws._HeadObject = lambda **_: {"ETag": f'"{now[0]}"'}  # type: ignore[method-assign]
     aws.digest = md5_of(content["a"])
     async with app.run_test(size=(80, 24)) as pilot:

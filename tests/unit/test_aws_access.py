@@ -28,7 +28,9 @@ from infraconsole.errors import (
     NetworkUnreachable,
     SsoLoginNeeded,
     Throttled,
+    UnexpectedAnswer,
 )
+from tests.unit import whole
 
 REGION = "ap-northeast-2"
 HANG_UP = object()
@@ -39,7 +41,10 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.answer: Callable[[str, dict[str, Any]], Any] = lambda operation, parameters: (200, {})
+        self.answer: Callable[[str, dict[str, Any]], Any] = lambda operation, parameters: (
+            200,
+            whole.NOTHING.get(operation, {}),
+        )
         self.delay_seconds = 0.0
         server = self
 
@@ -203,12 +208,12 @@ def test_call_of_the_changing_access_does_not_change(environ: dict[str, str], se
 
 
 def test_change_passes_and_its_permit_ends_with_it(environ: dict[str, str], server: Server) -> None:
-    server.answer = lambda operation, parameters: (200, {"service": {"serviceName": "x"}})
+    server.answer = lambda operation, parameters: (200, {"service": whole.service("x")})
     access = ChangingAccess(region=REGION, environ=environ)
 
     assert access.change("ecs", "UpdateService", service="x")["service"]["serviceName"] == "x"
 
-    client = access._client("ecs", "change", 1.0, lambda session: {})
+    client = access._sessions.client("ecs", changes=True, read_timeout_seconds=1.0)
     with pytest.raises(ReadOnlyViolation):
         client.update_service(service="x")
     assert server.count("UpdateService") == 1
@@ -217,7 +222,7 @@ def test_change_passes_and_its_permit_ends_with_it(environ: dict[str, str], serv
 def test_a_permit_is_for_one_operation_and_once(environ: dict[str, str], server: Server) -> None:
     """From within the answer of a change, nothing else gets through: not another operation, not the same again."""
     access = ChangingAccess(region=REGION, environ=environ)
-    client = access._client("ecs", "change", 1.0, lambda session: {"total_max_attempts": 1})
+    client = access._sessions.client("ecs", changes=True, read_timeout_seconds=1.0)
     refused: list[str] = []
 
     def intrude(**_: Any) -> None:
@@ -236,7 +241,7 @@ def test_a_permit_is_for_one_operation_and_once(environ: dict[str, str], server:
 def test_another_threads_permit_does_not_count(environ: dict[str, str], server: Server) -> None:
     """While one thread holds its permit, not yet used, another thread's call of the same operation is refused."""
     access = ChangingAccess(region=REGION, environ=environ)
-    client = access._client("ecs", "change", 5.0, lambda session: {"total_max_attempts": 1})
+    client = access._sessions.client("ecs", changes=True, read_timeout_seconds=5.0)
     holding, go_on = threading.Event(), threading.Event()
 
     def wait(params: dict[str, Any], **_: Any) -> None:
@@ -331,18 +336,18 @@ def test_the_users_own_number_of_attempts_holds(environ: dict[str, str], server:
 
 def test_a_late_answer_is_bounded(environ: dict[str, str], server: Server) -> None:
     environ["AWS_MAX_ATTEMPTS"] = "1"
-    server.delay_seconds = 2.0
+    server.delay_seconds = 60.0
     began = time.monotonic()
     with pytest.raises(NetworkUnreachable):
         AwsAccess(region=REGION, environ=environ, read_timeout_seconds=0.2).call("ecs", "ListClusters")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30.0
 
 
 @pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"OK"])
 def test_a_login_page_is_not_an_empty_answer(body: bytes, environ: dict[str, str], server: Server) -> None:
     environ["AWS_MAX_ATTEMPTS"] = "1"
     server.answer = lambda operation, parameters: (200, body)
-    with pytest.raises(AwsFault, match="not AWS's"):
+    with pytest.raises(UnexpectedAnswer, match="something else than documented"):
         AwsAccess(region=REGION, environ=environ).call("ecs", "ListClusters")
 
 
@@ -365,7 +370,7 @@ def test_pages_are_asked_for_one_at_a_time(environ: dict[str, str], server: Serv
 def test_empty_pages_in_between_and_at_the_end(operation: str, environ: dict[str, str], server: Server) -> None:
     """ListServiceDeployments has no paginator in botocore; both ways have to behave alike."""
     key = "serviceArns" if operation == "ListServices" else "serviceDeployments"
-    item: Any = "a" if operation == "ListServices" else {"serviceDeploymentArn": "a"}
+    item: Any = "a" if operation == "ListServices" else whole.service_deployment("a")
     chain = {"": ([item], "1"), "1": ([], "2"), "2": ([item], "3"), "3": ([], None)}
 
     def answer(name: str, parameters: dict[str, Any]) -> Any:
@@ -381,7 +386,7 @@ def test_empty_pages_in_between_and_at_the_end(operation: str, environ: dict[str
 
 @pytest.mark.parametrize("operation", ["ListServices", "ListServiceDeployments"])
 def test_a_token_that_does_not_move_ends_in_an_error(operation: str, environ: dict[str, str], server: Server) -> None:
-    server.answer = lambda name, parameters: (200, {"nextToken": "same"})
+    server.answer = lambda name, parameters: (200, {"serviceArns": [], "serviceDeployments": [], "nextToken": "same"})
     more = {"service": "s"} if operation == "ListServiceDeployments" else {}
     with pytest.raises(AwsRefused):
         list(AwsAccess(region=REGION, environ=environ).pages("ecs", operation, "x", cluster="c", **more))
@@ -390,7 +395,11 @@ def test_a_token_that_does_not_move_ends_in_an_error(operation: str, environ: di
 
 def test_an_error_on_a_later_page_is_translated(environ: dict[str, str], server: Server) -> None:
     def answer(operation: str, parameters: dict[str, Any]) -> Any:
-        return fault("ClusterNotFoundException") if "nextToken" in parameters else (200, {"nextToken": "1"})
+        return (
+            fault("ClusterNotFoundException")
+            if "nextToken" in parameters
+            else (200, {"serviceArns": [], "nextToken": "1"})
+        )
 
     server.answer = answer
     with pytest.raises(AwsNotFound):
@@ -401,11 +410,11 @@ def test_an_error_on_a_later_page_is_translated(environ: dict[str, str], server:
 def test_batches_of_ten_on_the_wire(count: int, sizes: list[int], environ: dict[str, str], server: Server) -> None:
     server.answer = lambda operation, parameters: (
         200,
-        {"services": [{"serviceName": name, "serviceArn": f"arn/{name}"} for name in parameters["services"]]},
+        {"services": [whole.service(name) for name in parameters["services"]]},
     )
     names = [f"service-{number}" for number in range(count)]
     found = Ecs(AwsAccess(region=REGION, environ=environ)).services("c", names)
-    assert [service.name for service in found] == names
+    assert [one.name for one in found] == names
     assert [len(parameters["services"]) for _, parameters in server.requests] == sizes
 
 
@@ -413,11 +422,11 @@ def test_batches_of_ten_on_the_wire(count: int, sizes: list[int], environ: dict[
 def test_hostile_text_goes_through_as_data(text: str, environ: dict[str, str], server: Server) -> None:
     server.answer = lambda operation, parameters: (
         200,
-        {"services": [{"serviceName": text, "events": [{"id": "1", "message": text}]}]},
+        {"services": [whole.service(text, events=[{"id": "1", "message": text}])]},
     )
-    (service,) = Ecs(AwsAccess(region=REGION, environ=environ)).services("c", [text])
-    assert service.name == text
-    assert service.events[0].message == text
+    (found,) = Ecs(AwsAccess(region=REGION, environ=environ)).services("c", [text])
+    assert found.name == text
+    assert found.events[0].message == text
     assert server.requests == [("DescribeServices", {"cluster": "c", "services": [text]})]
 
 
@@ -447,9 +456,9 @@ def test_renew_reads_credentials_anew(environ: dict[str, str], tmp_path: Path) -
     access = AwsAccess(region=REGION, environ=environ)
     assert access.credentials_source() == "shared-credentials-file"
     file.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = x\n")
-    assert access._opened().get_credentials().access_key == "OLD"
+    assert access._sessions.opened().get_credentials().access_key == "OLD"
     access.renew()
-    assert access._opened().get_credentials().access_key == "NEW"
+    assert access._sessions.opened().get_credentials().access_key == "NEW"
 
 
 def test_a_view_looks_for_new_credentials_after_it_had_none_but_not_at_every_read(
@@ -504,7 +513,7 @@ def test_the_given_environment_hides_the_process_own(
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/")
     access = AwsAccess(region=REGION, environ=environ)
     access.call("ecs", "ListClusters")
-    assert access._opened().get_credentials().access_key == "AKIDEXAMPLE"
+    assert access._sessions.opened().get_credentials().access_key == "AKIDEXAMPLE"
     assert server.count("ListClusters") == 1
 
     del environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"]

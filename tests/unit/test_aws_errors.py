@@ -12,6 +12,8 @@ import pytest
 from botocore.parsers import ResponseParserError
 
 from infraconsole.aws import errors as rows
+from infraconsole.aws.answers import Undocumented
+from infraconsole.aws.calls import TooLarge, TooLate
 from infraconsole.aws.errors import iam_action, translated
 from infraconsole.errors import (
     EXIT_PREREQUISITE,
@@ -26,6 +28,7 @@ from infraconsole.errors import (
     NetworkUnreachable,
     SsoLoginNeeded,
     Throttled,
+    UnexpectedAnswer,
 )
 
 REGION = "ap-northeast-2"
@@ -158,7 +161,10 @@ UNANSWERED = [
     (b.HTTPClientError(error="odd"), NetworkUnreachable, "proxy"),
     (ConnectionResetError("reset"), NetworkUnreachable, "proxy"),
     (TimeoutError("slow"), NetworkUnreachable, "proxy"),
-    (ResponseParserError("<html>"), AwsFault, "login page"),
+    (ResponseParserError("<html>"), UnexpectedAnswer, "login page"),
+    (Undocumented("services: expected a list, found a text"), UnexpectedAnswer, "login page"),
+    (TooLate("no whole answer in 60 s"), NetworkUnreachable, "proxy"),
+    (TooLarge("more than 64 MB"), UnexpectedAnswer, "login page"),
     (b.CapacityNotAvailableError(), Throttled, "Wait"),
 ]
 
@@ -281,3 +287,19 @@ def test_iam_names() -> None:
     assert iam_action("elbv2:DescribeTargetHealth") == "elasticloadbalancing:DescribeTargetHealth"
     assert iam_action("ecs:UpdateService") == "ecs:UpdateService"
     assert answered("Throttling", operation="elbv2:DescribeRules").operation == "elasticloadbalancing:DescribeRules"
+
+
+def test_what_botocore_stumbles_over_is_an_unexpected_answer_only_where_something_was_sent() -> None:
+    stumbled = unanswered(AttributeError("'list' object has no attribute 'get'"))
+    assert type(stumbled) is UnexpectedAnswer
+    assert stumbled.maybe_done
+    unsent = translated(ValueError("Invalid endpoint: x"), "ecs:UpdateService", profile=None, region="r", sent=False)
+    assert type(unsent) is AwsRefused
+    assert not unsent.maybe_done
+
+
+def test_nothing_was_done_where_nothing_was_sent() -> None:
+    late = translated(TooLate("no whole answer in 60 s"), "ecs:UpdateService", profile="p", region="r", sent=False)
+    assert "could not be sent" in late.title
+    assert "--profile p" in late.mend
+    assert not late.maybe_done

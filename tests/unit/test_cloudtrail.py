@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -101,7 +100,7 @@ class Logs(AwsAccess):
             return dict(_or_raise(self.selectors[asked["TrailName"]]))
         assert operation == "GetObject"
         self.read.append(asked["Key"])
-        return {"Body": io.BytesIO(_or_raise(self.files[asked["Key"]]))}
+        return {"Body": _or_raise(self.files[asked["Key"]])}
 
     def whole_pages(self, service: str, operation: str, /, **asked: Any) -> Iterator[dict[str, Any]]:
         assert is_read_only(service, operation)

@@ -14,6 +14,7 @@ from tests.unit.test_aws_access import REGION, Server, fault
 from tests.unit.test_aws_access import _nobodys_aws as _nobodys_aws
 from tests.unit.test_aws_access import environ as environ
 from tests.unit.test_aws_access import server as server
+from tests.unit.whole import service_deployment
 
 
 class Patient:
@@ -24,6 +25,9 @@ class Patient:
 
     def back_off(self, error: AwsError, seconds: float) -> None:
         self.said.append(error)
+
+    def heed(self) -> None:
+        pass
 
     def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
         self.said.append(error)
@@ -51,7 +55,7 @@ def test_a_later_page_that_fails_is_asked_for_again(
             failures[token] -= 1
             return fault(code, 500 if kind is AwsFault else 400)
         more = {"nextToken": str(int(token) + 1)} if token != "3" else {}
-        return 200, {key: [token if operation == "ListServices" else {"serviceDeploymentArn": token}], **more}
+        return 200, {key: [token if operation == "ListServices" else service_deployment(token)], **more}
 
     server.answer = answer
     access = PatientAccess(region=REGION, environ={**environ, "AWS_MAX_ATTEMPTS": "1"})
