@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infraconsole import naming
+from infraconsole import files, naming
 from infraconsole.errors import ConfigError, PrerequisiteMissing, UnknownName
 from infraconsole.target import Target
 from infraconsole.window import Window
@@ -278,13 +278,9 @@ def load(file: Path | None = None) -> Config:
     if path is None:
         return parse({}, None)
     try:
-        raw = path.read_bytes()
+        raw = files.read(path)
     except OSError as error:
-        raise ConfigError(
-            f"The configuration {path} cannot be read.",
-            cause=str(error.strerror or error),
-            mend="Mend its path or its permissions.",
-        ) from error
+        raise files.unread(error, f"The configuration {path}", ConfigError) from error
     try:
         document = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infraconsole import files
 from infraconsole.aws.ecr import parse_image
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
 from infraconsole.engine.runbook import Step, StepContext
@@ -89,7 +90,7 @@ def _of_family(context: StepContext, changes: Sequence[Change], service: Change,
 
 
 def _changes(context: StepContext) -> tuple[Change, ...]:
-    return plan.read((context.folder / PLAN_DOCUMENT).read_bytes()).changes
+    return plan.read(files.read(context.folder / PLAN_DOCUMENT, files.MOST_STATE_BYTES)).changes
 
 
 def _is_service(context: StepContext, change: Change) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from infraconsole import files
 from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root
 from infraconsole.terraform import events, runner
 from infraconsole.terraform.tail import Tail
@@ -46,7 +47,7 @@ def records(runs: Path, root: Root, *names: str) -> list[Path]:
     found = []
     for file in (file for name in names for file in runs.glob(f"*/*-{name}/{runner.COMMAND}")):
         try:
-            told = json.loads(file.read_bytes())
+            told = json.loads(files.read(file))
             # The environments of one root share its folder: what tells them apart is where `init` put its data.
             if (told["folder"], told["data_dir"]) == (str(root.folder), root.terraform.environ.get("TF_DATA_DIR")):
                 found.append((file.stat().st_mtime_ns, file.parent))

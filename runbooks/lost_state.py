@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infraconsole import files
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import StepFailed
 from infraconsole.runbooks import earlier_applies
@@ -25,7 +26,7 @@ def keep(root: Root, stdout: Path) -> Path | None:
     output alone. None where it printed none, and where that became errored.tfstate already: it may have been put away since."""
     record = stdout.parent
     try:
-        body = None if (record / _DONE).exists() else dumped(stdout.read_bytes())
+        body = None if (record / _DONE).exists() else dumped(files.read(stdout, files.MOST_STATE_BYTES))
     except OSError:
         return None
     if body is None:
@@ -56,7 +57,7 @@ def _written(file: Path, body: bytes) -> bool:
     began to write there is none."""
     try:
         if file.exists():
-            there = file.read_bytes()
+            there = files.read(file, files.MOST_STATE_BYTES)
             if there == body or _is_state(there):
                 return there == body
         write_private(file, body)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infraconsole import files
 from infraconsole.checks import infracost, stateful
 from infraconsole.checks.costs import cost_effect
 from infraconsole.checks.costs import load as load_costs
@@ -159,7 +160,7 @@ def _say_findings(context: StepContext, findings: Sequence[Finding]) -> None:
 def planned(context: StepContext) -> dict[str, int]:
     """By address, how many operations Terraform will tell of it: a replacement is a destroy and a create."""
     try:
-        document = (context.folder / PLAN_DOCUMENT).read_bytes()
+        document = files.read(context.folder / PLAN_DOCUMENT, files.MOST_STATE_BYTES)
     except OSError:
         return {}
     found: dict[str, int] = {}
@@ -175,7 +176,7 @@ _PARTS = {Kind.CREATE: 1, Kind.UPDATE: 1, Kind.DESTROY: 1, Kind.REPLACE: 2}
 def learn_secrets(context: StepContext) -> None:
     """Those of the plan that was read. An executor that goes on with a run has learned none of them yet."""
     try:
-        document = (context.folder / PLAN_DOCUMENT).read_bytes()
+        document = files.read(context.folder / PLAN_DOCUMENT, files.MOST_STATE_BYTES)
     except OSError:
         return
     for secret in plan.read(document).secrets():

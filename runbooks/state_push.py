@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from infraconsole import files
 from infraconsole.checks import stateful
 from infraconsole.engine.runbook import Probe, ProbeState, Step, StepContext
 from infraconsole.errors import StepFailed
@@ -119,7 +120,9 @@ class PushState(Step):
             return None
 
     def _is_stored(self, context: StepContext, stored: bytes, what: Pushed) -> bool:
-        if not stored or not is_same(stored, (context.folder / self.file).read_bytes(), is_first=not what.lineage):
+        if not stored or not is_same(
+            stored, files.read(context.folder / self.file, files.MOST_STATE_BYTES), is_first=not what.lineage
+        ):
             return False
         return not what.lineage or summary(stored, "The stored state").serial >= what.serial
 
@@ -148,7 +151,7 @@ class VerifyStored(Step):
                 f"It was pushed, and serial {since} was stored since: not by this run, which leaves it.", warning=True
             )
             return {"serial": now.serial}
-        if not is_same(stored, wanted.read_bytes(), is_first=self._is_first(context)):
+        if not is_same(stored, files.read(wanted, files.MOST_STATE_BYTES), is_first=self._is_first(context)):
             raise StepFailed(
                 "What is stored is not what was pushed.",
                 cause=f"It has serial {now.serial}.",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
@@ -55,13 +56,13 @@ class Look(Step):
         lost_state.refuse(context, root)
         left = _left(root)
         try:
-            body = left.read_bytes()
+            body = files.read(left, files.MOST_STATE_BYTES)
         except FileNotFoundError as error:
             raise StepFailed(
                 f"There is no {left}.", cause="Every state was stored.", mend="Nothing has to be recovered here."
             ) from error
         except OSError as error:
-            raise StepFailed(f"{left} cannot be read.", cause=str(error.strerror or error)) from error
+            raise files.unread(error, left, StepFailed) from error
         to_be_pushed(context, COPY, body)
         found_there = stored_state(context, root)
         now = summary_of(context, root, found_there)

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from infraconsole import text
+from infraconsole import files, text
 from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import git
 from infraconsole.engine import policy
@@ -135,7 +135,7 @@ class Choose(Step):
         named = context.answer("version") or _set_version(context)
         body, told = _body(context, root, named)
         chosen = summary(body, told)
-        current = (context.folder / context.result("back-up")["file"]).read_bytes()
+        current = files.read(context.folder / context.result("back-up")["file"], files.MOST_STATE_BYTES)
         write_private(context.folder / CHOSEN_FILE, body)
         difference = state_diff.compare(current, body, before_name="the stored state", after_name=told)
         if difference.is_empty and difference.is_same_lineage:
@@ -185,7 +185,7 @@ class Check(Step):
                 warning=True,
             )
         serial = backed_up["serial"] + 1
-        body = with_serial((context.folder / CHOSEN_FILE).read_bytes(), serial, chosen["told"])
+        body = with_serial(files.read(context.folder / CHOSEN_FILE, files.MOST_STATE_BYTES), serial, chosen["told"])
         to_be_pushed(context, RESTORED_FILE, body)
         refuse_locked(context, root)
         commit = _commit_of(context, root, chosen["version"])
@@ -314,7 +314,7 @@ def _undo(context: StepContext) -> str:
 def _keep(folder: Path, body: bytes) -> Path:
     """The backup, in a file of its own: an earlier one of this run, of another state, is not overwritten."""
     number = 1
-    while (file := folder / _backup_file(number)).exists() and file.read_bytes() != body:
+    while (file := folder / _backup_file(number)).exists() and files.read(file, files.MOST_STATE_BYTES) != body:
         number += 1
     if not file.exists():
         write_private(file, body)
@@ -397,12 +397,12 @@ def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
         file = context.folder.parent / run / _backup_file(int(number) if number.isdecimal() else 0)
         if not run.isalnum() or not file.is_file():
             raise UnknownName("backup", rest, _backups(context.folder.parent), mend="A backup has its run's id.")
-        return file.read_bytes(), f"the backup of run {rest}"
+        return files.read(file, files.MOST_STATE_BYTES), f"the backup of run {rest}"
     if kind == "file" and rest:
         try:
-            return Path(rest).expanduser().read_bytes(), rest
+            return files.read(Path(rest).expanduser(), files.MOST_STATE_BYTES), rest
         except OSError as error:
-            raise UsageError(f"{rest} cannot be read.", cause=str(error.strerror or error)) from error
+            raise files.unread(error, rest, UsageError) from error
     if root.state is None:
         raise UsageError("This state is not in S3.", mend="Name a file: --set version=file:PATH")
     for version in _versions(context, root):

@@ -5,7 +5,6 @@ What Terraform's commands mean is from its documentation (Command: init, state p
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infraconsole import config as settings
-from infraconsole import naming, text
+from infraconsole import files, naming, text
 from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import state_digest, state_lock
 from infraconsole.engine.runbook import StepContext
@@ -372,7 +371,7 @@ def own_holder(context: StepContext, root: Root, lock: LockInfo) -> OwnHolder | 
         run = file.parent.parent.name
         try:
             # Dev and prod of one root share the folder, and no lock: what tells them apart is where `init` put its data.
-            told = json.loads(file.read_bytes())
+            told = json.loads(files.read(file))
             if told["folder"] != str(root.folder) or told.get("data_dir") != root.terraform.environ.get("TF_DATA_DIR"):
                 continue
             begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
@@ -401,7 +400,7 @@ def _code_of(running: Running) -> int | None:
 def sha256(file: Path) -> str:
     """ "" where there is no such file."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return files.sha256(file)
     except OSError:
         return ""
 

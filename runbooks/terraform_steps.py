@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.checks import git
 from infraconsole.config import EnvironmentSettings
 from infraconsole.engine import policy
@@ -144,7 +145,7 @@ _NOT_READ = ("terraform.tfstate", "terraform.tfstate.backup", backend.ERRORED_ST
 def _sources_sha256(root: Root, endings: tuple[str, ...] = ("",)) -> str:
     """Of everything below the root and its local modules: code may read any file (templates, policies, archives). Only the
     variables of other environments, and what Terraform itself leaves there, are not part of it."""
-    files: set[Path] = set()
+    found: set[Path] = set()
     own = {file.parent for file in root.var_files}
     for folder in (root.folder, *_local_modules(root)):
         for parent, folders, names in os.walk(folder):
@@ -153,9 +154,9 @@ def _sources_sha256(root: Root, endings: tuple[str, ...] = ("",)) -> str:
                 folders[:] = []
                 continue
             read = (name for name in names if not name.startswith(".") and name not in _NOT_READ)
-            files |= {Path(parent, name) for name in read if name.endswith(endings)}
+            found |= {Path(parent, name) for name in read if name.endswith(endings)}
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in sorted(found):
         digest.update(f"{file}\0{sha256(file)}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -163,7 +164,7 @@ def _sources_sha256(root: Root, endings: tuple[str, ...] = ("",)) -> str:
 def _local_modules(root: Root) -> list[Path]:
     """Those that `init` has found; what it has fetched from elsewhere stays as it is."""
     try:
-        listed = json.loads((root.data / "modules/modules.json").read_bytes())["Modules"]
+        listed = json.loads(files.read(root.data / "modules/modules.json"))["Modules"]
         found = [(root.folder / str(module["Dir"])).resolve() for module in listed if module["Key"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -1,4 +1,4 @@
-"""One HTTP question to a service's health path. Nothing but the status is believed, and nothing is followed."""
+"""One HTTP question to a service's health path. Nothing but the status is believed, nothing is followed, and no body is read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+
+from infraconsole.aws.calls import Call, TooLate, current, patiently
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,52 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def ask(url: str, *, timeout_seconds: float = 5.0) -> HealthAnswer:
-    """GET `url` (http or https) without following redirects.
+class _Plain(http.client.HTTPConnection):
+    """Known to the call it belongs to, which shuts it when its time is over."""
 
-    The certificate is not checked: a load balancer's own DNS name never matches the certificate of the site behind it, and
-    no secret is sent.
-    """
-    context = ssl._create_unverified_context()  # noqa: S323
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), _NoRedirect()
-    )
+    used_by: object = None
+
+    def connect(self) -> None:
+        super().connect()
+        _claim(self)
+
+
+class _Secure(http.client.HTTPSConnection):
+    used_by: object = None
+
+    def connect(self) -> None:
+        super().connect()
+        _claim(self)
+
+
+def _claim(connection: http.client.HTTPConnection) -> None:
+    call = current()
+    if call is not None:
+        call.claim(connection)
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        # The certificate is not checked: a load balancer's own DNS name never matches the certificate of the site behind it,
+        # and no secret is sent.
+        return self.do_open(_Secure, request, context=ssl._create_unverified_context())  # noqa: S323
+
+
+def ask(url: str, *, timeout_seconds: float = 5.0) -> HealthAnswer:
+    """GET `url` (http or https) without following redirects; the answer's head has to be whole in `timeout_seconds`."""
+    try:
+        return Call(lambda: _asked(url, timeout_seconds)).carried_out(timeout_seconds, patiently)
+    except TooLate as error:
+        return HealthAnswer(url, None, str(error))
+
+
+def _asked(url: str, timeout_seconds: float) -> HealthAnswer:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Http(), _Https(), _NoRedirect())
     try:
         with opener.open(url, timeout=timeout_seconds) as answer:
             return HealthAnswer(url, int(answer.status))

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from infraconsole import __version__, clock, config
+from infraconsole import __version__, clock, config, files
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import Config
@@ -558,6 +558,8 @@ def _as_ours(error: Exception) -> InfraconsoleError:
     if isinstance(error, InfraconsoleError):
         return error
     traceback.print_exception(error)
+    if isinstance(error, OSError):
+        return files.told(error, StepFailed)
     return StepFailed(
         f"An error in infraconsole itself: {type(error).__name__}: {error}",
         cause="The executor's log beside the journal has the traceback.",

@@ -202,9 +202,16 @@ def _start_executor(journal: Journal, run: str, config_file: Path | None, *more:
         if ended:
             break
         time.sleep(0.02)
-    words = log.read_text(errors="replace")[-2000:].strip()
+    words = _end_of(log)
     raise InfraconsoleError(
         f"The executor of run {run} did not start.",
         cause=words or f"It wrote nothing in {_START_SECONDS:.0f} s.",
-        mend=f"See {log}, mend the cause, then: infraconsole resume {run}",
+        mend=f"See {log}, fix the cause, then: infraconsole resume {run}",
     )
+
+
+def _end_of(log: Path) -> str:
+    """An executor's log grows with every try."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2_000))
+        return file.read().decode(errors="replace").strip()

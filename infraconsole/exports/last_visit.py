@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infraconsole import text
+from infraconsole import files, text
 from infraconsole.aws.ssm import SECURE, Parameter
 
 _FORMAT = 1
@@ -39,7 +39,7 @@ def file_for(folder: Path, *, profile: str | None, region: str, root: str) -> Pa
 
 def load(file: Path) -> LastVisit | None:
     try:
-        document = json.loads(file.read_bytes())
+        document = json.loads(files.read(file))
         if document["format"] != _FORMAT:
             return None
         parameters = tuple(_parameter(row) for row in document["parameters"])

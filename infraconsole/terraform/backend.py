@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from infraconsole import files
 from infraconsole.config import Config, EnvironmentSettings
 from infraconsole.errors import PrerequisiteMissing, ToolMissing
 
@@ -158,8 +159,8 @@ def _backend(
 def selected_workspace(data: Path) -> str:
     """The workspace that was selected in a data folder."""
     try:
-        return (data / "environment").read_text("utf-8").strip() or DEFAULT_WORKSPACE
-    except OSError:
+        return files.read_text(data / "environment").strip() or DEFAULT_WORKSPACE
+    except (OSError, UnicodeDecodeError):
         return DEFAULT_WORKSPACE
 
 
@@ -180,7 +181,7 @@ def found_in(data: Path) -> Found | None:
     """
     file = data / _RECORD
     try:
-        backend = json.loads(file.read_bytes()).get("backend") or {}
+        backend = json.loads(files.read(file)).get("backend") or {}
         return Found(str(backend.get("type") or "local"), dict(backend.get("config") or {}))
     except FileNotFoundError:
         return Found("local", {}) if (data / _NOTE).exists() else None
@@ -197,7 +198,7 @@ def why_init(root: Path, data: Path, arguments: Sequence[str]) -> str:
     an `init` that changes nothing is over in a second.
     """
     try:
-        note = json.loads((data / _NOTE).read_bytes())
+        note = json.loads(files.read(data / _NOTE))
     except FileNotFoundError:
         return "it never ran for this environment"
     except (OSError, ValueError) as error:
@@ -245,7 +246,7 @@ def _note(root: Path, data: Path, arguments: Sequence[str]) -> dict[str, Any]:
 def _installed_modules(root: Path, data: Path) -> list[Path]:
     """Their folders, of remote ones below `data`, of local ones wherever they are."""
     try:
-        listed = json.loads((data / _MODULES).read_bytes())["Modules"]
+        listed = json.loads(files.read(data / _MODULES))["Modules"]
         folders = [root / str(module["Dir"]) for module in listed if module["Key"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
@@ -265,8 +266,13 @@ def _sources(folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def _sha256(file: Path) -> str:
+    """ "" where there is no such file. Raises PrerequisiteMissing for what would keep Terraform waiting for ever."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return files.sha256(file)
+    except files.Unfit as error:
+        raise PrerequisiteMissing(
+            f"{file} cannot be read.", cause=files.reason(error), mend="Remove it: Terraform reads it too."
+        ) from error
     except OSError:
         return ""
 

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.terraform.hcl import FORMAT_VERSION, Digest
 from infraconsole.terraform.hcl_workers import Outcome
 
@@ -107,7 +108,7 @@ class DigestCache:
 
     def _load(self) -> None:
         try:
-            document = json.loads(self.file.read_bytes())
+            document = json.loads(files.read(self.file, files.MOST_STATE_BYTES))
             if {key: document[key] for key in _written_by()} != _written_by():
                 return
             self._files = {path: entry for path, entry in document["files"].items() if len(entry) == 4}

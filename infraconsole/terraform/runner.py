@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from infraconsole import clock
+from infraconsole import clock, files
 from infraconsole.errors import TerraformError
 from infraconsole.terraform import supervise
 from infraconsole.terraform.binary import Binary
@@ -320,7 +320,7 @@ def _code(record: Path) -> int | None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.read(path, files.MOST_STATE_BYTES)
     except FileNotFoundError:
         return b""
 

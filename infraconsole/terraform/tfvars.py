@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.errors import PrerequisiteMissing
 
 _APART_SECONDS = 30.0
@@ -42,12 +43,12 @@ def read(file: Path) -> Mapping[str, Any]:
     from hcl2.utils import SerializationOptions
 
     try:
-        with file.open(encoding="utf-8") as stream:
-            found: Mapping[str, Any] = hcl2.load(
-                stream, serialization_options=SerializationOptions(strip_string_quotes=True, with_comments=False)
-            )
+        found: Mapping[str, Any] = hcl2.loads(
+            files.read_text(file),
+            serialization_options=SerializationOptions(strip_string_quotes=True, with_comments=False),
+        )
     except OSError as error:
-        raise PrerequisiteMissing(f"{file} cannot be read.", cause=str(error.strerror or error)) from error
+        raise files.unread(error, file, PrerequisiteMissing) from error
     except Exception as error:
         line = getattr(error, "line", "?")
         raise PrerequisiteMissing(f"{file}, line {line}: this is not valid HCL.", cause=type(error).__name__) from error
@@ -73,8 +74,10 @@ def edit(file: Path, key: str, value: str) -> Edit:
     """The edit that makes `key` be `value`: spacing and comment of the line stay. Raises PrerequisiteMissing."""
     written = json.dumps(value)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = files.read_text(file).splitlines()
+    except OSError as error:
+        raise files.unread(error, file, PrerequisiteMissing) from error
+    except UnicodeDecodeError as error:
         raise PrerequisiteMissing(f"{file} cannot be read.", cause=str(error)) from error
     form = re.compile(rf'^(\s*{re.escape(key)}\s*=\s*)("(?:[^"\\]|\\.)*"|[^#\s]+)(.*)$')
     for number, line in enumerate(lines, 1):

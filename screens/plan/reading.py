@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infraconsole import files
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.plan.files import document_of, is_consumed, written_at
 from infraconsole.screens.plan.tree import PlanTree
@@ -74,7 +75,7 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
     file = document_of(folder, run)
     written = written_at(folder, run)
     try:
-        data = file.read_bytes()
+        data = files.read(file, files.MOST_STATE_BYTES)
     except FileNotFoundError as error:
         raise NoPlan(
             f"Run {run} has left no plan.",
@@ -82,7 +83,11 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
             mend="Only runs that plan have one, once their plan has been read; an old one may have been removed.",
         ) from error
     except OSError as error:
-        raise NoPlan(f"The plan of run {run} cannot be read.", cause=f"{file}: {error.strerror or error}") from error
+        raise NoPlan(
+            f"The plan of run {run} cannot be read.",
+            cause=f"{file}: {files.reason(error)}",
+            mend=files.fix(error, file),
+        ) from error
     found = plan.read(data, f"The plan of run {run}")
     tree = PlanTree(found, found.dangerous(stateful.load()))
     return ReadPlan(tree, written or datetime.now(UTC), is_consumed(folder, run))
@@ -127,7 +132,7 @@ def _infracost(file: Path) -> str:
     from infraconsole.checks import infracost
 
     try:
-        return infracost.parse(file.read_bytes()).words()
+        return infracost.parse(files.read(file)).words()
     except (OSError, infracost.NoEstimate):
         return ""
 
