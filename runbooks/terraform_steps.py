@@ -331,7 +331,8 @@ class ApplyPlan(Step):
         except InterruptRequested as error:
             said = " ".join(part for part in (error.cause, listener.summary, *listener.applied.named()) if part)
             mend = (
-                "Resumed, it plans anew what is left and asks again: at a terminal, since no old answer holds for it."
+                "Resumed, it plans what is left and asks again, since no old answer holds for it: at a terminal, or with "
+                "infraconsole resume --answer."
             )
             raise InterruptRequested(error.title, cause=said, mend=mend) from None
         trouble = texts.trouble_in(listener.diagnostics)

@@ -18,7 +18,8 @@ class Kind(StrEnum):
     """runbook, title, target {service, environment, region, account, name}, inputs, given, operator, dry_run, interactive,
     steps [{id, title, fingerprint}]"""
     RUN_STARTED = "run-started"
-    """pid, version, resumed, interactive; written by every executor that takes the run up"""
+    """pid, version, resumed, interactive, given (answers by gate) and by (whose they are) where it was resumed with some; written
+    by every executor that takes the run up"""
     STEP_STARTED = "step-started"
     """title, why, commands (command lines for a person), changes"""
     PROBED = "probed"

@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,6 @@ from infraconsole.errors import (
     EXIT_FAILED,
     EXIT_GATE_REFUSED,
     EXIT_INTERRUPTED,
-    EXIT_PREREQUISITE,
     EXIT_USAGE,
     AwsError,
     CredentialsExpired,
@@ -59,9 +58,10 @@ from infraconsole.errors import (
     StepFailed,
     TargetBusy,
     Throttled,
+    UsageError,
 )
 from infraconsole.redaction import Redactor
-from infraconsole.terraform import texts
+from infraconsole.terraform import commands, texts
 from infraconsole.terraform.runner import Ended, Terraform
 
 ANSWER_VALID = timedelta(minutes=15)
@@ -70,6 +70,8 @@ GATE_PATIENCE_SECONDS = 12 * 3600.0
 """How long a person is waited for before the run is parked, resumable."""
 INTERACTIVE = "interactive"
 """Argument of an executor that goes on with a run for a person who sits at it, whoever began it."""
+GIVEN = "given="
+"""Argument of an executor: the answers that were given when the run was resumed, and by whom, as JSON."""
 STOP = "stop"
 """The answer to the gate after a failure that ends the run; `no` means it too."""
 _ATTEMPTS = 3
@@ -84,6 +86,30 @@ class _Rewind(Exception):
         self.to = to
 
 
+class _Unanswered(GateRefused):
+    """Nobody said no: there was nobody to ask."""
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What whoever resumes a run brings along: themselves, as somebody to be asked, and answers."""
+
+    interactive: bool = False
+    given: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    by: str = ""
+
+    def as_arguments(self) -> list[str]:
+        given = [f"{GIVEN}{json.dumps({'given': self.given, 'by': self.by})}"] if self.given else []
+        return [*([INTERACTIVE] if self.interactive else []), *given]
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> Resumption:
+        told: Mapping[str, Any] = next(
+            (json.loads(one.removeprefix(GIVEN)) for one in arguments if one.startswith(GIVEN)), {}
+        )
+        return cls(INTERACTIVE in arguments, told.get("given", {}), told.get("by", ""))
+
+
 class Executor(StepContext):
     """Carries out the run that `recorder` records. `reads` and `changes` are the same account and region."""
 
@@ -96,8 +122,7 @@ class Executor(StepContext):
         redactor: Redactor,
         reads: PatientAccess,
         changes: ChangingAccess,
-        *,
-        interactive: bool = False,
+        resumption: Resumption = Resumption(),
     ) -> None:
         self._runbook = runbook
         self._recorder = recorder
@@ -107,7 +132,8 @@ class Executor(StepContext):
         changes.hurried = inbox.is_interrupted
         self._step: Step | None = None
         self._may_change = False
-        self._resumed = recorder.record.current != ""
+        self._resumption = resumption
+        self._resumed = recorder.record.starts > 0
         self._commands = Commands(inbox, self._write, self.note)
         self.folder = recorder.folder
         reads.waiter = self
@@ -116,7 +142,7 @@ class Executor(StepContext):
         self.target = recorder.record.target
         self.inputs = recorder.record.inputs
         self.operator = recorder.record.operator
-        self.interactive = interactive or recorder.record.interactive
+        self.interactive = resumption.interactive or recorder.record.interactive
         self.dry_run = recorder.record.dry_run
 
     @property
@@ -141,6 +167,9 @@ class Executor(StepContext):
             mend = " ".join(part for part in (error.mend, f"Go on: infraconsole resume {self.record.run}") if part)
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
+            if isinstance(error, _Unanswered) and self._resumed:
+                mend = f"Go on: infraconsole resume {self.record.run} {error.mend}"
+                return self.finish(Outcome.INTERRUPTED, EXIT_GATE_REFUSED, error, mend)
             mend = " ".join(part for part in (error.mend, self.record.done_words) if part)
             return self.finish(Outcome.REFUSED, EXIT_GATE_REFUSED, error, mend)
         except JournalError:
@@ -156,18 +185,21 @@ class Executor(StepContext):
             version=__version__,
             resumed=self._resumed,
             interactive=self.interactive,
+            given={gate: list(values) for gate, values in self._resumption.given.items()},
+            by=self._resumption.by,
         )
 
     def fail(self, error: InfraconsoleError) -> int:
         if self._can_go_on(error):
             mend = " ".join(part for part in (error.mend, f"Then go on: infraconsole resume {self.record.run}") if part)
-            return self.finish(Outcome.INTERRUPTED, EXIT_PREREQUISITE, error, mend)
+            return self.finish(Outcome.INTERRUPTED, error.exit_code, error, mend)
         # Until something was sent, the error's own kind is the better answer: wrong input, or AWS out of reach.
         return self.finish(Outcome.FAILED, EXIT_FAILED if self.record.sent else error.exit_code, error)
 
     def _can_go_on(self, error: InfraconsoleError) -> bool:
-        """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network or to credentials."""
-        return isinstance(error, PrerequisiteMissing) and (self._resumed or self.record.changed)
+        """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network, to credentials, or to
+        a setting that is missing now."""
+        return isinstance(error, PrerequisiteMissing | UsageError) and (self._resumed or self.record.changed)
 
     def finish(self, outcome: Outcome, code: int, error: InfraconsoleError | None = None, mend: str = "") -> int:
         self._recorder.write(
@@ -354,13 +386,18 @@ class Executor(StepContext):
             return answers[-1]
         told = replace(gate, notice=self.record.overtaken) if gate.id != FAILURE_GATE else gate
         opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=told.as_json()).seq
-        prepared = list(self.record.given.get(gate.id, ()))
+        prepared = [value for value in self.record.given.get(gate.id, ()) if value not in answers]
         while len(answers) < needed:
-            by, value, prompted = self.operator, "", False
+            by, value, prompted = self.record.given_by.get(gate.id, self.operator), "", False
             if prepared:
                 value = prepared.pop(0)
             elif not self.interactive:
-                raise self._refused(gate, opening, "Without a terminal it needs an answer.", f"--answer {gate.id}=…")
+                self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why="Nobody is there to answer it.")
+                raise _Unanswered(
+                    f"Gate {gate.id} ({gate.kind.value}) was refused: {gate.title}",
+                    cause="Without a terminal it needs an answer.",
+                    mend=f"--answer {gate.id}=…",
+                )
             else:
                 request = self._inbox.next_answer(opening, GATE_PATIENCE_SECONDS)
                 if request is None:
@@ -454,6 +491,11 @@ class Executor(StepContext):
     def terraform(
         self, terraform: Terraform, arguments: Sequence[str], name: str, each: Callable[[str], None] | None = None
     ) -> Ended:
+        if (self.dry_run or self.config.read_only) and commands.writes(arguments):
+            raise GateRefused(
+                f"terraform {arguments[0]} was not started.",
+                cause="It would write to the backend, if only a lock: a dry run and a read-only console change nothing.",
+            )
         while True:
             ended = self._commands.read(terraform, arguments, self._command_record(name), each)
             if not ended.code or not _met_expired_credentials(ended):
@@ -599,9 +641,10 @@ def check_unchanged(record: RunRecord, runbook: Runbook) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m infraconsole.engine.executor FOLDER RUN [interactive]`; started by launch.py in a session of its own."""
+    """`python -m infraconsole.engine.executor FOLDER RUN [interactive] [given=JSON]`; started by launch.py in a session of its
+    own."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    folder, run, interactive = Path(arguments[0]), arguments[1], arguments[2:] == [INTERACTIVE]
+    folder, run, resumption = Path(arguments[0]), arguments[1], Resumption.from_arguments(arguments[2:])
     try:
         with Journal(folder, create=False) as journal:
             seen = Inbox.newest(journal, run)
@@ -609,13 +652,24 @@ def main(arguments: Sequence[str]) -> int:
             if held is None:
                 sys.stderr.write(f"Another executor is at run {run}.\n")
                 return EXIT_USAGE
-            return _run(journal, folder, run, seen, interactive=interactive)
+            return _run(journal, folder, run, seen, resumption)
     except InfraconsoleError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 
-def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bool) -> int:
+def refuse_read_only(settings: Config, *, dry_run: bool, run: str = "") -> None:
+    """Before anything starts: a run that was begun stays as it is. Raises GateRefused."""
+    if settings.read_only and not dry_run:
+        stays = f"Run {run} stays as it is; resume it where the console may change something." if run else ""
+        raise GateRefused(
+            "This console is read-only.",
+            cause=f"{settings.file} says read_only.",
+            mend=stays or "--dry-run shows what would be done.",
+        )
+
+
+def _run(journal: Journal, folder: Path, run: str, seen: int, resumption: Resumption) -> int:
     redactor = Redactor()
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
@@ -625,6 +679,7 @@ def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bo
     environment = settings.environment(record.target.environment)
     runbook = find_runbook(record.runbook)
     check_unchanged(record, runbook)
+    refuse_read_only(settings, dry_run=record.dry_run, run=run)
 
     def heard(level: int, by: str) -> None:
         recorder.write_unless_finished(Kind.INTERRUPT_REQUESTED, level=level, by=by)
@@ -640,16 +695,18 @@ def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bo
         redactor,
         PatientAccess(region=record.target.region, profile=environment.profile),
         ChangingAccess(region=record.target.region, profile=environment.profile),
-        interactive=interactive,
+        resumption,
     )
     target = None
     if not record.dry_run:
         path = locks.target_lock(folder, record.target.key)
         target = locks.take(path, run=run, owner=record.operator)
         if target is None:
-            holder = locks.holder_of(path)
+            held = busy(record, locks.holder_of(path))
+            if record.starts:
+                raise held  # it stays as it was
             executor.start()
-            return executor.fail(busy(record, holder))
+            return executor.fail(held)
     inbox.start()
     try:
         return executor.carry_out()

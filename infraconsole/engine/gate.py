@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -37,6 +38,13 @@ LEAST_REASON = 8
 def is_reason(value: str) -> bool:
     """Whether `value` says why, as a break-glass gate asks for it."""
     return len(value.strip()) >= LEAST_REASON
+
+
+def _person(name: str) -> str:
+    """What is the same for one person, however the name is written: in other case or width, with blanks or invisible characters."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    visible = "".join(character for character in plain if unicodedata.category(character) not in ("Cf", "Cc", "Mn"))
+    return " ".join(unicodedata.normalize("NFKC", visible).split())
 
 
 @dataclass(frozen=True)
@@ -127,11 +135,11 @@ class Gate:
         name, _, reference = answer.partition(":")
         if not name.strip() or not reference.strip():
             raise self._refused("an approval is NAME:REFERENCE, as in cto:CHG-1234")
-        if name.strip().lower() == operator.strip().lower():
+        if _person(name) == _person(operator):
             raise self._refused(f"{name} runs this and cannot approve it")
         if name not in self.approvers:
             raise self._refused(f"{name} is not one of {', '.join(self.approvers)}")
-        if name in {earlier.partition(":")[0] for earlier in approved}:
+        if _person(name) in {_person(earlier.partition(":")[0]) for earlier in approved}:
             raise self._refused(f"{name} has approved already")
 
     def _refused(self, why: str) -> GateRefused:

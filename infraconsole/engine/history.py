@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -92,6 +92,8 @@ class RunRecord:
     target: Target = field(default_factory=lambda: Target("", "", ""))
     inputs: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    given_by: Mapping[str, str] = field(default_factory=dict)
+    """By gate, who gave them, where that was not who began the run."""
     operator: str = ""
     dry_run: bool = False
     interactive: bool = False
@@ -113,6 +115,8 @@ class RunRecord:
     """By step: the results it left before the run went back to it or beyond, the newest first."""
     overtaken: str = ""
     """Why the run went back to look again, as long as nothing was answered since."""
+    starts: int = 0
+    """How often an executor took it up."""
     sent: bool = False
     """Whether a changing call was sent, whatever came of it."""
     calls: tuple[str, ...] = ()
@@ -160,7 +164,10 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
         case Kind.RUN_CREATED:
             return _created(record, event)
         case Kind.RUN_STARTED:
-            record = replace(record, interactive=bool(data.get("interactive", record.interactive)))
+            record = replace(
+                record, interactive=bool(data.get("interactive", record.interactive)), starts=record.starts + 1
+            )
+            record = _with_given(record, data.get("given") or {}, data.get("by") or record.operator)
             return replace(
                 record, outcome="", exit_code=None, ended_at=None, ending="", gate=None, waiting="", interrupting=0
             )
@@ -309,6 +316,16 @@ def _rewound(record: RunRecord, to: str) -> RunRecord:
     steps = tuple(StepRecord(known.id, known.title) if known.id in again else known for known in record.steps)
     accepted = tuple(known for known in record.accepted if known.step not in again)
     return replace(record, steps=steps, accepted=accepted, former=former, current=to, gate=None)
+
+
+def _with_given(record: RunRecord, given: Mapping[str, Sequence[str]], by: str) -> RunRecord:
+    """`record` with answers that were given when it was resumed: for their gates they stand in the place of earlier ones."""
+    answers = {gate: tuple(values) for gate, values in given.items()}
+    return replace(
+        record,
+        given={**record.given, **answers},
+        given_by={**record.given_by, **dict.fromkeys(answers, by)},
+    )
 
 
 def _without_given(record: RunRecord, gate: str, *, every: bool = False) -> RunRecord:

@@ -17,16 +17,24 @@ from pathlib import Path
 from infraconsole import clock
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.sts import identity
-from infraconsole.config import CONFIG_VARIABLE, Config
+from infraconsole.config import CONFIG_VARIABLE, Config, operator_name
 from infraconsole.engine import locks
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
-from infraconsole.engine.executor import INTERACTIVE, busy, check_unchanged
+from infraconsole.engine.executor import Resumption, busy, check_unchanged, refuse_read_only
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.locks import Holder
 from infraconsole.engine.runbook import Runbook
-from infraconsole.errors import GateRefused, InfraconsoleError, PrerequisiteMissing, UsageError
+from infraconsole.errors import (
+    EXIT_FAILED,
+    EXIT_GATE_REFUSED,
+    EXIT_PREREQUISITE,
+    EXIT_USAGE,
+    InfraconsoleError,
+    PrerequisiteMissing,
+    UsageError,
+)
 
 _ENDING_SECONDS = 10.0
 _START_SECONDS = 20.0
@@ -63,12 +71,7 @@ def begin(
             )
     checked = runbook.checked_inputs({**inputs, **named})
     given = runbook.checked_answers(answers)
-    if config.read_only and not dry_run:
-        raise GateRefused(
-            "This console is read-only.",
-            cause=f"{config.file} says read_only.",
-            mend="--dry-run shows what would be done.",
-        )
+    refuse_read_only(config, dry_run=dry_run)
     account = identity(AwsAccess(region=target.region, profile=settings.profile)).account
     if settings.account and settings.account != account:
         raise PrerequisiteMissing(
@@ -110,10 +113,21 @@ def begin(
     return run
 
 
-def resume(journal: Journal, run: str, config: Config, *, interactive: bool = False) -> None:
-    """Start an executor on a run that has none. Raises UsageError where the run is over or under way, or the configuration does
-    not know its target, PrerequisiteMissing where its runbook has changed or a later run has changed the same target,
-    TargetBusy, JournalError. `interactive`: a person sits at it from now on and can be asked, whoever began it."""
+def resume(
+    journal: Journal,
+    run: str,
+    config: Config,
+    *,
+    interactive: bool = False,
+    answers: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Start an executor on a run that has none. `interactive`: a person sits at it from now on and can be asked, whoever began
+    it; `answers` count as if they had been given when it began.
+
+    Raises UsageError where the run is over or under way, an answer is for no gate of its runbook, or the configuration does not
+    know its target, GateRefused where the console is read-only, PrerequisiteMissing where the runbook has changed or a later run
+    has changed the same target, TargetBusy, JournalError. Then the run stays exactly as it was.
+    """
     record = record_of(run, journal.events(run))
     if not record.resumable:
         raise UsageError(f"Run {run} is over: {record.outcome}.", mend="Start a new run.")
@@ -123,7 +137,10 @@ def resume(journal: Journal, run: str, config: Config, *, interactive: bool = Fa
             f"Run {run} is under way (process {holder.pid}).", mend=f"Follow it: infraconsole attach {run}"
         )
     config.target(record.target.service, record.target.environment)
-    check_unchanged(record, find_runbook(record.runbook))
+    runbook = find_runbook(record.runbook)
+    given = runbook.checked_answers(answers)
+    refuse_read_only(config, dry_run=record.dry_run, run=run)
+    check_unchanged(record, runbook)
     later = later_run(journal, record)
     if later and not record.dry_run:
         raise PrerequisiteMissing(
@@ -134,7 +151,8 @@ def resume(journal: Journal, run: str, config: Config, *, interactive: bool = Fa
     other = None if record.dry_run else _holder(journal, locks.target_lock(journal.folder, record.target.key))
     if other:
         raise busy(record, other)
-    _start_executor(journal, run, config.file, *([INTERACTIVE] if interactive else []))
+    resumption = Resumption(interactive, given, operator_name(config) if given else "")
+    _start_executor(journal, run, config.file, *resumption.as_arguments())
 
 
 def executor_of(folder: Path, run: str) -> Holder | None:
@@ -203,11 +221,15 @@ def _start_executor(journal: Journal, run: str, config_file: Path | None, *more:
             break
         time.sleep(0.02)
     words = _end_of(log)
-    raise InfraconsoleError(
+    error = InfraconsoleError(
         f"The executor of run {run} did not start.",
         cause=words or f"It wrote nothing in {_START_SECONDS:.0f} s.",
         mend=f"See {log}, fix the cause, then: infraconsole resume {run}",
     )
+    # It was refused for a reason that has a code of its own.
+    code = process.poll()
+    error.exit_code = code if code in (EXIT_USAGE, EXIT_GATE_REFUSED, EXIT_PREREQUISITE) else EXIT_FAILED
+    raise error
 
 
 def _end_of(log: Path) -> str:

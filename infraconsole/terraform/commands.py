@@ -142,3 +142,20 @@ def _waiting(seconds: int) -> str:
 def _path(path: Path) -> str:
     """Absolute, so that no name can be taken for an option, and the working directory does not matter."""
     return str(path.absolute())
+
+
+_READS_ONLY = frozenset(
+    {"init", "validate", "fmt", "show", "version", "providers", "output", "get", "graph", "workspace"}
+)
+
+
+def writes(arguments: Sequence[str]) -> bool:
+    """Whether a command may write to the backend, if only its lock. What is not known is taken to."""
+    match tuple(arguments):
+        case ("plan", *rest):
+            return "-lock=false" not in rest
+        case ("state", "pull" | "list" | "show", *_):
+            return False
+        case (command, *_):
+            return command not in _READS_ONLY
+    return False

@@ -131,6 +131,8 @@ class JournalScreen(ConsoleScreen):
             return None
         if action == "resume" and not (self.run and self.run.resumable):
             return None
+        if action == "resume" and self.run and self.desk.config.read_only and not self.run.record.dry_run:
+            return None
         return super().check_action(action, parameters)
 
     @on(Rows.Moved)

@@ -274,6 +274,8 @@ class RunScreen(ConsoleScreen):
             return False
         if action == "resume" and not (self.record.resumable and self._update.executor is None):
             return None
+        if action == "resume" and self.desk.config.read_only and not self.record.dry_run:
+            return None
         return super().check_action(action, parameters)
 
     def action_follow(self) -> None:
