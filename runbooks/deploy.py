@@ -20,9 +20,9 @@ from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks import rollout
 from infraconsole.runbooks.deployed import ReadDeployed, verify_service
 from infraconsole.runbooks.plan_reading import ReadPlan
+from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import (
     Root,
-    failure,
     refuse_errored_state,
     refuse_locked,
     root_of,
@@ -80,10 +80,10 @@ class Validate(Step):
         try:
             document = json.loads(ended.output())
         except ValueError:
-            raise failure(ended, "terraform validate failed.") from None
+            raise failure(context, root, ended, "terraform validate failed.") from None
         found = events.diagnostics(document)
         if not document.get("valid"):
-            raise failure(ended, "The code is not valid.", found)
+            raise failure(context, root, ended, "The code is not valid.", found)
         for diagnostic in found:
             context.note(f"{diagnostic.summary} ({diagnostic.file}:{diagnostic.line})", warning=True)
         return {}

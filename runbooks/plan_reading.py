@@ -20,7 +20,8 @@ from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import UsageError
 from infraconsole.runbooks import earlier_applies
 from infraconsole.runbooks.plan_images import missing_images
-from infraconsole.runbooks.terraform_root import failure, root_of, write_private
+from infraconsole.runbooks.terraform_failure import failure
+from infraconsole.runbooks.terraform_root import root_of, write_private
 from infraconsole.terraform import addresses, commands, plan
 from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.plan import Kind
@@ -48,7 +49,7 @@ class ReadPlan(Step):
         (context.folder / COST_DOCUMENT).unlink(missing_ok=True)
         ended = context.terraform(root.terraform, commands.show_plan(context.folder / PLAN_FILE), "show")
         if ended.code:
-            raise failure(ended, "The plan cannot be read.")
+            raise failure(context, root, ended, "The plan cannot be read.")
         write_private(context.folder / PLAN_DOCUMENT, ended.output())
         read = plan.read(ended.output())
         learn_secrets(context)

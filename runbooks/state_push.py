@@ -13,9 +13,9 @@ from infraconsole import files
 from infraconsole.checks import stateful
 from infraconsole.engine.runbook import Probe, ProbeState, Step, StepContext
 from infraconsole.errors import StepFailed
+from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import (
     Root,
-    failure,
     initialise,
     refuse_locked,
     root_of,
@@ -77,7 +77,7 @@ class PushState(Step):
                 back_to=self.back_to,
             )
         if ended is not None and ended.code:
-            raise failure(ended, "The push failed.")
+            raise failure(context, root_of(context), ended, "The push failed.")
         refuse_locked(context, root_of(context))
         return Probe(ProbeState.NOT_DONE, f"The stored state is as it was looked at: serial {serial_of(now)}.")
 
@@ -98,7 +98,7 @@ class PushState(Step):
             return {"serial": what.serial, "changed": True}
         if ended.code:
             context.wait(0)  # where somebody asked to stop, that is what it was
-            failed = failure(ended, "The push failed.")
+            failed = failure(context, root, ended, "The push failed.")
             if not self._is_stored(context, stored_state(context, root) or b"", what):
                 raise failed
             context.note(f"{failed.title} It is stored all the same. {failed.mend}".strip(), warning=True)

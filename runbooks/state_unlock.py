@@ -15,7 +15,8 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks import recovery
-from infraconsole.runbooks.terraform_root import failure, own_holder, root_of, taken_by
+from infraconsole.runbooks.terraform_failure import failure
+from infraconsole.runbooks.terraform_root import own_holder, root_of, taken_by
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import commands
 from infraconsole.terraform.runner import Lost
@@ -120,7 +121,7 @@ class Unlock(Step):
             "terraform:force-unlock", root.terraform, arguments, lambda line: context.output(line)
         )
         if ended.code:
-            error = failure(ended, "The lock could not be taken away.")
+            error = failure(context, root, ended, "The lock could not be taken away.")
             # Where two lockings are set, Terraform fails at the one that is free, after it has freed the other.
             if _locks(context):
                 raise error

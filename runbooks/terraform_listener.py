@@ -11,7 +11,7 @@ from typing import Any
 from infraconsole import text
 from infraconsole.engine.runbook import StepContext
 from infraconsole.runbooks.applied import Applied
-from infraconsole.runbooks.terraform_root import diagnostic_line
+from infraconsole.runbooks.terraform_failure import diagnostic_line
 from infraconsole.terraform import events
 from infraconsole.terraform.events import Diagnostic
 

@@ -21,13 +21,13 @@ from infraconsole import files, naming, text
 from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import state_digest, state_lock
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AccessDenied, AwsNotFound, InfraconsoleError, PrerequisiteMissing, StepFailed
-from infraconsole.terraform import backend, binary, commands, runner, texts
+from infraconsole.errors import AccessDenied, AwsNotFound, PrerequisiteMissing, StepFailed
+from infraconsole.runbooks.terraform_failure import DIGEST_DIFFERS, failure
+from infraconsole.terraform import backend, binary, commands, runner
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
-from infraconsole.terraform.events import Diagnostic
-from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
-from infraconsole.terraform.state import DUMPED, LockInfo, StateSummary, StateTooNew, StateUnreadable, summary
+from infraconsole.terraform.runner import Lost, Running, Terraform
+from infraconsole.terraform.state import LockInfo, StateSummary, StateTooNew, StateUnreadable, summary
 
 _BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
 
@@ -122,7 +122,7 @@ def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> s
         root.terraform, commands.init(arguments, lock_file_readonly=known), "init", lambda line: context.output(line)
     )
     if ended.code:
-        error = failure(ended, "terraform init failed.")
+        error = failure(context, root, ended, "terraform init failed.")
         if not for_lock or root.found is None or (root.backend and root.backend.differences(root.found)):
             raise error
         context.note(f"{error.title} The backend is set up, which is enough for this.", warning=True)
@@ -137,78 +137,6 @@ def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> s
     return why
 
 
-def failure(
-    ended: Ended,
-    title: str,
-    diagnostics: Sequence[Diagnostic] = (),
-    *,
-    kept: Path | None = None,
-    left: Sequence[str] = (),
-) -> InfraconsoleError:
-    """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean. `kept` is where
-    a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done."""
-    words = "\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors()))
-    trouble = texts.trouble_in(diagnostics) or texts.trouble(words)
-    said = "\n".join((*left, *(diagnostic_line(found) for found in diagnostics if found.severity == "error")))
-    if trouble is None:
-        mend = "What was made is in the state: once the cause is mended, a new plan is of what is left." if left else ""
-        return ended.error(title, said, mend)
-    sentence, mend = _SENTENCES.get(trouble.kind, trouble.words), _MENDS.get(trouble.kind, "")
-    if trouble.kind is texts.Kind.STATE_LOST:
-        sentence, mend = _of_lost_state(ended, kept)
-    if trouble.lock:
-        holder = f"{trouble.lock.who} since {text.local_time(trouble.lock.created)}, {trouble.lock.operation}"
-        said = f"Held by {holder}; lock {trouble.lock.id}."
-    return ended.error(f"{title} {sentence}", said or trouble.words, mend)
-
-
-_SENTENCES = {
-    texts.Kind.LOCK_HELD: "The state is locked.",
-    texts.Kind.STALE_PLAN: "The plan is stale: the state has changed since it was made.",
-    texts.Kind.STATE_NOT_PERSISTED: "What was applied could not be stored: it lies in errored.tfstate.",
-    texts.Kind.CREDENTIALS_EXPIRED: "The credentials have expired.",
-    texts.Kind.NO_CREDENTIALS: "There are no credentials.",
-    texts.Kind.DIGEST_MISMATCH: "The state is not the one that its digest was made of.",
-    texts.Kind.PROVIDER_UNAVAILABLE: "A provider cannot be had.",
-    texts.Kind.NO_BUCKET: "The state's bucket does not exist.",
-}
-_MENDS = {
-    texts.Kind.LOCK_HELD: "Wait for its holder; where that is gone: infraconsole run state-unlock.",
-    texts.Kind.STALE_PLAN: "Make a new plan.",
-    texts.Kind.STATE_NOT_PERSISTED: "Before anything else: infraconsole run state-recover pushes it.",
-    texts.Kind.DIGEST_MISMATCH: "infraconsole run digest-repair compares the two and mends the digest; where the state was "
-    "deleted, state-undelete brings it back.",
-    texts.Kind.PROVIDER_UNAVAILABLE: "Check the network, or the provider mirror of Terraform's CLI configuration.",
-    texts.Kind.INIT_REQUIRED: "Run it again: init is made anew.",
-    texts.Kind.CREDENTIALS_EXPIRED: "Renew them, then try again.",
-}
-
-
-def _of_lost_state(ended: Ended, kept: Path | None) -> tuple[str, str]:
-    """A sentence and its mend, by where that state stands."""
-    if kept is not None and kept.name == backend.ERRORED_STATE:
-        return _SENTENCES[texts.Kind.STATE_NOT_PERSISTED], _MENDS[texts.Kind.STATE_NOT_PERSISTED]
-    sentence, before = (
-        "What was applied could not be stored, nor could errored.tfstate be written",
-        "Before anything else:",
-    )
-    if kept is not None and kept != ended.stdout:
-        mend = f"copy {kept} into the folder of the code as errored.tfstate; infraconsole run state-recover pushes it."
-        return f"{sentence}: it lies in {kept}.", f"{before} {mend}"
-    mend = (
-        f'{ended.stdout} has the line "{DUMPED}". What stands behind its "state": belongs into errored.tfstate in the folder '
-        "of the code; infraconsole run state-recover pushes it. Where there is no such line, what the apply made has to be "
-        "imported: terraform import."
-    )
-    return f"{sentence}.", f"{before} {mend}"
-
-
-def diagnostic_line(found: Diagnostic) -> str:
-    where = f" ({found.file}:{found.line})" if found.file else f" ({found.address})" if found.address else ""
-    detail = f": {' '.join(found.detail.split())}" if found.detail else ""
-    return f"{found.severity.capitalize()}: {found.summary}{detail}{where}"
-
-
 def stored_state(context: StepContext, root: Root) -> bytes | None:
     """The state as it is stored; None where there is none. Raises AwsError, TerraformError."""
     if (place := root.state) is not None:
@@ -216,7 +144,7 @@ def stored_state(context: StepContext, root: Root) -> bytes | None:
         return found.body if found else None
     ended = context.terraform(root.terraform, commands.state_pull(), "state-pull")
     if ended.code:
-        raise failure(ended, "The state cannot be read.")
+        raise failure(context, root, ended, "The state cannot be read.")
     return ended.output() or None
 
 
@@ -272,7 +200,7 @@ def refuse_wrong_digest(context: StepContext, root: Root, body: bytes) -> None:
         return
     refuse_locked(context, root)
     raise StepFailed(
-        _SENTENCES[texts.Kind.DIGEST_MISMATCH],
+        DIGEST_DIFFERS,
         cause=f"{place.lock_table} keeps {kept}, the stored state has {state_digest.calculated(body)}. Every Terraform command "
         "fails on it.",
         mend=f"Compare the two and mend the digest: {run_line(context, 'digest-repair')}. Where the stored one was written "

@@ -31,10 +31,10 @@ from infraconsole.runbooks.plan_reading import (
     learn_secrets,
     planned,
 )
+from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import (
     Root,
-    failure,
     initialise,
     refuse_errored_state,
     refuse_locked,
@@ -44,7 +44,7 @@ from infraconsole.runbooks.terraform_root import (
     state_summary,
     write_private,
 )
-from infraconsole.terraform import addresses, backend, commands, texts
+from infraconsole.terraform import addresses, backend, commands, complaints, texts
 from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running
 
 CONSUMED = "plan.consumed"
@@ -99,7 +99,7 @@ class MakePlan(Step):
         listener = Listener(context)
         ended = context.terraform(root.terraform, self._arguments(context, root), "plan", listener)
         if ended.code not in (0, 2):
-            raise failure(ended, "The plan failed.", listener.diagnostics)
+            raise failure(context, root, ended, "The plan failed.", listener.diagnostics)
         if _sources_sha256(root, _WRITTEN) != written:
             raise StepFailed("The code changed while the plan was made.", mend="Make it again.")
         # Making a plan may leave files there, as archives of functions.
@@ -335,10 +335,14 @@ class ApplyPlan(Step):
                 "infraconsole resume --answer."
             )
             raise InterruptRequested(error.title, cause=said, mend=mend) from None
-        trouble = texts.trouble_in(listener.diagnostics)
-        if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.applied.has_begun:
-            (context.folder / CONSUMED).unlink(missing_ok=True)  # it never began: the plan is what it was
+        stated = {found.kind for found in complaints.stated(ended, listener.diagnostics)}
+        if texts.Kind.LOCK_HELD in stated and not listener.applied.has_begun:
+            (context.folder / CONSUMED).unlink(
+                missing_ok=True
+            )  # it never began: the probe tells whether the plan still holds
         raise failure(
+            context,
+            root_of(context),
             ended,
             f"The apply failed. {listener.summary}",
             listener.diagnostics,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infraconsole.aws.access import AwsAccess
-from infraconsole.errors import AccessDenied
+from infraconsole.errors import AccessDenied, CredentialsExpired
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ def identity(access: AwsAccess) -> Identity:
         user_id=str(answer.get("UserId") or ""),
         name=arn.rsplit(":", 1)[-1].rsplit("/", 1)[-1],
     )
+
+
+def expiry(access: AwsAccess) -> CredentialsExpired | None:
+    """What AWS says where it calls these credentials expired; None where it accepts them. Raises any other AwsError."""
+    try:
+        identity(access)
+    except CredentialsExpired as error:
+        return error
+    return None
 
 
 def account_alias(access: AwsAccess) -> str | None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from infraconsole import __version__, clock, config, files
 from infraconsole.aws.access import AwsAccess, ChangingAccess
-from infraconsole.aws.sts import identity
+from infraconsole.aws.sts import expiry, identity
 from infraconsole.config import Config
 from infraconsole.engine import locks
 from infraconsole.engine.catalogue import runbook as find_runbook
@@ -31,7 +31,7 @@ from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateK
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal
-from infraconsole.engine.patience import BACK_OFF_SECONDS, PatientAccess
+from infraconsole.engine.patience import BACK_OFF_SECONDS, RENEWALS, PatientAccess
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.runbook import (
     Intent,
@@ -61,7 +61,7 @@ from infraconsole.errors import (
     UsageError,
 )
 from infraconsole.redaction import Redactor
-from infraconsole.terraform import commands, texts
+from infraconsole.terraform import commands, complaints, texts
 from infraconsole.terraform.runner import Ended, Terraform
 
 ANSWER_VALID = timedelta(minutes=15)
@@ -76,6 +76,10 @@ STOP = "stop"
 """The answer to the gate after a failure that ends the run; `no` means it too."""
 _ATTEMPTS = 3
 _CREDENTIALS_POLL_SECONDS = 3.0
+_OF_CREDENTIALS = (texts.Kind.CREDENTIALS_EXPIRED, texts.Kind.NO_CREDENTIALS)
+_REPETITIONS = 2
+"""How often a command that changes nothing runs again after its credentials had expired: each time it takes the lock."""
+_REPETITION_PAUSE_SECONDS = 5.0
 
 
 class _Rewind(Exception):
@@ -285,7 +289,7 @@ class Executor(StepContext):
             self._pass(waiting[0])
             passed.add(waiting[0].id)
             gates = step.gates(self)
-        attempts, pauses = 0, iter(BACK_OFF_SECONDS)
+        attempts, renewals, pauses = 0, 0, iter(BACK_OFF_SECONDS)
         while True:
             # A gate may have stood open for hours, and credentials may have been waited for: what is sent is what was shown.
             probe = self._probe(step)
@@ -299,7 +303,7 @@ class Executor(StepContext):
                 if self.unanswered() is not None:
                     attempts += 1
                     self._after_no_answer(step, attempts)
-                elif isinstance(error, CredentialsExpired):
+                elif isinstance(error, CredentialsExpired) and (renewals := renewals + 1) <= RENEWALS:
                     self.await_credentials(error, self._patient.account_now)
                 elif isinstance(error, Throttled) and (pause := next(pauses, None)) is not None:
                     self.back_off(error, pause)
@@ -496,23 +500,34 @@ class Executor(StepContext):
                 f"terraform {arguments[0]} was not started.",
                 cause="It would write to the backend, if only a lock: a dry run and a read-only console change nothing.",
             )
-        while True:
+        for repetition in range(_REPETITIONS + 1):
+            had = self._patient.as_of_now()
             ended = self._commands.read(terraform, arguments, self._command_record(name), each)
-            if not ended.code or not _met_expired_credentials(ended):
-                return ended
-            self.await_credentials(self._expired(name), self._patient.account_now)
+            if not ended.code or repetition == _REPETITIONS or not self._had_expired(had, ended, name):
+                break
+            self.wait(_REPETITION_PAUSE_SECONDS)
+        return ended
 
-    def _expired(self, name: str) -> CredentialsExpired:
-        """As AWS itself says it, since that names the command which renews them; Terraform does not."""
+    def _had_expired(self, had: AwsAccess, ended: Ended, name: str) -> bool:
+        """Whether AWS says that the credentials which a failed command began with have expired; then others are there by now. What
+        the command says only gives reason to ask: a provider, a check or a program may speak of credentials of its own."""
+        if not _speaks_of_credentials(ended):
+            return False
+        spoken = f"The errors of terraform {name} speak of credentials"
         try:
-            AwsAccess(region=self.target.region, profile=self._patient.profile).call("sts", "GetCallerIdentity")
-        except CredentialsExpired as error:
-            return error
-        except AwsError:
-            pass
-        return CredentialsExpired(
-            "The AWS credentials have expired.", operation=f"terraform {name}", mend="Renew them."
-        )
+            expired = expiry(had)
+        except AwsError as error:
+            self.note(f"{spoken}; whether those of this run have expired is not known: {error.title}", warning=True)
+            return False
+        if expired is None:
+            self.note(f"{spoken}; AWS accepts those of this run. A provider may use others.", warning=True)
+            return False
+        if self._patient.account_now() == self.target.account:
+            self._changes.renew()
+        else:
+            self.await_credentials(expired, self._patient.account_now)
+        self.note(f"The credentials expired during terraform {name} and are valid again: it runs once more.")
+        return True
 
     def terraform_change(
         self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
@@ -609,9 +624,8 @@ def _as_ours(error: Exception) -> InfraconsoleError:
     )
 
 
-def _met_expired_credentials(ended: Ended) -> bool:
-    found = texts.trouble("\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors())))
-    return found is not None and found.kind is texts.Kind.CREDENTIALS_EXPIRED
+def _speaks_of_credentials(ended: Ended) -> bool:
+    return any(found.kind in _OF_CREDENTIALS for found in complaints.proposed(ended))
 
 
 def _plain(parameters: Mapping[str, Any]) -> Any:

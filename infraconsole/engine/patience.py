@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from infraconsole.aws.access import AwsAccess
@@ -19,6 +20,8 @@ _T = TypeVar("_T")
 
 BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Between the attempts of one call, on top of botocore's own."""
+RENEWALS = 5
+"""How often one call waits for credentials: AWS may call them expired that it has just accepted elsewhere."""
 
 
 class Waiter(Protocol):
@@ -54,12 +57,23 @@ class PatientAccess(AwsAccess):
         except AwsError:
             return ""
 
+    def as_of_now(self) -> AwsAccess:
+        """Another access, with the credentials of this moment: whether those have expired can be asked later, whatever was
+        renewed since. Raises nothing."""
+        other = AwsAccess(region=self.region, profile=self.profile, environ=self._environ)
+        with suppress(AwsError):
+            other.credentials_source()
+        return other
+
     def _patiently(self, attempt: Callable[[], _T]) -> _T:
-        pauses = iter(BACK_OFF_SECONDS)
+        pauses, renewals = iter(BACK_OFF_SECONDS), 0
         while True:
             try:
                 return attempt()
             except CredentialsExpired as error:
+                renewals += 1
+                if renewals > RENEWALS:
+                    raise
                 self.waiter.await_credentials(error, self.account_now)
             except (Throttled, AwsFault, NetworkUnreachable, UnexpectedAnswer) as error:
                 pause = next(pauses, None)

@@ -25,9 +25,9 @@ from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
 from infraconsole.runbooks.plan_reading import change_lines
 from infraconsole.runbooks.terraform_listener import Listener
-from infraconsole.runbooks.terraform_root import OwnHolder, Root, failure, own_holder, state_summary, write_private
+from infraconsole.runbooks.terraform_root import OwnHolder, Root, own_holder, state_summary, write_private
 from infraconsole.target import Target
-from infraconsole.terraform import events, plan, supervise
+from infraconsole.terraform import plan, supervise
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
 from infraconsole.terraform.runner import Ended, Lost, Running, Terraform
@@ -137,24 +137,6 @@ def test_data_that_is_read_during_an_apply_counts_as_no_change() -> None:
     listener(event("apply_start", "data.a.b", action="read"))
     listener(event("apply_complete", "data.a.b", action="read", elapsed_seconds=0))
     assert listener.summary == "0 of 1 changes were made, 0 failed."
-
-
-def test_a_failure_says_file_and_line_and_what_is_known_to_help(tmp_path: Path) -> None:
-    said = event(
-        "diagnostic", diagnostic={"severity": "error", "summary": "Saved plan is stale", "detail": "It  has\nchanged"}
-    )
-    found = events.parse(said)
-    assert isinstance(found, events.Diagnostic)
-    error = failure(ended(tmp_path, said), "The apply failed.", [found])
-    assert error.title == "The apply failed. The plan is stale: the state has changed since it was made."
-    assert "Error: Saved plan is stale: It has changed" in error.cause
-    assert "Make a new plan." in error.mend
-
-
-def test_a_failure_that_nobody_knows_is_told_in_terraform_s_own_words(tmp_path: Path) -> None:
-    error = failure(ended(tmp_path, errors="Error: the moon is down"), "The push failed.")
-    assert error.title.startswith("The push failed.")
-    assert "the moon is down" in error.cause
 
 
 def entry(actions: list[str], before: Any = None, after: Any = None, **others: Any) -> plan.Change:
