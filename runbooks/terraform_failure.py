@@ -222,8 +222,8 @@ class Facts:
             return None
         try:
             stored = summary(S3(self.context.reads).get(place.bucket, place.key).body or b"")
-        except AwsNotFound:
-            return not bound["lineage"]
+        except AwsNotFound as error:
+            return not bound["lineage"] if error.code == "NoSuchKey" else None
         return (stored.lineage, stored.serial) == (bound["lineage"], bound["serial"])
 
     def _set_up_again(self, trouble: Trouble) -> Fact:

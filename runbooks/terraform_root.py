@@ -153,7 +153,7 @@ def stored_object(context: StepContext, bucket: str, key: str) -> StoredObject |
     try:
         return S3(context.reads).get(bucket, key)
     except AwsNotFound as error:
-        if error.code == "NoSuchBucket":
+        if error.code != "NoSuchKey":  # nor is a proxy's 404 the word of S3 that there is no state
             raise
         return None
 

@@ -102,7 +102,8 @@ MISSING = frozenset(
         "404",
     }
 )
-# ECS says this where other services say "not found"; the words tell which.
+# ECS says this where other services say "not found"; the words tell which, of a read: what a change misses may be a part of it.
+_READING = ("Describe", "Get", "List")
 _CLIENT_EXCEPTION_MISSING = re.compile(r"unable to describe task definition|not found|does not exist", re.IGNORECASE)
 TRANSIENT = frozenset(
     {
@@ -221,17 +222,23 @@ def _answered(response: Mapping[str, Any], tried: _Tried) -> AwsError:
     metadata = response.get("ResponseMetadata") or {}
     status = int(metadata.get("HTTPStatusCode") or 0)
     skew = clock_skew(metadata.get("HTTPHeaders") or {})
-    skewed = skew is not None and abs(skew) > SKEW_TOLERATED
+    skewed = None if skew is None else abs(skew) > SKEW_TOLERATED
     kind, title, mend = _classified(code, words, status, skewed, tried)
     if kind is ClockSkew and skew is not None:
         title = f"This machine's clock is {_off(skew)} AWS's, so AWS does not accept its signatures ({tried.place})."
     return kind(title, operation=tried.operation, code=code, words=words, mend=mend)
 
 
-def _classified(code: str, words: str, status: int, skewed: bool, tried: _Tried) -> tuple[type[AwsError], str, str]:
+def _classified(
+    code: str, words: str, status: int, skewed: bool | None, tried: _Tried
+) -> tuple[type[AwsError], str, str]:
+    """`skewed` is what the answer's date tells of the clock; only where it tells nothing (None) do AWS's words decide."""
     by_time = code in INVALID_KEYS or code in EXPIRED_OR_SKEWED
-    if code in SKEWED or (by_time and (skewed or _SKEW_WORDS.search(words))):
+    is_late = by_time and bool(_SKEW_WORDS.search(words))
+    if code in SKEWED or (by_time and (skewed or (skewed is None and is_late))):
         return ClockSkew, f"This machine's clock is off, so AWS does not accept its signatures ({tried.place}).", _CLOCK
+    if is_late:
+        return AwsRefused, f"{tried.operation} reached AWS too late after it was signed ({tried.place}).", "Try again."
     if code in EXPIRED or code in EXPIRED_OR_SKEWED:
         kind = SsoLoginNeeded if tried.source == "sso" else CredentialsExpired
         return kind, f"The AWS credentials have expired ({tried.place}).", tried.renewal()
@@ -247,7 +254,9 @@ def _classified(code: str, words: str, status: int, skewed: bool, tried: _Tried)
     if code in DENIED:
         return _denied(words, tried)
     # ECS says ClientException for a revision that is not there, so the words count there.
-    if code in MISSING or "NotFound" in code or (code == "ClientException" and _CLIENT_EXCEPTION_MISSING.search(words)):
+    reads = tried.operation.partition(":")[2].startswith(_READING)
+    is_missing = code == "ClientException" and reads and _CLIENT_EXCEPTION_MISSING.search(words)
+    if code in MISSING or "NotFound" in code or is_missing:
         mend = "Check the name, the region and the account; something by this name may exist in another of these."
         return AwsNotFound, f"What {tried.operation} asks for does not exist ({tried.place}).", mend
     if status >= 500 or code in TRANSIENT:

@@ -34,7 +34,7 @@ def all_held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> tup
             stored = S3(access).get(bucket, f"{key}.tflock")
             found.append(parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock"))
         except AwsNotFound as error:
-            if error.code == "NoSuchBucket":
+            if error.code != "NoSuchKey":  # nor does a proxy's 404 say that nobody holds it
                 raise
     if settings.lock_table:
         item = DynamoDb(access).item(settings.lock_table, f"{bucket}/{key}")

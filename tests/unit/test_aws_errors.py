@@ -271,6 +271,21 @@ def test_request_expired_is_the_clock_only_if_the_clock_is_off(minutes: int, kin
     assert type(answered("RequestExpired", "Request has expired.", headers={"Date": date})) is kind
 
 
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+def test_where_the_date_says_that_the_clock_is_right_aws_s_words_do_not_make_it_wrong(code: str) -> None:
+    """A request that was held up, or signed before the machine slept."""
+    error = answered(code, SIGNATURE_EXPIRED, 403, headers={"date": format_datetime(datetime.now(UTC), usegmt=True)})
+    assert type(error) is AwsRefused
+    assert "too late after it was signed" in error.title
+    assert error.maybe_done is False
+
+
+def test_what_a_change_of_ecs_misses_may_be_a_part_of_it() -> None:
+    words = "The container web does not exist in the task definition."
+    assert type(answered("ClientException", words, operation="ecs:UpdateService")) is AwsRefused
+    assert type(answered("ClientException", words, operation="ecs:DescribeTaskDefinition")) is AwsNotFound
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "\x00", "Thu, 99 Foo 2026 00:00:00 GMT"])
 def test_a_date_that_is_none_does_no_harm(date: str) -> None:
     assert type(answered("RequestExpired", headers={"date": date})) is CredentialsExpired
