@@ -190,7 +190,7 @@ def test_the_credentials_of_a_moment_stay_those(tmp_path: Path, monkeypatch: pyt
         file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = x\n")
 
     def key(access: AwsAccess) -> str:
-        return str(access._opened().get_credentials().access_key)
+        return str(access._sessions.opened().get_credentials().access_key)
 
     environ = {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_CONFIG_FILE": str(tmp_path / "none")}
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
