@@ -63,7 +63,10 @@ def sha256(path: Path) -> str:
 @contextmanager
 def _opened(path: Path, most: int | None) -> Iterator[BinaryIO]:
     """Opening does not wait for the other end of a pipe, and makes no terminal ours."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError as error:  # a NUL, or what no file system can be asked for
+        raise Unfit(errno.EINVAL, f"It is no path: {error}", str(path)) from error
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) and str(path) != os.devnull:

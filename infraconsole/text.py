@@ -1,23 +1,48 @@
 """Text from outside (AWS, logs, SQL, other people's files) made harmless for a terminal. All that is shown goes through here.
 
-Escape sequences, control characters and bidirectional overrides become visible symbols, so that no text can move the
-cursor, change a colour, ring the bell or read backwards.
+Escape sequences, control characters, bidirectional overrides and whatever else has no shape become visible symbols, so that no
+text can move the cursor, change a colour, ring the bell, read backwards, or say something to programs that people do not see.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 
-_BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)
-_INVISIBLE = (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD, 0x2028, 0x2029)
+_MARKS_IN_A_ROW = 4
+"""Marks on one letter (accents, vowel signs) that a language needs at most; more of them paint over the lines around."""
+# Letters by their category that show nothing: fillers of Hangul, the blank of Braille.
+_BLANK_LETTERS = frozenset((0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800))
+_HIDDEN_MARKS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0), (0x034F, 0x17B4, 0x17B5))
+"""Variation selectors and joiners: marks without a shape, in which text can be hidden."""
+_MARKS = frozenset(("Mn", "Me"))
+_HIDDEN = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
+"""Categories of what has no shape of its own: controls, formats (bidirectional, tags, joiners), private use, surrogates."""
 
-_VISIBLE: dict[int, str] = (
-    {code: chr(0x2400 + code) for code in range(0x20)}
-    | {0x7F: "␡"}
-    | {code: f"<{code:02X}>" for code in range(0x80, 0xA0)}
-    | {code: f"<U+{code:04X}>" for code in (*_BIDI, *_INVISIBLE)}
-)
-_VISIBLE_IN_BLOCK = {code: shown for code, shown in _VISIBLE.items() if code not in (0x0A,)} | {0x09: "    "}
+
+class _Visible(dict[int, str | int]):
+    """What is shown for a character, worked out when it is first met; `str.translate` asks by code point."""
+
+    def __missing__(self, code: int) -> str | int:
+        shown = self[code] = _shown(code)
+        return shown
+
+
+def _shown(code: int) -> str | int:
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if 0x80 <= code < 0xA0:
+        return f"<{code:02X}>"
+    if code in (0xFE0E, 0xFE0F):
+        return ""  # only chooses between the plain and the coloured form of a symbol, and stands behind many
+    hidden = code in _BLANK_LETTERS or any(code in marks for marks in _HIDDEN_MARKS)
+    return f"<U+{code:04X}>" if hidden or unicodedata.category(chr(code)) in _HIDDEN else code
+
+
+_VISIBLE = _Visible()
+_VISIBLE_IN_BLOCK = _Visible({0x0A: 0x0A, 0x09: "    "})
 
 
 def line(text: str, limit: int | None = None) -> str:
@@ -35,11 +60,31 @@ def block(text: str, limit: int | None = None) -> str:
     return _harmless(text, _VISIBLE_IN_BLOCK)
 
 
-def _harmless(text: str, table: dict[int, str]) -> str:
+def _harmless(text: str, table: _Visible) -> str:
     if text.isascii() and text.isprintable():
         return text
     shown = text.translate(table)
-    return shown.encode("utf-8", "backslashreplace").decode("utf-8")  # lone surrogates cannot be written to a terminal
+    return shown if shown.isascii() else _thinned(shown)
+
+
+def _thinned(text: str) -> str:
+    """`text` without floods of marks: what is too many on one letter is counted instead."""
+    if not any(unicodedata.category(character) in _MARKS for character in set(text)):
+        return text
+    kept, marks = [], 0
+    for character in text:
+        if unicodedata.category(character) in _MARKS:
+            marks += 1
+            if marks > _MARKS_IN_A_ROW:
+                continue
+        elif marks:
+            if marks > _MARKS_IN_A_ROW:
+                kept.append(f"<+{marks - _MARKS_IN_A_ROW} marks>")
+            marks = 0
+        kept.append(character)
+    if marks > _MARKS_IN_A_ROW:
+        kept.append(f"<+{marks - _MARKS_IN_A_ROW} marks>")
+    return "".join(kept)
 
 
 def ago(then: datetime | None, now: datetime) -> str:

@@ -14,8 +14,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code, as the contract in docs/command-line.md says."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given == ["--version"]:
-        print(f"infraconsole {__version__}")
+        from infraconsole.cli.output import say
+
+        say(f"infraconsole {__version__}")
         return 0
+    if arguments is None:
+        from infraconsole.cli.output import guard
+
+        guard()
     if not given and "_ARGCOMPLETE" not in os.environ:
         return exit_code_of(_console)
     from infraconsole.cli.arguments import parse
@@ -45,20 +51,26 @@ EXIT_UNREAD = 141
 
 def exit_code_of(command: Callable[[], int]) -> int:
     """The one place where errors become words and exit codes. An output that nobody reads turns no failure into success."""
-    from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError
+    from infraconsole.cli import output
+    from infraconsole.errors import EXIT_FAILED, EXIT_INTERRUPTED, InfraconsoleError
 
     code = 0
     try:
         try:
             code = command()
         except InfraconsoleError as error:
-            from infraconsole import text
-
             code = error.exit_code
-            print(text.block(str(error)), file=sys.stderr)
+            output.tell(str(error))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            from infraconsole import files
+
+            code = EXIT_FAILED
+            output.tell(str(files.told(error, InfraconsoleError)))
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
-            print("Interrupted.", file=sys.stderr)
+            output.tell("Interrupted.")
         sys.stdout.flush()
     except BrokenPipeError:
         print_no_more()

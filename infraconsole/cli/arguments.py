@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from infraconsole import __version__
-from infraconsole.cli import exit_code_of
+from infraconsole.cli import exit_code_of, output
 from infraconsole.errors import InfraconsoleError
 
 Command = Callable[[argparse.Namespace], int]
@@ -16,6 +17,16 @@ Command = Callable[[argparse.Namespace], int]
 _EPILOG = """exit codes:
   0 done   1 a check or run failed   2 usage or configuration   3 a gate refused
   4 interrupted, can be resumed      5 a prerequisite is missing (tool, credentials, network)"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse repeats what was typed; it may hold anything."""
+
+    color = False
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (output.say if file is sys.stdout else output.tell)(message.rstrip("\n"))
 
 
 def parse(arguments: Sequence[str]) -> int:
@@ -29,7 +40,7 @@ def parse(arguments: Sequence[str]) -> int:
 
 
 def build() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="infraconsole",
         description="Operator console for hybrid Terraform infrastructure on AWS. Without a command: the full-screen console.",
         epilog=_EPILOG,
@@ -90,6 +101,14 @@ def build() -> argparse.ArgumentParser:
         _complete(command.add_argument("run", metavar="RUN"), _runs)
         command.add_argument("--json", action="store_true", help="one event a line")
         command.add_argument("--plain", action="store_true", help="lines of text, also on a terminal")
+        if name == "resume":
+            command.add_argument(
+                "--answer",
+                action="append",
+                default=[],
+                metavar="GATE=VALUE",
+                help="an answer to a gate that is still closed, as if it had been given when the run began",
+            )
         command.set_defaults(command=_attach if name == "attach" else _resume)
 
     interrupt = commands.add_parser("interrupt", help="ask a run to stop where nothing is half done")
@@ -166,7 +185,7 @@ def _attach(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace) -> int:
     from infraconsole.cli.runs import resume
 
-    return resume(options.run, as_json=options.json, plain=options.plain)
+    return resume(options.run, answers=options.answer, as_json=options.json, plain=options.plain)
 
 
 def _interrupt(options: argparse.Namespace) -> int:
@@ -184,7 +203,7 @@ def _journal(options: argparse.Namespace) -> int:
 def _completion(options: argparse.Namespace) -> int:
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["infraconsole"], shell=options.shell))
+    output.program(shellcode(["infraconsole"], shell=options.shell))
     return 0
 
 
@@ -194,8 +213,8 @@ def _completion(options: argparse.Namespace) -> int:
 def _complete(action: argparse.Action, names: Callable[[], Sequence[str]]) -> None:
     def completer(**_: Any) -> Sequence[str]:
         try:
-            return names()
-        except InfraconsoleError:
+            return [name for name in names() if name.isascii() and name.isprintable()]
+        except (InfraconsoleError, OSError):
             return ()
 
     action.completer = completer  # type: ignore[attr-defined]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import sys
 
 from infraconsole import config
 from infraconsole.cli.console import console
+from infraconsole.cli.output import program, tell
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.world import process
 from infraconsole.world.process import World
@@ -24,14 +24,14 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
     folder = process.default_directory()
     match action:
         case "down":
-            print("The world is down." if process.stop(folder) else "No world is up.", file=sys.stderr)
+            tell("The world is down." if process.stop(folder) else "No world is up.")
             return 0
         case "env":
-            print(_running().shell_exports())
+            program(_running().shell_exports())
             return 0
         case "renew":
             _running().renew()
-            print("The world gave out new credentials.", file=sys.stderr)
+            tell("The world gave out new credentials.")
             return 0
     if fresh:
         process.stop(folder)
@@ -42,8 +42,8 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
         )
     if action == "up":
         world = world or _new_world(scenario or DEFAULT, factor or _FACTOR, linger=True)
-        print(f"The world is up: {world.scenario}, {world.endpoint}", file=sys.stderr)
-        print(f'Use it in a shell: eval "$({world.call("demo", "env")})"', file=sys.stderr)
+        tell(f"The world is up: {world.scenario}, {world.endpoint}")
+        tell(f'Use it in a shell: eval "$({world.call("demo", "env")})"')
         return 0
     return _with_console(world, scenario or DEFAULT, factor or _FACTOR)
 
@@ -53,7 +53,7 @@ def _with_console(world: World | None, scenario: str, factor: float) -> int:
     more."""
     ours = None
     if world is None:
-        print("Starting the world…", file=sys.stderr)
+        tell("Starting the world…")
         world = ours = _new_world(scenario, factor, linger=False)
     world.apply()
     try:
@@ -68,7 +68,7 @@ def _with_console(world: World | None, scenario: str, factor: float) -> int:
         if runs:
             minutes = process.LINGER_SECONDS / 60
             stays = f"The world stays up for {', '.join(runs)}, at most {minutes:.0f} minutes."
-            print(f"{stays} End it: {ours.call('demo', 'down')}", file=sys.stderr)
+            tell(f"{stays} End it: {ours.call('demo', 'down')}")
     return code
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from infraconsole import config, text
 from infraconsole.checks import doctor as checks
+from infraconsole.cli.output import document, say
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, ConfigError, InfraconsoleError
 
@@ -16,12 +15,12 @@ def doctor(*, as_json: bool) -> int:
     """1 where an error-level finding stands; a configuration that cannot be read is one."""
     findings = checks.run(_configuration(), journal=_journal_problems)
     if as_json:
-        print(json.dumps({"findings": [finding.as_json() for finding in findings]}, indent=2))
+        document({"findings": [finding.as_json() for finding in findings]})
     else:
         for finding in findings:
-            print(f"{_SIGNS[finding.level]}  {text.line(finding.subject)}: {text.line(finding.message)}")
+            say(f"{_SIGNS[finding.level]}  {text.line(finding.subject)}: {text.line(finding.message)}")
             if finding.mend and finding.level != "info":
-                print(f"             {text.line(finding.mend)}")
+                say(f"             {text.line(finding.mend)}")
     return EXIT_FAILED if any(finding.level == "error" for finding in findings) else EXIT_DONE
 
 

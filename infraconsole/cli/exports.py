@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infraconsole import config, text
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ssm import SECURE, Parameter, Ssm
+from infraconsole.cli.output import document, say, tell
 from infraconsole.config import Config
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, UsageError
 
@@ -53,7 +52,7 @@ def exports(*, service: str | None, environment: str | None, checks: bool, revea
     if unknown:
         raise UsageError(f"There is no SecureString {unknown[0]}.", mend="`infraconsole exports` lists the exports.")
     if as_json:
-        print(json.dumps(_document(found, trace), indent=2))
+        document(_document(found, trace))
     else:
         _print(found, trace)
     broken = any(finding.level == "error" for listed in found for finding in listed.findings)
@@ -107,7 +106,7 @@ def _document(found: Sequence[_Listed], trace: Trace | None) -> dict[str, Any]:
 
 
 def _export(listed: _Listed, parameter: Parameter, trace: Trace | None) -> dict[str, Any]:
-    document: dict[str, Any] = {
+    told: dict[str, Any] = {
         "name": parameter.name,
         "type": parameter.type,
         "value": listed.revealed.get(parameter.name) if parameter.type == SECURE else parameter.value,
@@ -124,11 +123,11 @@ def _export(listed: _Listed, parameter: Parameter, trace: Trace | None) -> dict[
         "environments": list(listed.environments),
     }
     if trace is not None:
-        document["producers"] = [
+        told["producers"] = [
             {"module": one.module, "address": one.address, "file": one.file, "line": one.line}
             for one in trace.producers_of(parameter.name)
         ]
-        document["consumers"] = [
+        told["consumers"] = [
             {
                 "service": one.service,
                 "environment": one.environment,
@@ -139,7 +138,7 @@ def _export(listed: _Listed, parameter: Parameter, trace: Trace | None) -> dict[
             }
             for one in trace.consumers_of(parameter.name)
         ]
-    return document
+    return told
 
 
 def _all_findings(found: Sequence[_Listed]) -> Iterable[Finding]:
@@ -153,14 +152,16 @@ _SIGNS = {"error": "✗", "warning": "!", "info": "·"}
 def _print(found: Sequence[_Listed], trace: Trace | None) -> None:
     for listed in found:
         if len(found) > 1:
-            print(f"{listed.account} {listed.region}: {', '.join(listed.environments)}")
+            say(f"{text.line(listed.account)} {listed.region}: {', '.join(listed.environments)}")
         width = max((len(parameter.name) for parameter in listed.parameters), default=0)
         for parameter in listed.parameters:
             value = listed.revealed.get(parameter.name) if parameter.type == SECURE else parameter.value
             shown = "(SecureString)" if value is None else text.line(value)
-            print(f"{text.line(parameter.name):<{width}}  {parameter.type:<12}  v{parameter.version:<3}  {shown}")
+            say(
+                f"{text.line(parameter.name):<{width}}  {text.line(parameter.type):<12}  v{parameter.version:<3}  {shown}"
+            )
     for finding in _all_findings(found):
-        place = f" ({finding.file}:{finding.line})" if finding.file else ""
-        print(f"{_SIGNS[finding.level]} {finding.subject}: {text.line(finding.message)}{place}", file=sys.stderr)
+        place = f" ({text.line(str(finding.file))}:{finding.line})" if finding.file else ""
+        tell(f"{_SIGNS[finding.level]} {text.line(finding.subject)}: {text.line(finding.message)}{place}")
         if finding.mend and finding.level != "info":
-            print(f"    {text.line(finding.mend)}", file=sys.stderr)
+            tell(f"    {text.line(finding.mend)}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infraconsole import config, text
 from infraconsole.cli.lines import event_lines
+from infraconsole.cli.output import document, say, tell
 from infraconsole.engine import followups
 from infraconsole.engine.event import Kind
 from infraconsole.engine.export import as_markdown
@@ -32,29 +31,25 @@ def _verify(folder: Path, *, as_json: bool) -> int:
     path, found = folder / "journal.db", verify(folder)
     if as_json:
         problems = [{"event": problem.event, "run": problem.run, "what": problem.what} for problem in found.problems]
-        print(
-            json.dumps(
-                {
-                    "file": str(path),
-                    "events": found.events,
-                    "head": found.head,
-                    "remembered": {"event": found.remembered[0], "hash": found.remembered[1]}
-                    if found.remembered
-                    else None,
-                    "problems": problems,
-                },
-                indent=2,
-            )
+        remembers = {"event": found.remembered[0], "hash": found.remembered[1]} if found.remembered else None
+        document(
+            {
+                "file": str(path),
+                "events": found.events,
+                "head": found.head,
+                "remembered": remembers,
+                "problems": problems,
+            }
         )
     else:
         for problem in found.problems:
-            run = f" of run {problem.run}" if problem.run else ""
-            print(f"event {problem.event}{run}: {text.line(problem.what)}")
+            run = f" of run {text.line(problem.run)}" if problem.run else ""
+            say(f"event {problem.event}{run}: {text.line(problem.what)}")
         verdict = f"{len(found.problems)} problems" if found.problems else f"whole, head {found.head[:16]}"
-        print(f"{path}: {found.events} events, {verdict}", file=sys.stderr if found.problems else sys.stdout)
+        (tell if found.problems else say)(f"{text.line(str(path))}: {found.events} events, {verdict}")
         if found.problems:
             remembered = "event {} with hash {}".format(*found.remembered) if found.remembered else "nothing"
-            print(f"journal.head remembers {remembered}. Keep both files for evidence.", file=sys.stderr)
+            tell(f"journal.head remembers {text.line(remembered)}. Keep both files for evidence.")
     return EXIT_FAILED if found.problems else EXIT_DONE
 
 
@@ -62,31 +57,27 @@ def _list(opened: Journal, *, as_json: bool) -> int:
     records = [record_of(run, opened.events(run, brief=True)) for run in opened.run_ids()]
     follow_ups = followups.review(opened)
     for damage in opened.events_of_kind(Kind.JOURNAL_DAMAGED):
-        print(
-            f"This journal was damaged: {text.line(damage.data['what'])}. See: infraconsole journal verify",
-            file=sys.stderr,
-        )
+        tell(f"This journal was damaged: {text.line(damage.data['what'])}. See: infraconsole journal verify")
     if as_json:
         open_ones = [
             {"run": known.run, "id": known.id, "title": known.title, "detail": known.detail}
             for known in follow_ups
             if not known.done
         ]
-        print(json.dumps({"runs": [_summary(opened, record) for record in records], "follow_ups": open_ones}, indent=2))
+        document({"runs": [_summary(opened, record) for record in records], "follow_ups": open_ones})
         return EXIT_DONE
     now = datetime.now(UTC)
     for record in records:
         began = text.ago(record.created_at, now)
         dry = " (dry run)" if record.dry_run else ""
-        print(
-            f"{record.run}  {_state(opened, record):<12}{began:>8} ago  {record.operator:<12} {text.line(record.title)}{dry}"
-        )
+        state, operator = _state(opened, record), text.line(record.operator)
+        say(f"{text.line(record.run)}  {state:<12}{began:>8} ago  {operator:<12} {text.line(record.title)}{dry}")
     if not records:
-        print("No run yet.", file=sys.stderr)
+        tell("No run yet.")
     for known in follow_ups:
-        print(f"{'done' if known.done else 'open'}  {known.title} (run {known.run})")
+        say(f"{'done' if known.done else 'open'}  {text.line(known.title)} (run {text.line(known.run)})")
         if not known.done:
-            print("\n".join(f"      {line}" for line in text.block(known.detail).splitlines()))
+            say("\n".join(f"      {line}" for line in text.block(known.detail).split("\n")))
     return EXIT_DONE
 
 
@@ -94,13 +85,13 @@ def _one(opened: Journal, run: str, *, as_json: bool, markdown: bool) -> int:
     events = opened.events(run)
     if as_json:
         for event in events:
-            print(json.dumps(event.as_json()))
+            document(event.as_json(), indent=None)
     elif markdown:
-        print(as_markdown(record_of(run, events), events), end="")
+        say(as_markdown(record_of(run, events), events).removesuffix("\n"))
     else:
         for event in events:
             for line in event_lines(event):
-                print(f"{text.utc(event.at)}  {line}")
+                say(f"{text.utc(event.at)}  {line}")
     return EXIT_DONE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
@@ -10,9 +9,10 @@ import termios
 import time
 from collections.abc import Sequence
 
-from infraconsole import clock, config, text
+from infraconsole import clock, config
 from infraconsole.cli import EXIT_UNREAD, print_no_more, world_name
 from infraconsole.cli.lines import event_lines
+from infraconsole.cli.output import ask, document, say, tell
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.gate import DECLINED
@@ -30,15 +30,15 @@ _GATE_KINDS = (Kind.GATE_OPENED, Kind.GATE_ANSWERED, Kind.GATE_REJECTED, Kind.GA
 def runbooks(*, as_json: bool) -> int:
     known = catalogue.runbooks()
     if as_json:
-        print(json.dumps([runbook.as_json() for runbook in known], indent=2))
+        document([runbook.as_json() for runbook in known])
         return EXIT_DONE
     for runbook in known:
-        print(f"{runbook.name}: {runbook.title}\n  {runbook.summary}")
+        say(f"{runbook.name}: {runbook.title}\n  {runbook.summary}")
         for item in runbook.inputs:
             need = "required" if item.required else f"default {item.default}" if item.default else "optional"
-            print(f"    {item.name:<14}{item.type:<13}{need:<20}{item.summary}")
+            say(f"    {item.name:<14}{item.type:<13}{need:<20}{item.summary}")
         for gate in runbook.gates:
-            print(f"    gate {gate.id:<14}{gate.kind.value:<13}{gate.summary}")
+            say(f"    gate {gate.id:<14}{gate.kind.value:<13}{gate.summary}")
     return EXIT_DONE
 
 
@@ -101,12 +101,13 @@ def attach(name: str, *, as_json: bool, plain: bool) -> int:
         return follower.follow(prompt=plain and sys.stdin.isatty())
 
 
-def resume(name: str, *, as_json: bool, plain: bool) -> int:
+def resume(name: str, *, answers: Sequence[str] = (), as_json: bool, plain: bool) -> int:
     settings = config.load()
     with Journal(config.state_folder()) as journal:
         run = journal.resolve(name)
         interactive = not as_json and sys.stdin.isatty() and (plain or sys.stdout.isatty())
-        launch.resume(journal, run, settings, interactive=interactive)
+        given = [_pair(answer, "--answer") for answer in answers]
+        launch.resume(journal, run, settings, interactive=interactive, answers=given)
         if as_json or plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return _Follower(journal, run, config.operator_name(settings), as_json=as_json, owns=True).follow(
                 prompt=plain and sys.stdin.isatty()
@@ -133,7 +134,7 @@ def interrupt(name: str, *, insist: str | None) -> int:
         journal.ask(run, "interrupt", operator, {"level": 1})
         if insist:
             journal.ask(run, "interrupt", operator, {"level": INSIST})
-        print(f"Asked run {run} to stop; go on with: infraconsole resume {run}", file=sys.stderr)
+        tell(f"Asked run {run} to stop; go on with: infraconsole resume {run}")
     return EXIT_DONE
 
 
@@ -166,7 +167,7 @@ class _Follower:
                     self._take_in()  # it may have ended since the last look
                     if self._record.finished:
                         return self._ended()
-                    print(f"The executor is gone. Go on: infraconsole resume {self._run}", file=sys.stderr)
+                    tell(f"The executor is gone. Go on: infraconsole resume {self._run}")
                     return EXIT_INTERRUPTED
                 if prompt and self._record.gate:
                     self._ask(self._record.gate)
@@ -175,16 +176,16 @@ class _Follower:
             except KeyboardInterrupt:
                 self._prompt.give_way()
                 if not self._owns:
-                    print(f"Run {self._run} goes on. Follow it: infraconsole attach {self._run}", file=sys.stderr)
+                    tell(f"Run {self._run} goes on. Follow it: infraconsole attach {self._run}")
                     return EXIT_INTERRUPTED
-                print("Asking the run to stop where nothing is half done…", file=sys.stderr)
+                tell("Asking the run to stop where nothing is half done…")
                 self._journal.ask(self._run, "interrupt", self._operator, {"level": 1})
             except BrokenPipeError:
                 return self._unread()
 
     def _ended(self) -> int:
         if self._as_json and self._record.ending:
-            print(text.block(self._record.ending), file=sys.stderr)
+            tell(self._record.ending)
         return self._record.exit_code if self._record.exit_code is not None else EXIT_FAILED
 
     def _unread(self) -> int:
@@ -193,7 +194,7 @@ class _Follower:
         self._record = record_of(self._run, self._journal.events(self._run, brief=True))
         if self._record.finished:
             return self._ended()
-        print(f"Nobody reads this. Run {self._run} goes on: infraconsole attach {self._run}", file=sys.stderr)
+        tell(f"Nobody reads this. Run {self._run} goes on: infraconsole attach {self._run}")
         return EXIT_UNREAD
 
     def _take_in(self) -> None:
@@ -207,10 +208,10 @@ class _Follower:
 
     def _print(self, event: Event) -> None:
         if self._as_json:
-            print(json.dumps(event.as_json()))
+            document(event.as_json(), indent=None)
             return
         for line in event_lines(event):
-            print(line)
+            say(line)
 
     def _ask(self, gate: OpenGate) -> None:
         """Once for every opening, every accepted answer and every rejected one."""
@@ -248,8 +249,7 @@ class _Prompt:
             self._asked, self._typed = turn, ""
             _drop_typed(terminal)
         if not self._stands:
-            sys.stdout.write(question)
-            sys.stdout.flush()
+            ask(question)
             self._stands = True
         if not select.select([terminal], [], [], seconds)[0]:
             return ""
@@ -265,7 +265,7 @@ class _Prompt:
     def give_way(self) -> None:
         """Let something else be printed; the question is asked again if it is still open."""
         if self._stands:
-            print()
+            say()
             self._stands = False
 
 

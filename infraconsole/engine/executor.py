@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from infraconsole import __version__, clock, config, files
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import expiry, identity
 from infraconsole.config import Config
-from infraconsole.engine import locks
+from infraconsole.engine import locks, log
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
@@ -614,7 +613,7 @@ class Executor(StepContext):
 def _as_ours(error: Exception) -> InfraconsoleError:
     if isinstance(error, InfraconsoleError):
         return error
-    traceback.print_exception(error)
+    log.write_exception(error)
     if isinstance(error, OSError):
         return files.told(error, StepFailed)
     return StepFailed(
@@ -664,11 +663,11 @@ def main(arguments: Sequence[str]) -> int:
             seen = Inbox.newest(journal, run)
             held = locks.take(locks.run_lock(folder, run), run=run, owner="executor")
             if held is None:
-                sys.stderr.write(f"Another executor is at run {run}.\n")
+                log.write(f"Another executor is at run {run}.")
                 return EXIT_USAGE
             return _run(journal, folder, run, seen, resumption)
     except InfraconsoleError as error:
-        sys.stderr.write(f"{error}\n")
+        log.write(str(error))
         return error.exit_code
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from infraconsole import clock
+from infraconsole.engine import log
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError, JournalError
 
@@ -122,7 +122,7 @@ class Inbox:
                 if request.data.get("level") == INSIST and self.interrupts and self.awaits_command:
                     self.insisted = True
                 elif request.data.get("level") == INSIST and self.interrupts:
-                    sys.stderr.write(f"Ended at once on the word of {request.by}.\n")
+                    log.write(f"Ended at once on the word of {request.by}.")
                     os._exit(EXIT_INTERRUPTED)
                 self.interrupt(request.by)
             elif request.kind == "answer":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole import clock
-from infraconsole.engine import followups
+from infraconsole.engine import followups, log
 from infraconsole.engine.event import Event, Kind, Outcome
 from infraconsole.engine.history import RunRecord, advanced, record_of
 from infraconsole.engine.journal import Journal
@@ -112,7 +111,7 @@ class Recorder:
                 event = self._journal.append(self._run, kind, step, scrubbed)
                 break
             except JournalError as error:
-                sys.stderr.write(f"{error}\n")
+                log.write(str(error))
                 if clock.seconds() >= deadline:
                     raise
                 time.sleep(_RETRY_SECONDS)

@@ -62,6 +62,8 @@ def read_apart(file: Path) -> Mapping[str, Any]:
         done = subprocess.run(
             command, capture_output=True, check=False, timeout=_APART_SECONDS, stdin=subprocess.DEVNULL
         )
+    except ValueError as error:  # a name with a NUL, or one that no file system can be asked for
+        raise PrerequisiteMissing(f"{file} cannot be read.", cause=str(error)) from error
     except subprocess.TimeoutExpired as error:
         raise PrerequisiteMissing(f"{file} was not read in {_APART_SECONDS:.0f} s.") from error
     if done.returncode:

@@ -77,6 +77,15 @@ def test_a_file_that_grows_while_it_is_read_is_not_read_beyond_the_limit(tmp_pat
         files.read(Path("/proc/self/status"), most=0)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_what_no_file_system_can_be_asked_for_is_no_path(name: str) -> None:
+    with pytest.raises(files.Unfit, match="no path"):
+        files.read(Path(name))
+    for reads in (tfvars.read, tfvars.read_apart):
+        with pytest.raises(PrerequisiteMissing, match="cannot be read"):
+            reads(Path(name))
+
+
 def test_nothing_is_an_empty_file() -> None:
     assert files.read(Path(os.devnull)) == b""
     assert config.load(Path(os.devnull)).read_only is False

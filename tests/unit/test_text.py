@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import random
+import sys
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +22,39 @@ def test_nothing_in_outside_text_can_move_a_cursor() -> None:
         shown.encode()
     assert "\n" not in text.line("a\nb")
     assert text.block("a\r\nb\tc") == "a\nb    c"
+
+
+# What moves the cursor, changes the direction, or is there without being seen (Unicode 15.1, general categories).
+UNSEEN = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+ALL = "".join(map(chr, range(sys.maxunicode + 1)))
+
+
+def test_of_all_characters_none_comes_through_that_is_not_seen() -> None:
+    for shown in (text.line(ALL), text.block(ALL).replace("\n", "")):
+        assert {unicodedata.category(character) for character in shown}.isdisjoint(UNSEEN)
+        assert not set(shown) & set("\u115f\u1160\u3164\uffa0\u034f\ufe00\ufe0f\U000e0100\u180b")
+        shown.encode()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_put_together_stays_harmless_and_is_made_harmless_once(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    often = "\x1b\x07\x9b\x00\r\n\t\u202e\u2066\u200d\ufe0f\u0301\ud800\U000e0041]52;c;[2Ja한é"
+    for _ in range(200):
+        made = "".join(chance.choice(often) if chance.random() < 0.8 else chance.choice(ALL) for _ in range(40))
+        for way in (text.line, text.block):
+            shown = way(made)
+            assert {unicodedata.category(one) for one in shown.replace("\n", "")}.isdisjoint(UNSEEN)
+            assert way(shown) == shown
+        assert "\n" not in text.line(made)
+
+
+def test_marks_do_not_flood_the_lines_around() -> None:
+    shown = text.line("Z" + "\u0301" * 1000 + "algo" + "\u20dd" * 9)
+    assert shown == "Z" + "\u0301" * 4 + "<+996 marks>algo" + "\u20dd" * 4 + "<+5 marks>"
+    for plain in ("e\u0301", "ที่นี่", "한국어", "नमस्ते"):
+        assert text.line(plain) == plain
+    assert text.line("♻\ufe0f tidy") == "♻ tidy"
 
 
 def test_long_text_is_cut_and_says_so() -> None:
