@@ -388,6 +388,7 @@ class Executor(StepContext):
         if len(answers) >= needed:
             return answers[-1]
         told = replace(gate, notice=self.record.overtaken) if gate.id != FAILURE_GATE else gate
+        left_before = self._inbox.newest_now()
         opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=told.as_json()).seq
         prepared = [value for value in self.record.given.get(gate.id, ()) if value not in answers]
         while len(answers) < needed:
@@ -402,7 +403,7 @@ class Executor(StepContext):
                     mend=f"--answer {gate.id}=…",
                 )
             else:
-                request = self._inbox.next_answer(opening, GATE_PATIENCE_SECONDS)
+                request = self._inbox.next_answer(opening, left_before, GATE_PATIENCE_SECONDS)
                 if request is None:
                     raise InterruptRequested(
                         f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
@@ -669,6 +670,10 @@ def main(arguments: Sequence[str]) -> int:
     except InfraconsoleError as error:
         log.write(str(error))
         return error.exit_code
+    except OSError as error:
+        log.write_exception(error)
+        log.write(str(files.told(error, InfraconsoleError)))
+        return EXIT_FAILED
 
 
 def refuse_read_only(settings: Config, *, dry_run: bool, run: str = "") -> None:

@@ -86,15 +86,20 @@ class Inbox:
             time.sleep(min(_POLL_SECONDS, left))
         self.raise_if_interrupted()
 
-    def next_answer(self, opening: int, timeout_seconds: float) -> Request | None:
-        """The next answer to this opening of a gate; those to other openings are dropped. None when the time is over."""
+    def newest_now(self) -> int:
+        """The number of the newest request: to be asked before a gate opens, for `next_answer`."""
+        return self.newest(self._journal, self._run)
+
+    def next_answer(self, opening: int, after: int, timeout_seconds: float) -> Request | None:
+        """The next answer to this opening of a gate; those to other openings, and those up to the request `after`, which were left
+        before anybody could see it, are dropped. None when the time is over."""
         deadline = clock.seconds() + timeout_seconds
         while clock.seconds() < deadline:
             self.raise_if_interrupted()
             with self._changed:
                 while self._answers:
                     request = self._answers.pop(0)
-                    if request.data.get("opening") == opening:
+                    if request.data.get("opening") == opening and request.id > after:
                         return request
                 self._changed.wait(_POLL_SECONDS)
         return None

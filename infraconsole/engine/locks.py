@@ -68,7 +68,7 @@ def take(path: Path, *, run: str, owner: str) -> Lock | None:
 def holder_of(path: Path) -> Holder | None:
     """Who holds the lock now; None where nobody does."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:

@@ -107,7 +107,10 @@ class Terraform:
         except FileExistsError as error:
             raise TerraformError(f"{record} holds the record of another command.", command=command) from error
         except (OSError, sh.ForkException) as error:
-            raise TerraformError("Terraform cannot be started.", command=command, words=str(error)) from error
+            mend = files.fix(error, record) if isinstance(error, OSError) else ""
+            raise TerraformError(
+                "Terraform cannot be started.", command=command, words=str(error), mend=mend
+            ) from error
         if not _appears(record, lambda: bool(process.is_alive())):
             words = _read(record / _LOG).decode(errors="replace").strip()[-2000:]
             raise TerraformError("Terraform did not start.", command=command, words=words)

@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from infraconsole import text
+from infraconsole import files, text
 from infraconsole.engine.export import as_markdown
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal, Verification
@@ -193,11 +193,11 @@ class JournalScreen(ConsoleScreen):
         if run is None:
             return
         try:
-            files = await in_thread(lambda: _exported(journal, run.record.run), "export")
-        except (InfraconsoleError, OSError) as error:
+            written = await in_thread(lambda: _exported(journal, run.record.run), "export")
+        except InfraconsoleError as error:
             self.show_error("Export", error)
             return
-        self.notify("Written:\n" + "\n".join(str(file) for file in files), timeout=15, markup=False)
+        self.notify("Written:\n" + "\n".join(text.line(str(file)) for file in written), timeout=15, markup=False)
 
 
 def _rows(runs: Iterable[KnownRun], now: datetime) -> Iterable[Row]:
@@ -239,16 +239,21 @@ def _verdict(found: Verification, now: datetime) -> Iterable[Part]:
 
 
 def _exported(journal: Journal, run: str) -> tuple[Path, Path]:
-    """Writes both files, readable only by their owner, beside the journal."""
+    """Writes both files, readable only by their owner, beside the journal. Raises InfraconsoleError."""
     events = journal.events(run)
     folder = journal.folder / "exports"
-    folder.mkdir(mode=0o700, exist_ok=True)
     document = json.dumps([event.as_json() for event in events], indent=2, ensure_ascii=False)
-    files = (
+    written = (
         (folder / f"{run}.md", as_markdown(record_of(run, events), events)),
         (folder / f"{run}.json", document + "\n"),
     )
-    for path, content in files:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(content)
-    return files[0][0], files[1][0]
+    for path, content in written:
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            # What is no character at all becomes the escape that JSON has for it.
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(content)
+        except OSError as error:
+            raise files.unwritten(error, path, InfraconsoleError) from error
+    return written[0][0], written[1][0]
