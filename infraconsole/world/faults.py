@@ -24,8 +24,10 @@ from moto.core.utils import get_service_model
 from werkzeug.exceptions import HTTPException
 
 from infraconsole.world.clock import WorldClock
-from infraconsole.world.http import ConnectionCut, Environ, StartResponse, WsgiApp, collect
+from infraconsole.world.http import ConnectionCut, ConnectionDrips, Environ, StartResponse, WsgiApp, collect
 
+GARBLED = {"answer-list": b"[]", "answer-null": b"null", "answer-empty": b"{}"}
+"""What is answered with 200 to a call that was carried out."""
 ACTIONS = (
     "throttle",
     "error500",
@@ -35,6 +37,8 @@ ACTIONS = (
     "expired",
     "access-denied",
     "hostile",
+    "drip",
+    *GARBLED,
 )
 HOSTILE = "\x1b[2J\x1b[31mPWNED\x1b[0m [bold]markup[/bold] \u202etxet\u202c \x07\r\nnext line"
 MAX_CALLS = 50_000
@@ -260,8 +264,11 @@ class FaultyApp:
             call.accepted = int(status[:3]) < 400
             if action == "drop-after":
                 raise ConnectionCut
+            if action == "drip":
+                raise ConnectionDrips(status, headers)
             if action == "hostile":
                 body = _poisoned(body)
+            body = GARBLED.get(action, body)
         call.status = int(status[:3])
         if call.status >= 400:
             call.code = next((value for name, value in headers if name.lower() == "x-amzn-errortype"), "")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -38,6 +40,15 @@ class ConnectionCut(Exception):
     """Raised by an application that wants the connection closed without an answer."""
 
 
+class ConnectionDrips(Exception):
+    """Raised by an application whose answer comes byte by byte, and never whole."""
+
+    def __init__(self, status: str, headers: list[tuple[str, str]]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+
+
 class KeepAliveHandler(MotoRequestHandler):  # type: ignore[misc]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -59,10 +70,23 @@ class KeepAliveHandler(MotoRequestHandler):  # type: ignore[misc]
         except ConnectionCut:
             self.close_connection = True
             return
+        except ConnectionDrips as drips:
+            self.close_connection = True
+            self.drip(drips)
+            return
         except Exception:
             LOG.exception("%s %s", self.command, self.path)
             status, headers, answer = "500 Internal Server Error", [], b"the world broke; see world.log"
         self.send(int(status[:3]), status[4:], headers, answer)
+
+    def drip(self, answer: ConnectionDrips) -> None:
+        head = [f"HTTP/1.1 {answer.status}", *(f"{name}: {value}" for name, value in answer.headers)]
+        kept = [line for line in head if not line.lower().startswith(("content-length:", "connection:"))]
+        with suppress(OSError):
+            self.wfile.write("\r\n".join([*kept, "Transfer-Encoding: chunked", "", ""]).encode("latin-1"))
+            while True:
+                self.wfile.write(b"1\r\n \r\n")
+                time.sleep(0.1)
 
     def send(self, code: int, phrase: str, headers: list[tuple[str, str]], body: bytes) -> None:
         lines = [f"HTTP/1.1 {code} {phrase}"]

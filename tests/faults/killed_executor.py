@@ -2,7 +2,8 @@
 
 `before|after:KIND:STEP` is the first event of that kind and step; before: it is not written, after: it is on the disk.
 `hold:KIND:STEP`: it is on the disk, and the executor stands still until the file `go` is there, beside the journal.
-With INFRACONSOLE_TEST_TIMEOUT it waits that many seconds for an answer of AWS, and no longer.
+With INFRACONSOLE_TEST_TIMEOUT it waits that many seconds for an answer of AWS, and no longer, and with INFRACONSOLE_TEST_WHOLE
+for a whole one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from infraconsole.engine.patience import PatientAccess
 
 WHEN, KIND, STEP = os.environ.get("INFRACONSOLE_TEST_KILL", "::").split(":")
 TIMEOUT = float(os.environ.get("INFRACONSOLE_TEST_TIMEOUT", "0"))
+WHOLE = float(os.environ.get("INFRACONSOLE_TEST_WHOLE", "0"))
 append = Journal.append
 
 
@@ -40,9 +42,10 @@ def killing(self: Journal, run: str, kind: Kind, step: str = "", data: Mapping[s
 
 if __name__ == "__main__":
     Journal.append = killing  # type: ignore[method-assign]
-    if TIMEOUT:
-        executor.PatientAccess = functools.partial(PatientAccess, read_timeout_seconds=TIMEOUT)  # type: ignore[attr-defined,assignment]
-        executor.ChangingAccess = functools.partial(  # type: ignore[attr-defined,assignment]
-            ChangingAccess, read_timeout_seconds=TIMEOUT, change_timeout_seconds=TIMEOUT
-        )
+    limits: dict[str, Any] = {
+        name: value for name, value in (("read_timeout_seconds", TIMEOUT), ("whole_call_seconds", WHOLE)) if value
+    }
+    more: dict[str, Any] = {"change_timeout_seconds": TIMEOUT} if TIMEOUT else {}
+    executor.PatientAccess = functools.partial(PatientAccess, **limits)  # type: ignore[attr-defined,assignment]
+    executor.ChangingAccess = functools.partial(ChangingAccess, **limits, **more)  # type: ignore[attr-defined,assignment]
     sys.exit(executor.main(sys.argv[1:]))

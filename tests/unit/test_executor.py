@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib
 import linecache
@@ -20,6 +21,7 @@ from infraconsole.aws.access import ChangingAccess
 from infraconsole.engine import executor as executor_module
 from infraconsole.engine import launch, locks, patience, policy
 from infraconsole.engine.catalogue import runbook as find_runbook
+from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind
 from infraconsole.engine.executor import Executor, check_unchanged
 from infraconsole.engine.export import as_markdown
@@ -38,6 +40,7 @@ from infraconsole.errors import (
     JournalError,
     NetworkUnreachable,
     Throttled,
+    UnexpectedAnswer,
     UsageError,
 )
 from infraconsole.redaction import Redactor
@@ -249,7 +252,7 @@ class Bench:
 
     def in_background(self) -> Callable[[], int]:
         codes: list[int] = []
-        thread = threading.Thread(target=lambda: codes.append(self.carry_out()))
+        thread = threading.Thread(target=lambda: codes.append(self.carry_out()), daemon=True)
         thread.start()
 
         def join() -> int:
@@ -503,9 +506,9 @@ def test_an_answer_to_an_earlier_opening_opens_nothing(bench: Bench) -> None:
     bench.begin(REASON, interactive=True)
     bench.journal.ask(bench.run, "answer", "kim", {"opening": 1, "gate": "type-target", "value": "fileflow-prod"})
     join = bench.in_background()
-    while bench.record.gate is None:
+    while (now := bench.record.gate) is None or now.gate.id != "type-target":
         time.sleep(0.02)
-    opening = bench.record.gate.opening
+    opening = now.opening
     bench.journal.ask(
         bench.run, "answer", "kim", {"opening": opening - 1, "gate": "type-target", "value": "fileflow-prod"}
     )
@@ -919,3 +922,58 @@ def test_output_floods_are_kept_whole(bench: Bench) -> None:
         line for event in bench.journal.events(bench.run) if event.kind == "output" for line in event.data["lines"]
     ]
     assert lines == [f"line {number}" for number in range(20_000)]
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_change_whose_answer_is_not_understood_is_looked_up(bench: Bench, carried_out: bool) -> None:
+    def strange() -> None:
+        bench.cloud.carried_out += carried_out
+        raise UnexpectedAnswer("AWS answered something else than documented.", operation="ecs:UpdateService")
+
+    bench.cloud.answers = [strange]
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert (len(bench.cloud.sent), bench.cloud.carried_out) == (2 - carried_out, 1)
+
+
+def test_a_disk_that_is_full_in_a_step_is_told_as_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(step: Look, context: StepContext) -> Mapping[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/var/plan.json")
+
+    monkeypatch.setattr(Look, "act", full)
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 1
+    assert "/var/plan.json: No space left on device." in bench.record.ending
+    assert "Free some room" in bench.record.ending
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (("plan", "-lock-timeout=5s"), True),
+        (("plan", "-lock=false"), False),
+        (("init",), False),
+        (("state", "pull"), False),
+        (("state", "push", "x"), True),
+        (("apply", "x"), True),
+        (("something-new",), True),
+    ],
+)
+def test_a_dry_run_starts_no_terraform_command_that_takes_a_lock(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], refused: bool
+) -> None:
+    started: list[Sequence[str]] = []
+
+    def read(self: Commands, terraform: object, asked: Sequence[str], *_: object) -> _Ended:
+        started.append(asked)
+        return _Ended()
+
+    monkeypatch.setattr(Commands, "read", read)
+    monkeypatch.setattr(Look, "act", lambda step, context: context.terraform(None, arguments, "x") and {"revision": 8})
+    bench.begin(dry_run=True)
+    assert bench.carry_out() == (3 if refused else 0)
+    assert started == ([] if refused else [arguments])
+
+
+class _Ended:
+    code = 0
