@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from infraconsole import text
+from infraconsole import programs, text
 
 SECONDS = 20.0
 
@@ -39,7 +38,9 @@ def current(folder: Path) -> Commit:
     branch = (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()
     dirty = (_git(folder, "status", "--porcelain", "--", ".") or "").splitlines()
     counted = (_git(folder, "rev-list", "--left-right", "--count", "@{upstream}...HEAD") or "0 0").split()
-    behind, ahead = (int(each) for each in counted)
+    behind, ahead = (
+        (int(each) for each in counted) if len(counted) == 2 and all(map(str.isdecimal, counted)) else (0, 0)
+    )
     return Commit(id_, branch, subject, at.strip(), tuple(dirty[:20]), ahead, behind)
 
 
@@ -63,25 +64,9 @@ def at(folder: Path, moment: datetime) -> Commit:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """What it prints; None where it cannot say."""
-    import sh
-
+    command = ("git", "--no-optional-locks", "-C", str(folder), "--no-pager", *arguments)
     try:
-        command = sh.Command("git")(
-            *("--no-optional-locks", "-C", str(folder), "--no-pager", *arguments),
-            _bg=True,
-            _bg_exc=False,
-            _tty_out=False,
-            _in="",
-        )
-    except (sh.CommandNotFound, sh.ForkException):
+        said = programs.ask(command, seconds=SECONDS)
+    except (OSError, ValueError, programs.Unheard):
         return None
-    # sh's own `_timeout` would cost a tenth of a second however soon git is done.
-    guard = threading.Timer(SECONDS, command.kill)
-    guard.daemon = True
-    guard.start()
-    try:
-        return str(command.wait())
-    except sh.ErrorReturnCode:
-        return None
-    finally:
-        guard.cancel()
+    return None if said.code else said.output.decode(errors="replace")

@@ -6,15 +6,14 @@ there now). It takes its prices from a server, so that it is bounded in time, an
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infraconsole import programs
 from infraconsole.errors import InfraconsoleError
 
 SECONDS = 30.0
@@ -45,39 +44,17 @@ def program(environ: Mapping[str, str]) -> str:
 
 def ask(path: str, plan: Path, environ: Mapping[str, str], seconds: float = SECONDS) -> bytes:
     """Its JSON of the plan in `plan`, a document of `terraform show -json`. Raises NoEstimate."""
-    import sh
-
+    command = (path, "breakdown", "--path", str(plan), "--format", "json", "--no-color")
     try:
-        process = sh.Command(path)(
-            *("breakdown", "--path", str(plan), "--format", "json", "--no-color"),
-            _env={**environ, **QUIET},
-            _in="",
-            _tty_out=False,
-            _new_session=True,
-            _bg=True,
-            _bg_exc=False,
-        )
-    except (OSError, sh.ForkException) as error:
+        said = programs.ask(command, seconds=seconds, environ={**environ, **QUIET})
+    except OSError as error:
         raise NoEstimate("infracost cannot be started.", cause=str(error)) from error
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        with contextlib.suppress(ProcessLookupError):
-            process.kill_group()  # with whatever it has started
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        process.wait()
-    except sh.ErrorReturnCode as error:
-        if late.is_set():
-            raise NoEstimate(f"infracost did not answer within {seconds:g} s.") from None
-        said = " ".join(bytes(error.stderr or error.stdout).decode(errors="replace").split())
-        raise NoEstimate(f"infracost ended with code {error.exit_code}.", cause=said[:_WORDS]) from None
-    finally:
-        timer.cancel()
-    return bytes(process.stdout)
+    except programs.Unheard as error:
+        raise NoEstimate(f"infracost did not answer within {seconds:g} s.", cause=str(error)) from None
+    if said.code:
+        words = " ".join((said.errors or said.output).decode(errors="replace").split())
+        raise NoEstimate(f"infracost ended with code {said.code}.", cause=words[:_WORDS])
+    return said.output
 
 
 def parse(document: bytes) -> Estimate:

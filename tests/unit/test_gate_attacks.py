@@ -11,6 +11,7 @@ import pytest
 
 from infraconsole.engine import executor as executor_module
 from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind
+from infraconsole.engine.history import OpenGate
 from infraconsole.engine.runbook import Probe, ProbeState, StepContext
 from infraconsole.errors import AwsError, GateRefused
 from tests.unit import test_executor as base
@@ -45,12 +46,34 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def opened_gate(bench: Bench, gate: str) -> OpenGate:
+    """Once it is open."""
+    found: list[OpenGate] = []
+
+    def is_open() -> bool:
+        now = bench.record.gate
+        if now is not None and now.gate.id == gate:
+            found.append(now)
+        return bool(found)
+
+    until(is_open)
+    return found[0]
+
+
 def ask(bench: Bench, gate: str, value: str, by: str = "kim") -> None:
     """Answer that gate once it is open, as `by`."""
-    until(lambda: (now := bench.record.gate) is not None and now.gate.id == gate)
-    opened = bench.record.gate
-    assert opened
+    opened = opened_gate(bench, gate)
     bench.journal.ask(bench.run, "answer", by, {"opening": opened.opening, "gate": gate, "value": value})
+
+
+def rejection(bench: Bench) -> str:
+    """Why the newest answer was not taken, once it was not."""
+
+    def said() -> list[str]:
+        return [event.data["why"] for event in bench.journal.events(bench.run) if event.kind == "gate-rejected"]
+
+    until(said)
+    return said()[-1]
 
 
 class Killed(BaseException):
@@ -103,7 +126,7 @@ def test_who_began_the_run_does_not_approve_it_whoever_answers(bench: Bench) -> 
     bench.begin(REASON, TYPED, interactive=True)
     join = bench.in_background()
     ask(bench, "approve", "kim:CHG-1", by="park")
-    until(lambda: bench.record.gate and bench.record.gate.rejected)
+    assert "cannot approve" in rejection(bench)
     assert bench.cloud.sent == []
     ask(bench, "approve", "no", by="park")
     assert join() == 3
@@ -115,8 +138,7 @@ def test_who_answers_does_not_approve(bench: Bench, by: str) -> None:
     bench.begin(REASON, TYPED, interactive=True)
     join = bench.in_background()
     ask(bench, "approve", "cto:CHG-1", by=by)
-    until(lambda: bench.record.gate and bench.record.gate.rejected)
-    assert "cannot approve" in (bench.record.gate.rejected if bench.record.gate else "")
+    assert "cannot approve" in rejection(bench)
     ask(bench, "approve", "no", by=by)
     assert join() == 3
     assert bench.cloud.sent == []
@@ -126,15 +148,12 @@ def test_one_approval_that_is_sent_twice_is_one(bench: Bench) -> None:
     with_approvers(bench)
     bench.begin(REASON, TYPED, interactive=True)
     join = bench.in_background()
-    until(lambda: bench.record.gate)
-    opened = bench.record.gate
-    assert opened
+    opened = opened_gate(bench, "approve")
     for _ in range(2):
         bench.journal.ask(
             bench.run, "answer", "park", {"opening": opened.opening, "gate": "approve", "value": "cto:CHG-1"}
         )
-    until(lambda: bench.record.gate and bench.record.gate.rejected)
-    assert "already" in (bench.record.gate.rejected if bench.record.gate else "")
+    assert "already" in rejection(bench)
     assert bench.cloud.sent == []
     ask(bench, "approve", "no")
     assert join() == 3
@@ -227,9 +246,7 @@ def opening_of(bench: Bench) -> int:
     first, bench.run = bench.run, "run230"
     bench.begin(REASON, interactive=True)
     join = bench.in_background()
-    until(lambda: (now := bench.record.gate) is not None and now.gate.id == "type-target")
-    opened = bench.record.gate
-    assert opened
+    opened = opened_gate(bench, "type-target")
     ask(bench, "type-target", "no")
     assert join() == 3
     bench.run = first
@@ -258,9 +275,7 @@ def test_an_answer_that_was_left_before_the_gate_opened_is_none(
 
         monkeypatch.setattr(Change, "gates", leaving)
     join = bench.in_background()
-    until(lambda: (now := bench.record.gate) is not None and now.gate.id == "type-target")
-    opened = bench.record.gate
-    assert opened
+    opened = opened_gate(bench, "type-target")
     assert opened.opening == request["opening"]
     time.sleep(0.5)
     assert bench.cloud.sent == []
@@ -273,13 +288,11 @@ def test_an_answer_to_an_older_opening_of_the_same_gate_is_none(bench: Bench) ->
     bench.cloud.answers = [lambda: (_ for _ in ()).throw(refused)]
     bench.begin(REASON, interactive=True)
     join = bench.in_background()
-    until(lambda: (now := bench.record.gate) is not None and now.gate.id == "type-target")
-    first = bench.record.gate
-    assert first
+    first = opened_gate(bench, "type-target")
     ask(bench, "type-target", "fileflow-prod")
     ask(bench, FAILURE_GATE, "look-again")
     ask(bench, "reason", "it was right to look again")
-    until(lambda: (now := bench.record.gate) is not None and now.gate.id == "type-target")
+    assert opened_gate(bench, "type-target").opening > first.opening
     bench.journal.ask(
         bench.run, "answer", "kim", {"opening": first.opening, "gate": "type-target", "value": "fileflow-prod"}
     )

@@ -22,7 +22,7 @@ LAYERS = (
     {"aws", "terraform"},
     {"config"},
     {"target", "window", "redaction"},
-    {"files"},
+    {"files", "programs"},
     {"clock", "collector", "errors", "naming", "text"},
 )
 """From the top down; a layer imports only from those below it, and from itself."""
