@@ -39,7 +39,8 @@ class EnvironmentSettings:
     """Twelve digits; a run refuses to begin where the credentials belong to another account."""
     state_bucket: str | None = None
     state_key: str = naming.STATE_KEY
-    use_lockfile: bool = False
+    use_lockfile: bool | None = None
+    """None: on, where Terraform can (1.10 or newer) and neither lock_table nor the code's backend names another lock."""
     lock_table: str | None = None
     approvers: tuple[str, ...] = ()
     """Who must approve a deploy; the guide's, unless set."""
@@ -410,7 +411,7 @@ def _environment(name: str, table: _Table) -> EnvironmentSettings:
         account=account,
         state_bucket=table.text("state_bucket"),
         state_key=state_key,
-        use_lockfile=table.flag("use_lockfile"),
+        use_lockfile=table.flag("use_lockfile") if "use_lockfile" in table.values else None,
         lock_table=table.text("lock_table"),
         approvers=table.texts("approvers"),
         rollback_approvers=table.texts("rollback_approvers"),

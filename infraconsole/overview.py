@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from infraconsole.checks.environments import Comparison
     from infraconsole.config import Config
     from infraconsole.target import Target
+    from infraconsole.terraform.locking import Protection
     from infraconsole.terraform.state import LockInfo, StateSummary
 
 # What reads AWS is imported by the loaders themselves, in their threads: the board is painted without waiting for it.
@@ -89,10 +90,13 @@ class StateFacts:
 
 @dataclass(frozen=True)
 class LockFacts:
-    """`checked` is false where the configuration names neither a lock file nor a lock table."""
+    """`checked` is false where there is nowhere to look for a lock. `why_unlocked` and `mend` say why no lock protects the state,
+    and what to do about it; "" where one does, or nothing is known."""
 
     checked: bool
     lock: LockInfo | None = None
+    why_unlocked: str = ""
+    mend: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,7 @@ class Overview:
         self._exports: dict[int, _Exports] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
+        self._terraform_version: tuple[int, ...] | None = None
         self._trails: dict[tuple[int, int], tuple[float, tuple[Trail, ...]]] = {}
 
     def access(self, environment: str) -> AwsAccess:
@@ -358,9 +363,31 @@ class Overview:
 
         settings = self.config.environment(environment)
         bucket, key = self.config.state_place_of(service, environment)
-        if not bucket or not (settings.use_lockfile or settings.lock_table):
-            return LockFacts(checked=False)
-        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key))
+        if bucket and (settings.use_lockfile or settings.lock_table):
+            return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key))
+        found = self._protection(service, environment)
+        why, mend = (found.why, found.mend) if found.is_missing else ("", "")
+        if not bucket or settings.use_lockfile is False:
+            return LockFacts(False, None, why, mend)
+        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key), why, mend)
+
+    def _protection(self, service: str, environment: str) -> Protection:
+        import os
+
+        from infraconsole.checks import state_protection
+        from infraconsole.errors import ToolMissing
+        from infraconsole.terraform import binary
+
+        with self._lock:
+            version = self._terraform_version
+        if version is None:
+            try:
+                version = binary.find().at_least
+            except ToolMissing:
+                version = ()
+            with self._lock:
+                self._terraform_version = version
+        return state_protection.of_view(self.config, service, environment, os.environ, version)
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""
@@ -552,6 +579,11 @@ def _deployment_parts(primary: Deployment, now: datetime) -> Iterable[str]:
         yield f"{primary.failed} failed task{'s' if primary.failed != 1 else ''}"
 
 
+def no_lock_words(facts: LockFacts) -> str:
+    """What a state without a lock means, and what to do about it."""
+    return f"no lock protects the state: two deploys at the same time lose resources. {facts.mend}"
+
+
 def _other_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Trouble]:
     ringing = [alarm for alarm in row.alarms.value or () if alarm.state == "ALARM"]
     if ringing:
@@ -563,6 +595,8 @@ def _other_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Trouble
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         are = "are" if others else "is"
         yield Trouble(Level.WARNING, f"{name}: the export {missing[0]}{others} {are} missing.")
+    if row.lock.value and row.lock.value.why_unlocked:
+        yield Trouble(Level.WARNING, f"{name}: {no_lock_words(row.lock.value)}")
     lock = row.lock.value.lock if row.lock.value else None
     if lock is not None and lock.created is not None and now - lock.created > STALE_LOCK:
         yield Trouble(Level.WARNING, f"{name}: {lock.who} holds the state lock for {text.ago(lock.created, now)}.")

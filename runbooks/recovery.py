@@ -24,9 +24,10 @@ def gates(
     commands: Sequence[Sequence[str]] | None = None,
     typed_name: bool = False,
     rules_of: str = "",
+    danger: str = "",
 ) -> tuple[Gate, ...]:
     """Before what `step` changes. `commands` are the step's own unless others stand behind the same gate; `rules_of` is the
-    environment whose rules hold, "" for the target's."""
+    environment whose rules hold, "" for the target's; `danger` what makes it dangerous in every environment."""
     behind = step.commands(context) if commands is None else commands
     return policy.gates(
         policy.policy_for(
@@ -41,4 +42,5 @@ def gates(
         commands=[command_line(command) for command in behind],
         reason=context.inputs.get("reason", "") or context.answer("reason"),
         now=context.now(),
+        danger=danger,
     )

@@ -153,6 +153,7 @@ class Push(PushState):
             context,
             self,
             typed_name=not looked["ours"],
+            danger=root_of(context).protection.danger,
             title=f"Store the state that the apply of {context.target} could not store",
             changes=(
                 f"serial {looked['before']} is followed by {looked['serial']} or one more"
@@ -271,6 +272,7 @@ RUNBOOK = Runbook(
     gates=(
         GateSpec("action", GateKind.CHOOSE, "push or dismiss, where it is not set"),
         *policy.GATES,
+        policy.DANGEROUS,
         policy.FAILURE,
     ),
     steps=(Init(), Look(), Decide(), Push(), VerifyPushed(COPY, is_first=_is_first), PutAway()),

@@ -221,6 +221,7 @@ class Push(PushState):
         return recovery.gates(
             context,
             self,
+            danger=root_of(context).protection.danger,
             title=f"Put the state of {context.target} back to {chosen['told']}",
             changes=(
                 f"serial {backed_up['serial']} is followed by {checked['serial']} or one more, with what {chosen['serial']} said",
@@ -455,6 +456,7 @@ RUNBOOK = Runbook(
     gates=(
         GateSpec("version", GateKind.CHOOSE, "which version, where none is set"),
         *policy.GATES,
+        policy.DANGEROUS,
         policy.AFTER_ANOTHER,
         policy.FAILURE,
     ),

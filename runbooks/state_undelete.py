@@ -134,6 +134,7 @@ class Undelete(Step):
             context,
             self,
             typed_name=bool(looked["irreversible"]),
+            danger=root_of(context).protection.danger,
             title=f"Bring the lost state of {context.target} back",
             changes=(looked["words"], *looked["lines"]),
             irreversible=looked["irreversible"],
@@ -307,6 +308,6 @@ RUNBOOK = Runbook(
         ),
         recovery.REASON,
     ),
-    gates=(*policy.GATES, policy.FAILURE),
+    gates=(*policy.GATES, policy.DANGEROUS, policy.FAILURE),
     steps=(Look(), Undelete(), Verify()),
 )

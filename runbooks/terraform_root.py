@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -19,13 +19,15 @@ from typing import NamedTuple
 from infraconsole import config as settings
 from infraconsole import files, naming, text
 from infraconsole.aws.s3 import S3, StoredObject
-from infraconsole.checks import state_digest, state_lock
+from infraconsole.checks import state_digest, state_lock, state_protection
+from infraconsole.checks.state_protection import Backing
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, PrerequisiteMissing, StepFailed
 from infraconsole.runbooks.terraform_failure import DIGEST_DIFFERS, failure
 from infraconsole.terraform import backend, binary, commands, runner
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
+from infraconsole.terraform.locking import LockSettings, Protection
 from infraconsole.terraform.runner import Lost, Running, Terraform
 from infraconsole.terraform.state import LockInfo, StateSummary, StateTooNew, StateUnreadable, summary
 
@@ -40,7 +42,7 @@ RESTORED_FILE = "restored.tfstate"
 @dataclass(frozen=True)
 class Root:
     """A root module with all that a command in it needs. `environment` is "" for a module that serves all of them; `backend` is
-    what the settings want `init` to set up, None where the code alone decides."""
+    what the settings want `init` to set up, None where the code alone decides; `declared` what the code itself names."""
 
     folder: Path
     data: Path
@@ -48,10 +50,22 @@ class Root:
     terraform: Terraform
     backend: S3Backend | None
     var_files: tuple[Path, ...]
+    locks: LockSettings = field(default_factory=LockSettings)
+    declared: Found | None = None
+
+    @property
+    def _backing(self) -> Backing:
+        version = self.terraform.binary.at_least
+        return Backing(self.folder, self.data, self.locks, self.backend, self.declared, version)
 
     @property
     def init_arguments(self) -> tuple[str, ...]:
-        return self.backend.arguments(self.terraform.binary.at_least) if self.backend else ()
+        return self._backing.init_arguments
+
+    @property
+    def protection(self) -> Protection:
+        """Which lock protects the state; exact once `init` has run."""
+        return self._backing.protection
 
     @property
     def found(self) -> Found | None:
@@ -90,16 +104,14 @@ def root_of(context: StepContext) -> Root:
     about = context.config.environment(target.environment)
     data = backend.data_dir(settings.state_folder(), folder, name)
     environ = process_environment(os.environ, data_dir=data, profile=about.profile, region=target.region)
-    place = (
-        backend.of_module(context.config, target.service, name, environ)
-        if target.is_module
-        else backend.of_service(context.config, target.service, name, environ)
-    )
+    tool = _binary(os.environ.get(binary.VARIABLE), os.environ.get("PATH"))
+    backing = state_protection.backing(context.config, target.service, name, environ, tool.at_least)
     if backend.selected_workspace(data) != backend.DEFAULT_WORKSPACE:
         # Somebody selected it by hand in our data folder; every look at the state is at the default one.
         environ["TF_WORKSPACE"] = backend.DEFAULT_WORKSPACE
-    terraform = Terraform(_binary(os.environ.get(binary.VARIABLE), os.environ.get("PATH")), folder, environ)
-    return Root(folder, data, name, terraform, place, () if alike else (variables,))
+    terraform = Terraform(tool, folder, environ)
+    files = () if alike else (variables,)
+    return Root(folder, data, name, terraform, backing.wanted, files, backing.settings, backing.declared)
 
 
 @cache

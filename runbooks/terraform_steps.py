@@ -70,6 +70,8 @@ class Init(Step):
         why = initialise(context, root, for_lock=self._for_lock)
         version = root.terraform.binary.version
         context.note(f"Terraform {version} ({root.terraform.binary.source}); {why or 'it was set up already'}.")
+        protection = root.protection
+        context.note(protection.danger or protection.why, warning=protection.is_missing)
         return {"why": why, "terraform": version}
 
 
@@ -248,6 +250,7 @@ class ApplyPlan(Step):
             reason=self._reason(context),
             now=context.now(),
             typed=self._typed(environment, is_dangerous=bool(dangers or errors)),
+            danger=root_of(context).protection.danger,
         )
 
     def _typed(self, environment: EnvironmentSettings, *, is_dangerous: bool) -> GateSpec:

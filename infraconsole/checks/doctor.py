@@ -21,10 +21,11 @@ from infraconsole import text
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.errors import SKEW_TOLERATED, clock_skew
 from infraconsole.aws.sts import account_alias
-from infraconsole.checks import permissions, tools
+from infraconsole.checks import permissions, state_protection, tools
 from infraconsole.checks.findings import Finding, Level, by_weight
 from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, find
-from infraconsole.errors import AwsError, ConfigError, InfraconsoleError
+from infraconsole.errors import AwsError, ConfigError, InfraconsoleError, ToolMissing
+from infraconsole.terraform import binary
 
 PYTHON_REQUIRED = (3, 11)
 SKEW_WORTH_SAYING = timedelta(seconds=30)
@@ -77,9 +78,10 @@ def run(
     the process's environment, `journal` gives what is wrong with the journal in words.
     """
     variables = os.environ if environ is None else environ
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         asked_tools = pool.submit(tools.ask_all, variables)
         asked_aws = None if isinstance(config, ConfigError) else pool.submit(accounts, config, environ)
+        asked_locks = None if isinstance(config, ConfigError) else pool.submit(lock_findings, config, variables)
         asked_registry = pool.submit(registry_findings, variables, reachable or _reachable)
         findings = [
             *python_findings(sys.version_info[:3]),
@@ -90,6 +92,7 @@ def run(
         for account in asked_aws.result() if asked_aws else ():
             findings.extend(account_findings(account))
         findings.extend(tools.findings(asked_tools.result()))
+        findings.extend(asked_locks.result() if asked_locks else ())
         findings.extend(asked_registry.result())
     return by_weight(findings)
 
@@ -323,6 +326,15 @@ def permission_findings(answers: Sequence[permissions.Answer], subject: str) -> 
     allowed = dict.fromkeys(answer.need.action for answer in answers if answer.allowed)
     if allowed:
         yield Finding("permissions", "info", subject, f"Allowed: {', '.join(allowed)}.")
+
+
+def lock_findings(config: Config, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Which states no lock protects, by the Terraform that would be used."""
+    try:
+        version = binary.find(environ).at_least
+    except ToolMissing:
+        version = ()
+    return tuple(state_protection.findings(config, environ, version))
 
 
 def registry_findings(environ: Mapping[str, str], reachable: Callable[[str, int], bool]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ class Locking(Protocol):
     """How a state is locked: by an environment's settings, or by its backend."""
 
     @property
-    def use_lockfile(self) -> bool: ...
+    def use_lockfile(self) -> bool | None: ...
 
     @property
     def lock_table(self) -> str | None: ...
@@ -29,7 +29,9 @@ def held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> LockInf
 def all_held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> tuple[LockInfo, ...]:
     """One for each place where it is locked: where both lockings are set, Terraform takes both, and one may be left alone."""
     found: list[LockInfo] = []
-    if settings.use_lockfile:
+    if settings.use_lockfile or (
+        settings.use_lockfile is None and not settings.lock_table
+    ):  # on, unless something else locks
         try:
             stored = S3(access).get(bucket, f"{key}.tflock")
             found.append(parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock"))

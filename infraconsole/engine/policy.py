@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from infraconsole.config import EnvironmentSettings
-from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind, GateSpec, is_reason
+from infraconsole.engine.gate import ERROR, FAILURE_GATE, Gate, GateKind, GateSpec, is_reason
 from infraconsole.target import Target
 from infraconsole.window import Window
 
@@ -39,7 +39,8 @@ AFTER_ANOTHER = GateSpec("type-again", GateKind.TYPE, "as type-target, before a 
 DANGEROUS = GateSpec(
     "type-danger",
     GateKind.TYPE,
-    "as type-target, before a plan in prod that loses something or that its review calls wrong",
+    "as type-target, before a plan in prod that loses something or that its review calls wrong, and in every environment before "
+    "a state is written that no lock protects",
 )
 """What a script gives for each deploy of prod does not open it."""
 GATES = (
@@ -72,11 +73,13 @@ def gates(
     reason: str = "",
     now: datetime,
     typed: GateSpec = TYPED,
+    danger: str = "",
 ) -> tuple[Gate, ...]:
     """The gates of one change, in the order in which they open: reason, approvals, and last the confirmation itself.
 
     `reason` is one that was given as an input: where the gate would take it, the gate that would ask for it stays away. `typed` is
-    the one that asks for the target's name.
+    the one that asks for the target's name. `danger` is what makes the change dangerous in every environment, as a sentence: then
+    that name is typed for it, which no answer to another gate does.
     """
 
     def gate(name: str, kind: GateKind, title: str, *, expected: str = "", approvers: tuple[str, ...] = ()) -> Gate:
@@ -84,7 +87,7 @@ def gates(
             name,
             kind,
             title,
-            changes=tuple(changes),
+            changes=((f"{ERROR}{danger}",) if danger else ()) + tuple(changes),
             irreversible=tuple(irreversible),
             commands=tuple(commands),
             expected=expected,
@@ -102,6 +105,10 @@ def gates(
         opened.append(gate("reason", GateKind.BREAK_GLASS, why))
     if policy.approvers:
         opened.append(gate("approve", GateKind.APPROVE, f"Who approves: {title}", approvers=policy.approvers))
+    if danger:
+        opened.append(gate(DANGEROUS.id, DANGEROUS.kind, title, expected=target.name))
+    if danger and typed is not AFTER_ANOTHER:
+        return tuple(opened)
     if policy.typed_name:
         opened.append(gate(typed.id, typed.kind, title, expected=target.name))
     else:

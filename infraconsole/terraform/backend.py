@@ -29,24 +29,25 @@ _RECORD = "terraform.tfstate"
 _MODULES = "modules/modules.json"
 _NOTE = "infraconsole-init.json"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL")
-_LOCK_FILE_SINCE = (1, 10)
+LOCK_FILE_SINCE = (1, 10)
+"""The first Terraform that locks by an object beside the state."""
 
 
 @dataclass(frozen=True)
 class S3Backend:
-    """What the settings say about one state. `path_style` where the S3 endpoint is not AWS's own: only there do buckets
-    not have a host name each."""
+    """What the settings say about one state. `use_lockfile` is None where they do not name it (locking.py decides then);
+    `path_style` where the S3 endpoint is not AWS's own: only there do buckets not have a host name each."""
 
     bucket: str
     key: str
     region: str
-    use_lockfile: bool = False
+    use_lockfile: bool | None = None
     lock_table: str | None = None
     path_style: bool = False
 
     def arguments(self, version: Sequence[int]) -> tuple[str, ...]:
         """The `name=value` pairs for `init`, for that version of Terraform. Raises ToolMissing where it is too old."""
-        if self.use_lockfile and tuple(version) < _LOCK_FILE_SINCE:
+        if self.use_lockfile and tuple(version) < LOCK_FILE_SINCE:
             found = ".".join(map(str, version))
             raise ToolMissing(
                 "This Terraform is too old to lock states by use_lockfile.",

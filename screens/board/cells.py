@@ -9,7 +9,17 @@ from typing import Any
 from textual.content import Content
 
 from infraconsole import text
-from infraconsole.overview import BoardRow, Fact, Level, Trouble, revision_name, rollout, tag_of, troubles
+from infraconsole.overview import (
+    BoardRow,
+    Fact,
+    Level,
+    Trouble,
+    no_lock_words,
+    revision_name,
+    rollout,
+    tag_of,
+    troubles,
+)
 from infraconsole.screens.runs import KnownRun, open_follow_ups
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error
@@ -118,6 +128,8 @@ def _state_cell(row: BoardRow, now: datetime) -> Cell:
     if missing is not None or row.state.value is None:
         return missing or _LOADING
     facts = row.state.value
+    if row.lock.value and row.lock.value.why_unlocked:
+        return Cell(f"{MARKS[BAD]} no lock", BAD)
     if facts.state is None:
         return Cell("not set", DIM)
     return Cell(f"#{facts.state.serial} {text.ago(facts.modified_at, now)}")
@@ -127,6 +139,8 @@ def _lock_cell(row: BoardRow, now: datetime) -> Cell:
     missing = _missing(row.lock)
     if missing is not None or row.lock.value is None:
         return missing or _LOADING
+    if row.lock.value.why_unlocked:
+        return Cell("none", BAD)
     if not row.lock.value.checked:
         return Cell("-", DIM)
     lock = row.lock.value.lock
@@ -225,8 +239,11 @@ def _facts_of(group: str, row: BoardRow, now: datetime) -> list[str]:
             ]
         case "lock":
             lock = row.lock.value
+            if lock is not None and lock.why_unlocked:
+                words = no_lock_words(lock)
+                return [f"{words[0].upper()}{words[1:]}", lock.why_unlocked]
             if lock is None or not lock.checked:
-                return ["The configuration names neither use_lockfile nor lock_table for this environment."]
+                return ["Nothing is known here of a lock of this state: neither the settings nor the code tell."]
             if lock.lock is None:
                 return ["Nobody holds it."]
             held = lock.lock

@@ -12,7 +12,7 @@ from infraconsole.aws.cloudtrail import DELIVERY, SEARCHED
 from infraconsole.aws.s3 import StoredObject
 from infraconsole.checks.state_digest import last_stored
 from infraconsole.errors import AccessDenied, AwsError
-from infraconsole.overview import STALE_LOCK, Authorship, Fact, LockFacts
+from infraconsole.overview import STALE_LOCK, Authorship, Fact, LockFacts, no_lock_words
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import (
     BAD,
@@ -206,8 +206,10 @@ def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[P
         if fact.error is None:
             return [("Lock: reading…", DIM)]
         return [(f"{MARKS[WARN]} The lock could not be read: {getattr(fact.error, 'title', fact.error)}", WARN)]
+    if fact.value.why_unlocked:
+        return _unlocked_parts(fact.value)
     if not fact.value.checked:
-        return [("Lock: the configuration names neither use_lockfile nor lock_table.", DIM)]
+        return [("Lock: neither the settings nor the code tell of one.", DIM)]
     lock = fact.value.lock
     if lock is None:
         return [("Lock: nobody holds it.", DIM)]
@@ -215,6 +217,11 @@ def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[P
     since = f" for {text.ago(lock.created, now)}" if lock.created else ""
     hint = "  U unlocks it, if nobody is at work." if stale and unlocks else ""
     return [(f"{MARKS[WARN]} Locked: {lock.who} holds it{since} ({lock.operation}, ID {lock.id}).{hint}", WARN)]
+
+
+def _unlocked_parts(facts: LockFacts) -> list[Part]:
+    words = no_lock_words(facts)
+    return [(f"{MARKS[BAD]} {words[0].upper()}{words[1:]}", BAD)]
 
 
 def row_says(
@@ -331,6 +338,8 @@ def author_story(version: StoredObject, authored: Authored | None, now: datetime
 def lock_story(fact: Fact[LockFacts]) -> Content:
     if fact.error is not None:
         return lines(whole_error(fact.error))
+    if fact.value and fact.value.why_unlocked:
+        return lines([("The lock", STRONG), *_unlocked_parts(fact.value), fact.value.why_unlocked])
     lock = fact.value.lock if fact.value else None
     if lock is None:
         return Content()

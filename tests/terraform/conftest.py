@@ -34,8 +34,8 @@ from tests.world.conftest import worlds
 TABLE = "terraform-lock"
 SERVICE = "plain"
 LOCKINGS = {"dynamodb": f'lock_table = "{TABLE}"', "lockfile": "use_lockfile = true"}
-IN_CODE = {"both": "\n".join(LOCKINGS.values()), "code": ""}
-"""Both lockings at once; and one that only the code's backend names."""
+IN_CODE = {"both": "\n".join(LOCKINGS.values()), "code": "", "off": "use_lockfile = false"}
+"""Both lockings at once; one that only the code's backend names; and none at all."""
 BOTH = pytest.mark.parametrize("site", sorted(LOCKINGS), indirect=True)
 DEV = ("--answer", "confirm=yes")
 HEAD = 'terraform {\n  backend "s3" {}\n}\n\n'
