@@ -18,7 +18,7 @@ class Kind(StrEnum):
     """runbook, title, target {service, environment, region, account, name}, inputs, given, operator, dry_run, interactive,
     steps [{id, title, fingerprint}]"""
     RUN_STARTED = "run-started"
-    """pid, version, resumed, interactive; written by every executor that takes the run up"""
+    """pid, version, resumed, interactive, log (whether it has one among the runs' files); by every executor that takes it up"""
     STEP_STARTED = "step-started"
     """title, why, commands (command lines for a person), changes"""
     PROBED = "probed"
@@ -67,6 +67,11 @@ class Kind(StrEnum):
     """outcome, exit_code, title, cause, mend, warnings"""
     JOURNAL_DAMAGED = "journal-damaged"
     """what, expected {event, hash}, found {event, hash}; under a run of its own name, and reported by every verification"""
+    JOURNAL_ARCHIVING = "journal-archiving"
+    """before, file, by; under a run of its own name, before anything is moved"""
+    JOURNAL_ARCHIVED = "journal-archived"
+    """before, file, by, runs, events, requests, first, last, digest, gaps [[first, last, hash of the last]]: what the journal
+    lacks from here on, and the one thing that a verification accepts as missing"""
 
 
 def exit_code_of(call_done: Mapping[str, Any]) -> int:

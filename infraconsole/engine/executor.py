@@ -155,6 +155,7 @@ class Executor(StepContext):
             version=__version__,
             resumed=self._resumed,
             interactive=self.interactive,
+            log=locks.run_log(self.folder.parent, self.record.run).exists(),
         )
 
     def fail(self, error: InfraconsoleError) -> int:

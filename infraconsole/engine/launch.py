@@ -18,7 +18,7 @@ from infraconsole import clock
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import CONFIG_VARIABLE, Config
-from infraconsole.engine import locks
+from infraconsole.engine import listing, locks
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
 from infraconsole.engine.executor import INTERACTIVE, busy, check_unchanged
@@ -156,19 +156,13 @@ def _holder(journal: Journal, lock: Path) -> Holder | None:
 
 def later_run(journal: Journal, record: RunRecord) -> str:
     """The run that changed the same target, or may have, after this one began; "" where none did."""
-    runs = journal.run_ids()
-    for run in runs[: runs.index(record.run)]:
-        other = record_of(run, journal.events(run, brief=True))
-        if other.target == record.target and other.changed:
-            return run
-    return ""
+    return listing.changed_after(journal, record)
 
 
 def new_id(journal: Journal) -> str:
-    known = set(journal.run_ids())
     while True:
         run = "".join(secrets.choice(_ALPHABET) for _ in range(6))
-        if run not in known and not run.isdigit():
+        if not run.isdigit() and not journal.is_known(run):
             return run
 
 
