@@ -22,6 +22,7 @@ from infraconsole.window import Window
 FILE_NAME = "infraconsole.toml"
 CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
 STATE_VARIABLE = "INFRACONSOLE_STATE"
+_WEEK_MINUTES = 7 * 24 * 60.0
 UNPROTECTED = ("dev", "development", "staging", "stage", "test", "qa", "sandbox")
 """Environments, alone or with a hyphen behind, in which a change needs no more than a yes unless `protected` says so."""
 
@@ -287,7 +288,7 @@ def load(file: Path | None = None) -> Config:
         ) from error
     try:
         document = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Mend that line.") from error
     return parse(document, path)
 
@@ -344,11 +345,13 @@ def _engine(table: _Table) -> EngineSettings:
     table.only(EngineSettings.__dataclass_fields__)
     default = EngineSettings()
     return EngineSettings(
-        settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0),
-        watch_minutes=table.number("watch_minutes", default.watch_minutes, low=0.01),
-        health_checks=int(table.number("health_checks", default.health_checks, low=1)),
-        poll_seconds=table.number("poll_seconds", default.poll_seconds, low=0.05),
-        credentials_minutes=table.number("credentials_minutes", default.credentials_minutes, low=0.0),
+        settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0, high=3600.0),
+        watch_minutes=table.number("watch_minutes", default.watch_minutes, low=0.01, high=_WEEK_MINUTES),
+        health_checks=table.count("health_checks", default.health_checks, high=1000),
+        poll_seconds=table.number("poll_seconds", default.poll_seconds, low=0.05, high=600.0),
+        credentials_minutes=table.number(
+            "credentials_minutes", default.credentials_minutes, low=0.0, high=_WEEK_MINUTES
+        ),
     )
 
 
@@ -484,11 +487,18 @@ class _Table:
             raise self.wrong(key, "true or false", value)
         return value
 
-    def number(self, key: str, default: float, *, low: float) -> float:
+    def number(self, key: str, default: float, *, low: float, high: float) -> float:
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
-            raise self.wrong(key, f"a number of at least {low:g}", value)
+        # A comparison with what is not a number is false, so it is this way round.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.wrong(key, f"a number of at least {low:g} and at most {high:g}", value)
         return float(value)
+
+    def count(self, key: str, default: int, *, high: int) -> int:
+        value = self.values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+            raise self.wrong(key, f"a whole number of at least 1 and at most {high}", value)
+        return value
 
     def table(self, key: str) -> _Table:
         value = self.values.get(key, {})

@@ -26,7 +26,7 @@ class Kind(StrEnum):
     GATE_OPENED = "gate-opened"
     """opening, gate {id, kind, title, changes, irreversible, commands, choices, expected, approvers}"""
     GATE_ANSWERED = "gate-answered"
-    """opening, gate, value, by"""
+    """opening, gate, value, by; as the next two, and an interrupt: request {id, hash} where it came from the table of requests"""
     GATE_REJECTED = "gate-rejected"
     """opening, gate, why; the gate stays open"""
     GATE_REFUSED = "gate-refused"

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ from infraconsole.engine.event import Kind, Outcome
 from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateKind
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
-from infraconsole.engine.journal import Journal
+from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import BACK_OFF_SECONDS, PatientAccess
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.runbook import (
@@ -356,7 +356,7 @@ class Executor(StepContext):
         opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=told.as_json()).seq
         prepared = list(self.record.given.get(gate.id, ()))
         while len(answers) < needed:
-            by, value, prompted = self.operator, "", False
+            by, value, prompted, led = self.operator, "", False, dict[str, Any]()
             if prepared:
                 value = prepared.pop(0)
             elif not self.interactive:
@@ -367,11 +367,14 @@ class Executor(StepContext):
                     raise InterruptRequested(
                         f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
                     )
-                by, value, prompted = request.by, str(request.data.get("value", "")), True
+                by, value, prompted = request.by, request.data["value"], True
+                led = {"request": request.reference()}
             if value == DECLINED and gate.id == FAILURE_GATE:
                 value = STOP
             elif value == DECLINED:
-                raise self._refused(gate, opening, f"{by} declined.", "Start a new run if it is still to be done.")
+                raise self._refused(
+                    gate, opening, f"{by} declined.", "Start a new run if it is still to be done.", **led
+                )
             try:
                 # Neither who began the run nor who answers now is a second person.
                 gate.check(value, operator=by, approved=tuple(answers))
@@ -379,11 +382,12 @@ class Executor(StepContext):
             except GateRefused as error:
                 if not prompted:
                     raise self._refused(gate, opening, error.cause, error.mend) from error
-                self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.")
+                self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.", **led)
                 continue
             answers.append(value)
             more = len(answers) < needed
-            self._write(Kind.GATE_ANSWERED, opening=opening, gate=gate.id, value=value, by=by, shown=shown, more=more)
+            about = {"opening": opening, "gate": gate.id, "value": value, "by": by, "shown": shown, "more": more}
+            self._write(Kind.GATE_ANSWERED, **about, **led)
         return answers[-1]
 
     def _still_valid(self, gate: Gate, shown: str) -> list[str]:
@@ -398,8 +402,8 @@ class Executor(StepContext):
             if known.gate == gate.id and known.step == step and known.shown == shown and known.at >= fresh
         ]
 
-    def _refused(self, gate: Gate, opening: int, why: str, mend: str) -> GateRefused:
-        self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why)
+    def _refused(self, gate: Gate, opening: int, why: str, mend: str, **led: Any) -> GateRefused:
+        self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why, **led)
         return GateRefused(
             f"Gate {gate.id} ({gate.kind.value}) was refused: {gate.title}", cause=why, mend=mend or f"{gate.how}"
         )
@@ -599,7 +603,7 @@ def main(arguments: Sequence[str]) -> int:
     folder, run, interactive = Path(arguments[0]), arguments[1], arguments[2:] == [INTERACTIVE]
     try:
         with Journal(folder, create=False) as journal:
-            seen = Inbox.newest(journal, run)
+            seen = Inbox.known(journal, run)
             held = locks.take(locks.run_lock(folder, run), run=run, owner="executor")
             if held is None:
                 sys.stderr.write(f"Another executor is at run {run}.\n")
@@ -610,7 +614,7 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
 
 
-def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bool) -> int:
+def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], *, interactive: bool) -> int:
     redactor = Redactor()
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
@@ -621,10 +625,16 @@ def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bo
     runbook = find_runbook(record.runbook)
     check_unchanged(record, runbook)
 
-    def heard(level: int, by: str) -> None:
-        recorder.write_unless_finished(Kind.INTERRUPT_REQUESTED, level=level, by=by)
+    def heard(level: int, request: Request) -> None:
+        recorder.write_unless_finished(
+            Kind.INTERRUPT_REQUESTED, level=level, by=request.by, request=request.reference()
+        )
 
-    inbox = Inbox(journal, run, recorder.tick, heard, seen=seen)
+    def refused(request: Request, why: str) -> None:
+        words = f"Request {request.id} by {request.by} was not understood: {why}. It was left aside."
+        recorder.write_unless_finished(Kind.NOTE, level="warning", text=words, request=request.reference())
+
+    inbox = Inbox(journal, run, recorder.tick, heard, refused, seen=seen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: inbox.interrupt(signal.Signals(received).name))
     executor = Executor(

@@ -53,6 +53,10 @@ class Request:
     hash: str = ""
     trouble: str = ""
 
+    def reference(self) -> dict[str, object]:
+        """What an event keeps of the request that led to it."""
+        return {"id": self.id, "hash": self.hash}
+
 
 class Journal:
     """Open (and, unless `create` is false, make) the journal in `folder`. Safe to use from several threads and processes.
@@ -229,7 +233,9 @@ class Journal:
     def open_follow_ups(self) -> list[Event]:
         """The events that opened what is still to do, in order."""
         columns = ", ".join(f"events.{column}" for column in chain.COLUMNS.split(", "))
-        sql = f"SELECT {columns} FROM follow_ups JOIN events ON events.id = follow_ups.event ORDER BY events.id"
+        sql = (  # CROSS: SQLite looks up the few open ones among the events, and not the other way round
+            f"SELECT {columns} FROM follow_ups CROSS JOIN events ON events.id = follow_ups.event ORDER BY follow_ups.event"
+        )
         return self.indexed(lambda db: list(index.events_of(db.execute(sql))))
 
     def is_known(self, run: str) -> bool:
