@@ -113,6 +113,20 @@ class ModuleStates:
 
 
 @dataclass(frozen=True)
+class JournalSettings:
+    """Where `journal anchor` writes the head of the journal to."""
+
+    anchor: str | None = None
+    """`s3://BUCKET/PREFIX` or `ssm:/PARAMETER/NAME`; None: what the command line says."""
+    environment: str | None = None
+    """Whose account and region it is written to; None: prod's, as for what all environments share."""
+    retain_days: int = 400
+    """How long a bucket with object lock keeps each anchor from being removed."""
+    name: str | None = None
+    """Tells this journal from others that are anchored at the same place; None: the operator's and the machine's name."""
+
+
+@dataclass(frozen=True)
 class Config:
     file: Path | None
     region: str | None
@@ -128,6 +142,7 @@ class Config:
     """Who runs the console; None: the login name."""
     read_only: bool = False
     module_states: ModuleStates = field(default_factory=ModuleStates)
+    journal: JournalSettings = field(default_factory=JournalSettings)
 
     def environment(self, name: str) -> EnvironmentSettings:
         if name not in self.environments:
@@ -314,6 +329,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         "environments",
         "engine",
         "exports",
+        "journal",
     }
     top.only(known)
     infrastructure = top.table("infrastructure")
@@ -335,6 +351,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         exports=tuple(_export(table) for table in top.list_of_tables("exports")),
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
+        journal=_journal(top.table("journal"), environments),
         module_states=ModuleStates(
             infrastructure.text("state_bucket"), _state_key(infrastructure, naming.MODULE_STATE_KEY, "module")
         ),
@@ -353,6 +370,20 @@ def _engine(table: _Table) -> EngineSettings:
             "credentials_minutes", default.credentials_minutes, low=0.0, high=_WEEK_MINUTES
         ),
     )
+
+
+def _journal(table: _Table, environments: Mapping[str, EnvironmentSettings]) -> JournalSettings:
+    table.only(set(JournalSettings.__dataclass_fields__))
+    environment, name = table.text("environment"), table.text("name")
+    if environment is not None and environment not in environments:
+        raise table.wrong("environment", f"one of {', '.join(environments)}", environment)
+    if name is not None and not _JOURNAL_NAME.fullmatch(name):
+        raise table.wrong("name", "letters, digits and . _ @ -, at most 64", name)
+    days = table.count("retain_days", JournalSettings.retain_days, high=36_500)
+    return JournalSettings(table.text("anchor"), environment, days, name)
+
+
+_JOURNAL_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 def _export_root(top: _Table) -> str:

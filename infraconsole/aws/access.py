@@ -349,7 +349,7 @@ class ViewingAccess(AwsAccess):
 
 
 class ChangingAccess(AwsAccess):
-    """Access that can also change. Only the executor makes one, and only its steps call `change`."""
+    """Access that can also change. Only the executor makes one, whose steps call `change`, and what anchors the journal."""
 
     def __init__(
         self,

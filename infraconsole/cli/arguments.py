@@ -118,7 +118,12 @@ def _add_journal(journal: argparse.ArgumentParser) -> None:
     count.add_argument("--limit", type=_count, metavar="N", help="how many runs are listed, the newest first (50)")
     count.add_argument("--all", action="store_true", help="list every run")
     journal.add_argument("--before", metavar="DATE", help="archive: the runs that ended before that day (UTC)")
-    journal.add_argument("--to", type=Path, metavar="FILE", help="archive: the file, instead of one beside the journal")
+    journal.add_argument("--to", metavar="WHERE", help="archive: the file; anchor: s3://BUCKET/PREFIX or ssm:/NAME")
+    journal.add_argument("--yes", action="store_true", help="anchor: write it without asking")
+    journal.add_argument(
+        "--anchor", nargs="?", const="", metavar="WHERE", help="verify: compare with the anchors there"
+    )
+    _complete(journal.add_argument("--env", metavar="E", help="anchor: whose account and region"), _environments)
     journal.add_argument("--archive", type=Path, metavar="FILE", help="verify that archive, or show RUN of it")
     journal.set_defaults(command=_journal)
 
@@ -199,11 +204,16 @@ def _journal(options: argparse.Namespace) -> int:
     if options.run == "verify":
         from infraconsole.cli.journal_care import verified
 
-        return verified(options.archive, as_json=options.json)
+        against = None if options.anchor is None else (options.anchor, options.env)
+        return verified(options.archive, against, as_json=options.json)
     if options.run == "archive":
         from infraconsole.cli.journal_care import archive
 
-        return archive(options.before, options.to, as_json=options.json)
+        return archive(options.before, Path(options.to) if options.to else None, as_json=options.json)
+    if options.run == "anchor":
+        from infraconsole.cli.journal_care import anchor
+
+        return anchor(options.to, options.env, yes=options.yes, as_json=options.json)
     from infraconsole.cli.journal import LIMIT, journal
 
     limit = None if options.all else options.limit or LIMIT

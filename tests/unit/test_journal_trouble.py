@@ -166,7 +166,7 @@ def place(flag: int = 0, free: int = 1 << 30) -> os.statvfs_result:
 def test_what_helps_is_told_by_codes(
     monkeypatch: pytest.MonkeyPatch, error: sqlite3.Error | OSError, statvfs: os.statvfs_result, words: str
 ) -> None:
-    monkeypatch.setattr(storage_errors.os, "statvfs", lambda _: statvfs)
+    monkeypatch.setattr(os, "statvfs", lambda _: statvfs)
     assert words in storage_errors.mend(error, Path("/nowhere/journal.db"))
 
 
