@@ -15,7 +15,7 @@ from infraconsole.engine.history import FollowUp, record_of
 from infraconsole.engine.index import RunSummary
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.launch import executor_of
-from infraconsole.errors import EXIT_DONE, UnknownName
+from infraconsole.errors import EXIT_DONE, JournalError, UnknownName
 
 LIMIT = 50
 """How many runs are listed unless more are asked for."""
@@ -101,4 +101,8 @@ def _summary(opened: Journal, run: RunSummary) -> dict[str, object]:
 def _state(opened: Journal, run: RunSummary) -> str:
     if run.outcome:
         return run.outcome
-    return "under way" if executor_of(opened.folder, run.run) else "resumable"
+    try:
+        return "under way" if executor_of(opened.folder, run.run) else "resumable"
+    except JournalError as error:  # one lock that cannot be looked at hides no other run
+        tell(str(error))
+        return "not known"

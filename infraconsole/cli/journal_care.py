@@ -180,6 +180,7 @@ def _place(
             "Where the anchor is, nobody has said.",
             mend='Write --to s3://BUCKET/PREFIX or --to ssm:/NAME, or anchor = "…" into [journal] of infraconsole.toml.',
         )
+    place = anchors.parse(given, settings.journal.name or anchors.default_name(config.operator_name(settings)))
     name = environment or settings.journal.environment or settings.guarding_environment()
     about = settings.environment(name)
     access = kind(region=settings.region_of(name), profile=about.profile)
@@ -190,11 +191,7 @@ def _place(
             cause=f"{name} is account {about.account} in {settings.file}.",
             mend="Use the profile of that account.",
         )
-    return (
-        anchors.parse(given, settings.journal.name or anchors.default_name(config.operator_name(settings))),
-        access,
-        account,
-    )
+    return place, access, account
 
 
 def _moment(words: str) -> datetime:

@@ -85,7 +85,7 @@ def test_an_anchor_in_a_bucket_with_object_lock_stays(shell: Shell) -> None:
     done = shell("journal", "anchor", "--to", f"s3://{LOCKED}/kept", "--yes", "--json")
     told = json.loads(done.stdout)
     s3, key = client(shell.world, "s3"), told["where"].removeprefix(f"s3://{LOCKED}/")
-    assert s3.get_object_retention(Bucket=LOCKED, Key=key)["Retention"]["Mode"] == "COMPLIANCE"
+    assert s3.head_object(Bucket=LOCKED, Key=key)["ObjectLockMode"] == "COMPLIANCE"
     s3.delete_object(Bucket=LOCKED, Key=key)  # hides it; the version stays
     compared = shell("journal", "verify", f"--anchor=s3://{LOCKED}/kept")
     assert (compared.returncode, "Compared with 1 anchors" in compared.stderr) == (0, True)
