@@ -22,6 +22,7 @@ from infraconsole.window import Window
 FILE_NAME = "infraconsole.toml"
 CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
 STATE_VARIABLE = "INFRACONSOLE_STATE"
+_WEEK_MINUTES = 7 * 24 * 60.0
 UNPROTECTED = ("dev", "development", "staging", "stage", "test", "qa", "sandbox")
 """Environments, alone or with a hyphen behind, in which a change needs no more than a yes unless `protected` says so."""
 
@@ -113,6 +114,20 @@ class ModuleStates:
 
 
 @dataclass(frozen=True)
+class JournalSettings:
+    """Where `journal anchor` writes the head of the journal to."""
+
+    anchor: str | None = None
+    """`s3://BUCKET/PREFIX` or `ssm:/PARAMETER/NAME`; None: what the command line says."""
+    environment: str | None = None
+    """Whose account and region it is written to; None: prod's, as for what all environments share."""
+    retain_days: int = 400
+    """How long a bucket with object lock keeps each anchor from being removed."""
+    name: str | None = None
+    """Tells this journal from others that are anchored at the same place; None: the operator's and the machine's name."""
+
+
+@dataclass(frozen=True)
 class Config:
     file: Path | None
     region: str | None
@@ -128,6 +143,7 @@ class Config:
     """Who runs the console; None: the login name."""
     read_only: bool = False
     module_states: ModuleStates = field(default_factory=ModuleStates)
+    journal: JournalSettings = field(default_factory=JournalSettings)
 
     def environment(self, name: str) -> EnvironmentSettings:
         if name not in self.environments:
@@ -284,7 +300,7 @@ def load(file: Path | None = None) -> Config:
         raise files.unread(error, f"The configuration {path}", ConfigError) from error
     try:
         document = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Mend that line.") from error
     return parse(document, path)
 
@@ -310,6 +326,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         "environments",
         "engine",
         "exports",
+        "journal",
     }
     top.only(known)
     infrastructure = top.table("infrastructure")
@@ -331,6 +348,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         exports=tuple(_export(table) for table in top.list_of_tables("exports")),
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
+        journal=_journal(top.table("journal"), environments),
         module_states=ModuleStates(
             infrastructure.text("state_bucket"), _state_key(infrastructure, naming.MODULE_STATE_KEY, "module")
         ),
@@ -341,12 +359,28 @@ def _engine(table: _Table) -> EngineSettings:
     table.only(EngineSettings.__dataclass_fields__)
     default = EngineSettings()
     return EngineSettings(
-        settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0),
-        watch_minutes=table.number("watch_minutes", default.watch_minutes, low=0.01),
-        health_checks=int(table.number("health_checks", default.health_checks, low=1)),
-        poll_seconds=table.number("poll_seconds", default.poll_seconds, low=0.05),
-        credentials_minutes=table.number("credentials_minutes", default.credentials_minutes, low=0.0),
+        settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0, high=3600.0),
+        watch_minutes=table.number("watch_minutes", default.watch_minutes, low=0.01, high=_WEEK_MINUTES),
+        health_checks=table.count("health_checks", default.health_checks, high=1000),
+        poll_seconds=table.number("poll_seconds", default.poll_seconds, low=0.05, high=600.0),
+        credentials_minutes=table.number(
+            "credentials_minutes", default.credentials_minutes, low=0.0, high=_WEEK_MINUTES
+        ),
     )
+
+
+def _journal(table: _Table, environments: Mapping[str, EnvironmentSettings]) -> JournalSettings:
+    table.only(set(JournalSettings.__dataclass_fields__))
+    environment, name = table.text("environment"), table.text("name")
+    if environment is not None and environment not in environments:
+        raise table.wrong("environment", f"one of {', '.join(environments)}", environment)
+    if name is not None and not _JOURNAL_NAME.fullmatch(name):
+        raise table.wrong("name", "letters, digits and . _ @ -, at most 64", name)
+    days = table.count("retain_days", JournalSettings.retain_days, high=36_500)
+    return JournalSettings(table.text("anchor"), environment, days, name)
+
+
+_JOURNAL_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 def _export_root(top: _Table) -> str:
@@ -481,11 +515,18 @@ class _Table:
             raise self.wrong(key, "true or false", value)
         return value
 
-    def number(self, key: str, default: float, *, low: float) -> float:
+    def number(self, key: str, default: float, *, low: float, high: float) -> float:
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
-            raise self.wrong(key, f"a number of at least {low:g}", value)
+        # A comparison with what is not a number is false, so it is this way round.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.wrong(key, f"a number of at least {low:g} and at most {high:g}", value)
         return float(value)
+
+    def count(self, key: str, default: int, *, high: int) -> int:
+        value = self.values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+            raise self.wrong(key, f"a whole number of at least 1 and at most {high}", value)
+        return value
 
     def table(self, key: str) -> _Table:
         value = self.values.get(key, {})

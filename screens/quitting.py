@@ -16,7 +16,7 @@ from textual.widgets import Button, Static
 from infraconsole import text
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.console_screen import is_too_small
-from infraconsole.screens.runs import KnownRun, known_runs
+from infraconsole.screens.runs import KnownRun, under_way
 from infraconsole.screens.words import STRONG, WARN, said
 
 COMMAND_VARIABLE = "INFRACONSOLE_COMMAND"
@@ -24,7 +24,7 @@ COMMAND_VARIABLE = "INFRACONSOLE_COMMAND"
 
 def runs_under_way(journal: Journal) -> tuple[KnownRun, ...]:
     """Blocks: for a thread. Raises JournalError."""
-    return tuple(run for run in known_runs(journal) if run.under_way)
+    return under_way(journal)
 
 
 def attach_command(run: str) -> str:

@@ -1,43 +1,21 @@
-"""The runs as lists show them, from the few events that say how a run stands: no output is read for it."""
+"""The runs as lists show them, from the journal's index of runs: no events are read for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infraconsole import text
-from infraconsole.engine.event import Event, Kind
+from infraconsole.errors import JournalError
 
 if TYPE_CHECKING:
-    from infraconsole.engine.history import FollowUp, RunRecord
+    from infraconsole.engine.history import FollowUp
+    from infraconsole.engine.index import RunSummary
     from infraconsole.engine.journal import Journal
     from infraconsole.engine.locks import Holder
-
-_APPLY = "apply"
-_NEVER = datetime.min.replace(tzinfo=UTC)
-_TELLING = (
-    Kind.RUN_CREATED,
-    Kind.RUN_STARTED,
-    Kind.STEP_STARTED,
-    Kind.STEP_FINISHED,
-    Kind.STEP_SKIPPED,
-    Kind.STEP_FAILED,
-    Kind.REWOUND,
-    Kind.GATE_OPENED,
-    Kind.GATE_ANSWERED,
-    Kind.GATE_REFUSED,
-    Kind.CALL_INTENDED,
-    Kind.CALL_DONE,
-    Kind.CALL_FAILED,
-    Kind.WAITING,
-    Kind.WAITING_OVER,
-    Kind.FOLLOW_UP_OPENED,
-    Kind.FOLLOW_UP_DONE,
-    Kind.RUN_FINISHED,
-)
 
 
 def executor_of(folder: Path, run: str) -> Holder | None:
@@ -49,10 +27,11 @@ def executor_of(folder: Path, run: str) -> Holder | None:
 
 @dataclass(frozen=True)
 class KnownRun:
-    """A run and who is at it: `executor` is None where no process carries it out now."""
+    """A run and who is at it: `executor` is None where no process carries it out now. `trouble` says why that is not known."""
 
-    record: RunRecord
+    record: RunSummary
     executor: Holder | None
+    trouble: str = ""
 
     @property
     def under_way(self) -> bool:
@@ -68,79 +47,85 @@ class KnownRun:
         if self.record.finished:
             return self.record.outcome
         if self.executor is None:
-            return "stopped"
-        if self.record.gate is not None:
+            return "not known" if self.trouble else "stopped"
+        if self.record.gate:
             return "waits for you"
         return "waits" if self.record.waiting else "runs"
 
 
-def known_runs(journal: Journal, executor: Callable[[Path, str], Holder | None] = executor_of) -> tuple[KnownRun, ...]:
-    """All runs, the newest first. Blocks: for a thread. Raises JournalError."""
-    from infraconsole.engine.history import RunRecord
+@dataclass(frozen=True)
+class BoardRuns:
+    """What the board says of runs. `last`, `half_applied` and `follow_ups` are by the target's name."""
 
-    records: dict[str, RunRecord] = {}
-    for event in journal.events_of_kind(*_TELLING):
-        records[event.run] = _advanced(records.get(event.run, RunRecord(event.run)), event)
-    return tuple(
-        KnownRun(record, executor(journal.folder, record.run) if record.resumable else None)
-        for record in sorted(records.values(), key=lambda record: record.created_at or _NEVER, reverse=True)
-    )
-
-
-def _advanced(record: RunRecord, event: Event) -> RunRecord:
-    """As `history.advanced`, but a run that a newer version wrote is shown as far as it is understood."""
-    from infraconsole.engine.history import advanced
-
-    try:
-        return advanced(record, event)
-    except (KeyError, TypeError, ValueError, StopIteration):
-        return record
-
-
-def unfinished(runs: Sequence[KnownRun]) -> tuple[KnownRun, ...]:
+    unfinished: tuple[KnownRun, ...] = ()
     """The runs that somebody has to know of: those under way, and those that stopped, unless a later run changed their target:
     then they cannot be resumed. A dry run that stopped leaves nothing behind."""
-    overtaken: set[str] = set()
-    found = []
-    for run in runs:
-        stopped = run.resumable and not run.record.dry_run
-        if run.under_way or (stopped and run.record.target.key not in overtaken):
-            found.append(run)
-        if run.record.changed:
-            overtaken.add(run.record.target.key)
-    return tuple(found)
+    last: Mapping[str, KnownRun] = field(default_factory=dict)
+    """The newest run that could change something."""
+    half_applied: Mapping[str, KnownRun] = field(default_factory=dict)
+    """The run whose apply stopped half way and is over, where no apply has come to its end since."""
+    follow_ups: Mapping[str, tuple[FollowUp, ...]] = field(default_factory=dict)
+    """Still to do."""
+
+    @property
+    def under_way(self) -> bool:
+        return any(run.under_way for run in (*self.unfinished, *self.last.values()))
 
 
-def open_follow_ups(runs: Sequence[KnownRun], target_name: str) -> tuple[FollowUp, ...]:
-    return tuple(
-        follow_up
-        for run in runs
-        if run.record.target.name == target_name
-        for follow_up in run.record.follow_ups
-        if not follow_up.done
+ExecutorOf = Callable[[Path, str], "Holder | None"]
+
+
+def with_executors(journal: Journal, runs: Iterable[RunSummary], executor: ExecutorOf) -> tuple[KnownRun, ...]:
+    return tuple(_known(journal, run, executor) for run in runs)
+
+
+def _known(journal: Journal, run: RunSummary, executor: ExecutorOf) -> KnownRun:
+    if run.outcome or not run.runbook:
+        return KnownRun(run, None)
+    try:
+        return KnownRun(run, executor(journal.folder, run.run))
+    except JournalError as error:
+        return KnownRun(run, None, str(error))
+
+
+def newest_runs(
+    journal: Journal, limit: int, words: str = "", executor: ExecutorOf = executor_of
+) -> tuple[tuple[KnownRun, ...], int]:
+    """The newest runs, those among all that contain the words, newest first; and how many runs there are. Blocks: for a thread.
+    Raises JournalError."""
+    from infraconsole.engine import listing
+
+    page = listing.newest(journal, limit)
+    found = {run.id: run for run in page.runs}
+    if words.strip() and page.total > len(found):
+        found |= {run.id: run for run in listing.newest(journal, limit, words).runs}
+    runs = (found[number] for number in sorted(found, reverse=True))
+    return with_executors(journal, runs, executor), page.total
+
+
+def under_way(journal: Journal, executor: ExecutorOf = executor_of) -> tuple[KnownRun, ...]:
+    """Blocks: for a thread. Raises JournalError."""
+    from infraconsole.engine import listing
+
+    runs = with_executors(journal, listing.without_end(journal), executor)
+    return tuple(run for run in runs if run.under_way)
+
+
+def board_runs(journal: Journal, targets: Iterable[str], executor: ExecutorOf = executor_of) -> BoardRuns:
+    """`targets` are their names. Blocks: for a thread. Raises JournalError."""
+    from infraconsole.engine import followups, listing
+
+    names = tuple(dict.fromkeys(targets))
+    stopped = [run for run in with_executors(journal, listing.to_resume(journal), executor) if not run.under_way]
+    found = {run.record.id: run for run in (*stopped, *under_way(journal, executor))}
+    last = with_executors(journal, listing.last_of(journal, names).values(), executor)
+    half = [run for run in listing.last_apply_of(journal, names).values() if run.apply == "half"]
+    return BoardRuns(
+        tuple(found[number] for number in sorted(found, reverse=True)),
+        {run.record.target.name: run for run in last},
+        {run.target.name: KnownRun(run, None) for run in half},
+        followups.open_by_target(journal),
     )
-
-
-def last_run(runs: Sequence[KnownRun], target_name: str) -> KnownRun | None:
-    """The newest one that could change something; a dry run or a look at a secret says nothing of how the target stands."""
-    real = (run for run in runs if run.record.steps and not run.record.dry_run)
-    return next((run for run in real if run.record.target.name == target_name), None)
-
-
-def half_applied(runs: Sequence[KnownRun]) -> Mapping[str, KnownRun]:
-    """By target: the run whose apply stopped half way and is over, where no apply has come to its end since."""
-    newest: dict[str, KnownRun | None] = {}
-    for run in runs:
-        record = run.record
-        apply = next((step for step in record.steps if step.id == _APPLY), None)
-        if apply is None or record.dry_run or record.target.name in newest:
-            continue
-        if apply.state.value == "done":
-            if apply.result.get("changed"):
-                newest[record.target.name] = None
-        elif apply.sent or (record.former.get(_APPLY) and record.changed and record.runbook == "deploy"):
-            newest[record.target.name] = run if record.finished and not record.resumable else None
-    return {name: run for name, run in newest.items() if run is not None}
 
 
 def half_applied_words(run: KnownRun, now: datetime) -> str:
@@ -154,6 +139,10 @@ def sentence(run: KnownRun, now: datetime) -> str:
     record = run.record
     since = text.ago(record.ended_at or record.created_at, now)
     if run.under_way:
-        at = f" at “{record.gate.gate.title}”" if record.gate else ""
+        at = f" at “{record.gate}”" if record.gate else ""
         return f"{record.title} ({record.run}) {run.state}{at}, begun {since} ago by {record.operator}"
+    if run.trouble:
+        return (
+            f"{record.title} ({record.run}) is not finished; whether anybody carries it out is not known. {run.trouble}"
+        )
     return f"{record.title} ({record.run}) is not finished and nobody carries it out; begun {since} ago by {record.operator}"

@@ -322,7 +322,7 @@ class ViewingAccess(AwsAccess):
 
 
 class ChangingAccess(AwsAccess):
-    """Access that can also change. Only the executor makes one, and only its steps call `change`."""
+    """Access that can also change. Only the executor makes one, whose steps call `change`, and what anchors the journal."""
 
     def __init__(self, *, change_timeout_seconds: float = CHANGE_TIMEOUT_SECONDS, **settings: Any) -> None:
         super().__init__(**settings)

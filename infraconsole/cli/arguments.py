@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from infraconsole import __version__
@@ -116,17 +117,41 @@ def build() -> argparse.ArgumentParser:
     interrupt.add_argument("--insist", metavar="RUN", help="end its executor at once; type the run's id again")
     interrupt.set_defaults(command=_interrupt)
 
-    journal = commands.add_parser("journal", help="runs and their events; `journal verify` proves the chain")
-    _complete(journal.add_argument("run", nargs="?", metavar="RUN", help="a run, `last`, or `verify`"), _runs)
-    form = journal.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true")
-    form.add_argument("--markdown", action="store_true")
-    journal.set_defaults(command=_journal)
+    _add_journal(commands.add_parser("journal", help="runs and their events; verify, archive and anchor them"))
 
     completion = commands.add_parser("completion", help="print the completion code of a shell")
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     completion.set_defaults(command=_completion)
     return parser
+
+
+def _add_journal(journal: argparse.ArgumentParser) -> None:
+    _complete(
+        journal.add_argument("run", nargs="?", metavar="RUN", help="a run, `last`, `verify`, `archive` or `anchor`"),
+        _runs,
+    )
+    form = journal.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="of one run")
+    count = journal.add_mutually_exclusive_group()
+    count.add_argument("--limit", type=_count, metavar="N", help="how many runs are listed, the newest first (50)")
+    count.add_argument("--all", action="store_true", help="list every run")
+    journal.add_argument("--before", metavar="DATE", help="archive: the runs that ended before that day (UTC)")
+    journal.add_argument("--to", metavar="WHERE", help="archive: the file; anchor: s3://BUCKET/PREFIX or ssm:/NAME")
+    journal.add_argument("--yes", action="store_true", help="anchor: write it without asking")
+    journal.add_argument(
+        "--anchor", nargs="?", const="", metavar="WHERE", help="verify: compare with the anchors there"
+    )
+    _complete(journal.add_argument("--env", metavar="E", help="anchor: whose account and region"), _environments)
+    journal.add_argument("--archive", type=Path, metavar="FILE", help="verify that archive, or show RUN of it")
+    journal.set_defaults(command=_journal)
+
+
+def _count(words: str) -> int:
+    found = int(words)
+    if found < 1:
+        raise ValueError
+    return found
 
 
 # Each command in a module of its own, imported when it is used.
@@ -195,9 +220,25 @@ def _interrupt(options: argparse.Namespace) -> int:
 
 
 def _journal(options: argparse.Namespace) -> int:
-    from infraconsole.cli.journal import journal
+    if options.run == "verify":
+        from infraconsole.cli.journal_care import verified
 
-    return journal(options.run, as_json=options.json, as_markdown=options.markdown)
+        against = None if options.anchor is None else (options.anchor, options.env)
+        return verified(options.archive, against, as_json=options.json)
+    if options.run == "archive":
+        from infraconsole.cli.journal_care import archive
+
+        return archive(options.before, Path(options.to) if options.to else None, as_json=options.json)
+    if options.run == "anchor":
+        from infraconsole.cli.journal_care import anchor
+
+        return anchor(options.to, options.env, yes=options.yes, as_json=options.json)
+    from infraconsole.cli.journal import LIMIT, journal
+
+    limit = None if options.all else options.limit or LIMIT
+    return journal(
+        options.run, limit=limit, from_archive=options.archive, as_json=options.json, markdown=options.markdown
+    )
 
 
 def _completion(options: argparse.Namespace) -> int:

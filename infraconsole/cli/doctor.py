@@ -5,7 +5,7 @@ from __future__ import annotations
 from infraconsole import config, text
 from infraconsole.checks import doctor as checks
 from infraconsole.cli.output import document, say
-from infraconsole.engine.journal import Journal
+from infraconsole.engine.verify import verify
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, ConfigError, InfraconsoleError
 
 _SIGNS = {"error": "✗ error  ", "warning": "! warning", "info": "✓ ok     "}
@@ -36,7 +36,6 @@ def _journal_problems() -> list[str]:
     if not (folder / "journal.db").exists():
         return []
     try:
-        with Journal(folder, create=False) as journal:
-            return [problem.what for problem in journal.verify().problems]
+        return [problem.what for problem in verify(folder).problems]
     except InfraconsoleError as error:
         return [str(error)]

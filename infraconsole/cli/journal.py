@@ -1,4 +1,4 @@
-"""`infraconsole journal`: the runs, one run's events, and the proof that none was changed."""
+"""`infraconsole journal`: the runs and one run's events. What proves and keeps the journal is in `journal_care.py`."""
 
 from __future__ import annotations
 
@@ -8,81 +8,68 @@ from pathlib import Path
 from infraconsole import config, text
 from infraconsole.cli.lines import event_lines
 from infraconsole.cli.output import document, say, tell
-from infraconsole.engine import followups
-from infraconsole.engine.event import Kind
+from infraconsole.engine import archive, followups, listing
+from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.export import as_markdown
-from infraconsole.engine.history import RunRecord, record_of
-from infraconsole.engine.journal import Journal, verify
+from infraconsole.engine.history import FollowUp, record_of
+from infraconsole.engine.index import RunSummary
+from infraconsole.engine.journal import Journal
 from infraconsole.engine.launch import executor_of
-from infraconsole.errors import EXIT_DONE, EXIT_FAILED
+from infraconsole.errors import EXIT_DONE, JournalError, UnknownName
+
+LIMIT = 50
+"""How many runs are listed unless more are asked for."""
 
 
-def journal(run: str | None, *, as_json: bool, as_markdown: bool) -> int:
-    if run == "verify":
-        return _verify(config.state_folder(), as_json=as_json)
+def journal(run: str | None, *, limit: int | None, from_archive: Path | None, as_json: bool, markdown: bool) -> int:
+    if run is not None and from_archive is not None:
+        events = archive.events(from_archive, run)
+        if not events:
+            raise UnknownName("run", run, (), where=f"in {from_archive}")
+        return _one(run, events, as_json=as_json, markdown=markdown)
     with Journal(config.state_folder()) as opened:
         if run is None:
-            return _list(opened, as_json=as_json)
-        return _one(opened, opened.resolve(run), as_json=as_json, markdown=as_markdown)
+            return _list(opened, limit, as_json=as_json)
+        found = opened.resolve(run)
+        return _one(found, opened.events(found), as_json=as_json, markdown=markdown)
 
 
-def _verify(folder: Path, *, as_json: bool) -> int:
-    """Opens nothing that would have to be whole: the file may be damaged."""
-    path, found = folder / "journal.db", verify(folder)
-    if as_json:
-        problems = [{"event": problem.event, "run": problem.run, "what": problem.what} for problem in found.problems]
-        remembers = {"event": found.remembered[0], "hash": found.remembered[1]} if found.remembered else None
-        document(
-            {
-                "file": str(path),
-                "events": found.events,
-                "head": found.head,
-                "remembered": remembers,
-                "problems": problems,
-            }
-        )
-    else:
-        for problem in found.problems:
-            run = f" of run {text.line(problem.run)}" if problem.run else ""
-            say(f"event {problem.event}{run}: {text.line(problem.what)}")
-        verdict = f"{len(found.problems)} problems" if found.problems else f"whole, head {found.head[:16]}"
-        (tell if found.problems else say)(f"{text.line(str(path))}: {found.events} events, {verdict}")
-        if found.problems:
-            remembered = "event {} with hash {}".format(*found.remembered) if found.remembered else "nothing"
-            tell(f"journal.head remembers {text.line(remembered)}. Keep both files for evidence.")
-    return EXIT_FAILED if found.problems else EXIT_DONE
-
-
-def _list(opened: Journal, *, as_json: bool) -> int:
-    records = [record_of(run, opened.events(run, brief=True)) for run in opened.run_ids()]
+def _list(opened: Journal, limit: int | None, *, as_json: bool) -> int:
+    page = listing.newest(opened, limit)
     follow_ups = followups.review(opened)
     for damage in opened.events_of_kind(Kind.JOURNAL_DAMAGED):
-        tell(f"This journal was damaged: {text.line(damage.data['what'])}. See: infraconsole journal verify")
+        tell(f"This journal was damaged: {text.line(str(damage.data.get('what')))}. See: infraconsole journal verify")
     if as_json:
         open_ones = [
             {"run": known.run, "id": known.id, "title": known.title, "detail": known.detail}
             for known in follow_ups
             if not known.done
         ]
-        document({"runs": [_summary(opened, record) for record in records], "follow_ups": open_ones})
-        return EXIT_DONE
-    now = datetime.now(UTC)
-    for record in records:
-        began = text.ago(record.created_at, now)
-        dry = " (dry run)" if record.dry_run else ""
-        state, operator = _state(opened, record), text.line(record.operator)
-        say(f"{text.line(record.run)}  {state:<12}{began:>8} ago  {operator:<12} {text.line(record.title)}{dry}")
-    if not records:
-        tell("No run yet.")
-    for known in follow_ups:
-        say(f"{'done' if known.done else 'open'}  {text.line(known.title)} (run {text.line(known.run)})")
-        if not known.done:
-            say("\n".join(f"      {line}" for line in text.block(known.detail).split("\n")))
+        runs = [_summary(opened, run) for run in page.runs]
+        document({"runs": runs, "follow_ups": open_ones, "total": page.total})
+    else:
+        _lines(opened, page, follow_ups)
+    if len(page.runs) < page.total:
+        tell(f"The newest {len(page.runs)} of {page.total:,} runs. More: --limit N, or --all")
     return EXIT_DONE
 
 
-def _one(opened: Journal, run: str, *, as_json: bool, markdown: bool) -> int:
-    events = opened.events(run)
+def _lines(opened: Journal, page: listing.Page, follow_ups: tuple[FollowUp, ...]) -> None:
+    now = datetime.now(UTC)
+    for run in page.runs:
+        began = text.ago(run.created_at, now)
+        dry = " (dry run)" if run.dry_run else ""
+        operator = text.line(run.operator)
+        say(f"{run.run}  {_state(opened, run):<12}{began:>8} ago  {operator:<12} {text.line(run.title)}{dry}")
+    if not page.runs:
+        tell("No run yet.")
+    for known in follow_ups:
+        say(f"{'done' if known.done else 'open'}  {text.line(known.title)} (run {known.run})")
+        if not known.done:
+            say("\n".join(f"      {line}" for line in text.block(known.detail).splitlines()))
+
+
+def _one(run: str, events: list[Event], *, as_json: bool, markdown: bool) -> int:
     if as_json:
         for event in events:
             document(event.as_json(), indent=None)
@@ -95,23 +82,27 @@ def _one(opened: Journal, run: str, *, as_json: bool, markdown: bool) -> int:
     return EXIT_DONE
 
 
-def _summary(opened: Journal, record: RunRecord) -> dict[str, object]:
+def _summary(opened: Journal, run: RunSummary) -> dict[str, object]:
     return {
-        "run": record.run,
-        "runbook": record.runbook,
-        "target": record.target.name,
-        "region": record.target.region,
-        "account": record.target.account,
-        "operator": record.operator,
-        "state": _state(opened, record),
-        "outcome": record.outcome or None,
-        "dry_run": record.dry_run,
-        "created_at": text.utc(record.created_at) if record.created_at else None,
-        "ended_at": text.utc(record.ended_at) if record.ended_at else None,
+        "run": run.run,
+        "runbook": run.runbook,
+        "target": run.target.name,
+        "region": run.target.region,
+        "account": run.target.account,
+        "operator": run.operator,
+        "state": _state(opened, run),
+        "outcome": run.outcome or None,
+        "dry_run": run.dry_run,
+        "created_at": text.utc(run.created_at) if run.created_at else None,
+        "ended_at": text.utc(run.ended_at) if run.ended_at else None,
     }
 
 
-def _state(opened: Journal, record: RunRecord) -> str:
-    if record.outcome:
-        return record.outcome
-    return "under way" if executor_of(opened.folder, record.run) else "resumable"
+def _state(opened: Journal, run: RunSummary) -> str:
+    if run.outcome:
+        return run.outcome
+    try:
+        return "under way" if executor_of(opened.folder, run.run) else "resumable"
+    except JournalError as error:  # one lock that cannot be looked at hides no other run
+        tell(str(error))
+        return "not known"

@@ -152,6 +152,7 @@ class _Follower:
         self._turn = 0
         self._prompt = _Prompt()
         self._missed_since: float | None = None
+        self._head = ""
 
     def follow(self, *, prompt: bool) -> int:
         """The run's exit code; 4 where its executor is gone or was left, EXIT_UNREAD where nobody reads what is printed."""
@@ -184,6 +185,8 @@ class _Follower:
                 return self._unread()
 
     def _ended(self) -> int:
+        if self._head:  # whoever notes it down can tell later that the journal was not rewritten
+            tell(self._head)
         if self._as_json and self._record.ending:
             tell(self._record.ending)
         return self._record.exit_code if self._record.exit_code is not None else EXIT_FAILED
@@ -203,6 +206,8 @@ class _Follower:
             for event in events:
                 self._record = advanced(self._record, event)
                 self._turn += event.kind in _GATE_KINDS
+                if event.kind == Kind.RUN_FINISHED:
+                    self._head = f"Journal: event {event.id}, head {event.hash}"
                 self._print(event)
             sys.stdout.flush()
 

@@ -18,8 +18,8 @@ class Kind(StrEnum):
     """runbook, title, target {service, environment, region, account, name}, inputs, given, operator, dry_run, interactive,
     steps [{id, title, fingerprint}]"""
     RUN_STARTED = "run-started"
-    """pid, version, resumed, interactive, given (answers by gate) and by (whose they are) where it was resumed with some; written
-    by every executor that takes the run up"""
+    """pid, version, resumed, interactive, log (whether it has one among the runs' files), given (answers by gate) and by (whose)
+    where it was resumed with some; written by every executor that takes the run up"""
     STEP_STARTED = "step-started"
     """title, why, commands (command lines for a person), changes"""
     PROBED = "probed"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     GATE_OPENED = "gate-opened"
     """opening, gate {id, kind, title, changes, irreversible, commands, choices, expected, approvers}"""
     GATE_ANSWERED = "gate-answered"
-    """opening, gate, value, by"""
+    """opening, gate, value, by; as the next two, and an interrupt: request {id, hash} where it came from the table of requests"""
     GATE_REJECTED = "gate-rejected"
     """opening, gate, why; the gate stays open"""
     GATE_REFUSED = "gate-refused"
@@ -68,6 +68,11 @@ class Kind(StrEnum):
     """outcome, exit_code, title, cause, mend, warnings"""
     JOURNAL_DAMAGED = "journal-damaged"
     """what, expected {event, hash}, found {event, hash}; under a run of its own name, and reported by every verification"""
+    JOURNAL_ARCHIVING = "journal-archiving"
+    """before, file, by; under a run of its own name, before anything is moved"""
+    JOURNAL_ARCHIVED = "journal-archived"
+    """before, file, by, runs, events, requests, first, last, digest, gaps [[first, last, hash of the last]]: what the journal
+    lacks from here on, and the one thing that a verification accepts as missing"""
 
 
 def exit_code_of(call_done: Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from infraconsole.engine.event import Kind, Outcome
 from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateKind
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
-from infraconsole.engine.journal import Journal
+from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import BACK_OFF_SECONDS, RENEWALS, PatientAccess
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.runbook import (
@@ -190,6 +190,7 @@ class Executor(StepContext):
             interactive=self.interactive,
             given={gate: list(values) for gate, values in self._resumption.given.items()},
             by=self._resumption.by,
+            log=locks.run_log(self.folder.parent, self.record.run).exists(),
         )
 
     def fail(self, error: InfraconsoleError) -> int:
@@ -388,11 +389,12 @@ class Executor(StepContext):
         if len(answers) >= needed:
             return answers[-1]
         told = replace(gate, notice=self.record.overtaken) if gate.id != FAILURE_GATE else gate
-        left_before = self._inbox.newest_now()
+        left_before = self._inbox.known_now()
         opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=told.as_json()).seq
         prepared = [value for value in self.record.given.get(gate.id, ()) if value not in answers]
         while len(answers) < needed:
             by, value, prompted = self.record.given_by.get(gate.id, self.operator), "", False
+            led = dict[str, Any]()
             if prepared:
                 value = prepared.pop(0)
             elif not self.interactive:
@@ -408,11 +410,14 @@ class Executor(StepContext):
                     raise InterruptRequested(
                         f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
                     )
-                by, value, prompted = request.by, str(request.data.get("value", "")), True
+                by, value, prompted = request.by, request.data["value"], True
+                led = {"request": request.reference()}
             if value == DECLINED and gate.id == FAILURE_GATE:
                 value = STOP
             elif value == DECLINED:
-                raise self._refused(gate, opening, f"{by} declined.", "Start a new run if it is still to be done.")
+                raise self._refused(
+                    gate, opening, f"{by} declined.", "Start a new run if it is still to be done.", **led
+                )
             try:
                 # Neither who began the run nor who answers now is a second person.
                 gate.check(value, operator=by, approved=tuple(answers))
@@ -420,11 +425,12 @@ class Executor(StepContext):
             except GateRefused as error:
                 if not prompted:
                     raise self._refused(gate, opening, error.cause, error.mend) from error
-                self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.")
+                self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.", **led)
                 continue
             answers.append(value)
             more = len(answers) < needed
-            self._write(Kind.GATE_ANSWERED, opening=opening, gate=gate.id, value=value, by=by, shown=shown, more=more)
+            about = {"opening": opening, "gate": gate.id, "value": value, "by": by, "shown": shown, "more": more}
+            self._write(Kind.GATE_ANSWERED, **about, **led)
         return answers[-1]
 
     def _still_valid(self, gate: Gate, shown: str) -> list[str]:
@@ -439,8 +445,8 @@ class Executor(StepContext):
             if known.gate == gate.id and known.step == step and known.shown == shown and known.at >= fresh
         ]
 
-    def _refused(self, gate: Gate, opening: int, why: str, mend: str) -> GateRefused:
-        self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why)
+    def _refused(self, gate: Gate, opening: int, why: str, mend: str, **led: Any) -> GateRefused:
+        self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why, **led)
         return GateRefused(
             f"Gate {gate.id} ({gate.kind.value}) was refused: {gate.title}", cause=why, mend=mend or f"{gate.how}"
         )
@@ -661,7 +667,7 @@ def main(arguments: Sequence[str]) -> int:
     folder, run, resumption = Path(arguments[0]), arguments[1], Resumption.from_arguments(arguments[2:])
     try:
         with Journal(folder, create=False) as journal:
-            seen = Inbox.newest(journal, run)
+            seen = Inbox.known(journal, run)
             held = locks.take(locks.run_lock(folder, run), run=run, owner="executor")
             if held is None:
                 log.write(f"Another executor is at run {run}.")
@@ -687,7 +693,7 @@ def refuse_read_only(settings: Config, *, dry_run: bool, run: str = "") -> None:
         )
 
 
-def _run(journal: Journal, folder: Path, run: str, seen: int, resumption: Resumption) -> int:
+def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resumption: Resumption) -> int:
     redactor = Redactor()
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
@@ -699,10 +705,16 @@ def _run(journal: Journal, folder: Path, run: str, seen: int, resumption: Resump
     check_unchanged(record, runbook)
     refuse_read_only(settings, dry_run=record.dry_run, run=run)
 
-    def heard(level: int, by: str) -> None:
-        recorder.write_unless_finished(Kind.INTERRUPT_REQUESTED, level=level, by=by)
+    def heard(level: int, request: Request) -> None:
+        recorder.write_unless_finished(
+            Kind.INTERRUPT_REQUESTED, level=level, by=request.by, request=request.reference()
+        )
 
-    inbox = Inbox(journal, run, recorder.tick, heard, seen=seen)
+    def refused(request: Request, why: str) -> None:
+        words = f"Request {request.id} by {request.by} was not understood: {why}. It was left aside."
+        recorder.write_unless_finished(Kind.NOTE, level="warning", text=words, request=request.reference())
+
+    inbox = Inbox(journal, run, recorder.tick, heard, refused, seen=seen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: inbox.interrupt(signal.Signals(received).name))
     executor = Executor(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from infraconsole.engine import listing
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.history import FollowUp
 from infraconsole.engine.journal import Journal
@@ -23,26 +24,28 @@ REVIEW = "follow-ups"
 
 def open_follow_ups(journal: Journal) -> tuple[FollowUp, ...]:
     """Those not seen done yet, the newest first. A later one of the same kind on the same file takes an earlier one's place."""
-    events = journal.events_of_kind(Kind.FOLLOW_UP_OPENED, Kind.FOLLOW_UP_DONE)
-    found: dict[tuple[str, str, str], FollowUp] = {}
-    for event in events:
-        if event.kind == Kind.FOLLOW_UP_DONE:
-            found = {
-                key: known
-                for key, known in found.items()
-                if (known.run, known.id) != (event.data["of"], event.data["id"])
-            }
-        else:
-            known = _opened(event)
-            found[(known.id, known.file, known.title)] = known
-    return tuple(reversed(found.values()))
+    return tuple(_opened(event) for event in reversed(journal.open_follow_ups()))
+
+
+def open_by_target(journal: Journal) -> Mapping[str, tuple[FollowUp, ...]]:
+    """As `open_follow_ups`, by the name of the target that each belongs to."""
+    known = open_follow_ups(journal)
+    targets = listing.targets_of(journal, {each.run for each in known})
+    found: dict[str, tuple[FollowUp, ...]] = {}
+    for each in known:
+        name = targets.get(each.run, "")
+        found[name] = (*found.get(name, ()), each)
+    return found
 
 
 def review(journal: Journal, read: Callable[[Path], Mapping[str, Any]] = tfvars.read_apart) -> tuple[FollowUp, ...]:
     """Look whether each open follow-up was done, record those that were, and give all, done ones marked. Reads files."""
     reviewed = []
+    values: dict[str, Mapping[str, Any]] = {}
     for known in open_follow_ups(journal):
-        if known.file and _is_done(known, read):
+        if known.file and known.file not in values:
+            values[known.file] = _values(known.file, read)
+        if known.file and values[known.file].get(known.key) == known.value:
             detail = f"{known.file} says {known.key} = {known.value}"
             journal.append(REVIEW, Kind.FOLLOW_UP_DONE, data={"of": known.run, "id": known.id, "detail": detail})
             known = replace(known, done=True)
@@ -51,12 +54,14 @@ def review(journal: Journal, read: Callable[[Path], Mapping[str, Any]] = tfvars.
 
 
 def _opened(event: Event) -> FollowUp:
-    fields = {key: event.data[key] for key in ("id", "title", "detail", "file", "key", "value")}
-    return FollowUp(run=event.run, at=event.at, **fields)
+    told = {key: str(event.data.get(key, "")) for key in ("id", "title", "detail", "file", "key", "value")}
+    return FollowUp(
+        event.run, told["id"], told["title"], told["detail"], told["file"], told["key"], told["value"], event.at
+    )
 
 
-def _is_done(known: FollowUp, read: Callable[[Path], Mapping[str, Any]]) -> bool:
+def _values(file: str, read: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
-        return bool(read(Path(known.file)).get(known.key) == known.value)
+        return read(Path(file))
     except PrerequisiteMissing:
-        return False
+        return {}

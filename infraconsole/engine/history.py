@@ -156,6 +156,14 @@ def record_of(run: str, events: Iterable[Event]) -> RunRecord:
     return record
 
 
+def understood(record: RunRecord, event: Event) -> RunRecord:
+    """As `advanced`, for lists: a run that a newer version wrote is shown as far as it is understood."""
+    try:
+        return advanced(record, event)
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration):
+        return replace(record, seq=event.seq)
+
+
 def advanced(record: RunRecord, event: Event) -> RunRecord:
     """The record after one more event. Events of kinds that are not known (a newer version's) change nothing."""
     data = event.data

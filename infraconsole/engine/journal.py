@@ -4,82 +4,58 @@ It is the only link between executors and views. Executors append events; views 
 interrupts) in a second table that executors read. Beside the file stands `journal.head`, the last event's number and
 hash: without it, a journal cut off at its end would still be a valid chain. Whoever writes looks first whether that event
 is still there, and if it is not, records so for good: a person must be able to go on at night, and nothing is forgotten.
+
+Lists never read events: an index of runs is kept in the same file (`index.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infraconsole import text
+from infraconsole.engine import chain, index, locks, storage_errors
 from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.verify import Verification
+from infraconsole.engine.verify import verify as verify
 from infraconsole.errors import JournalError, UnknownName
 
-_SCHEMA_VERSION = 1
-_GENESIS = "0" * 64
-_BUSY_SECONDS = 15.0
+_T = TypeVar("_T")
 DAMAGE = "journal"
 """The name under which the journal keeps what was found wrong with it."""
+_SUGGESTED = 200
+"""Of the newest runs, for who mistyped one."""
 
-_TRIGGERS = {
-    f"{table}_{name}": f"CREATE TRIGGER {table}_{name} BEFORE {verb} ON {table} "
-    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
-    for table in ("events", "requests")
-    for name, verb in (("keep", "UPDATE"), ("stay", "DELETE"))
-}
-_TABLES = """
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
-    step TEXT NOT NULL, data TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, seq)
-) STRICT;
-CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, id) WHERE kind NOT IN ('output', 'progress');
-CREATE TABLE IF NOT EXISTS requests (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL, by TEXT NOT NULL, data TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS requests_by_run ON requests (run, id);
-"""
-_SCHEMA = _TABLES + "".join(f"{statement};\n" for statement in _TRIGGERS.values())
+
+_GREATEST = "\U0010ffff"
+"""Behind whatever a run's id goes on with."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a view asks of a run's executor: kind `answer` (opening, gate, value) or `interrupt` (level)."""
+    """What a view asks of a run's executor: kind `answer` (opening, gate, value) or `interrupt` (level). `hash` is what an event
+    that it leads to keeps of it. `trouble` says why it cannot be understood; its data is empty then."""
 
     id: int
     run: str
-    at: datetime
+    at: datetime | None
     kind: str
     by: str
     data: Mapping[str, Any]
+    hash: str = ""
+    trouble: str = ""
 
-
-@dataclass(frozen=True)
-class Problem:
-    """Where a journal is not what was written. `event` is the journal-wide number, 0 where there is none."""
-
-    event: int
-    run: str
-    what: str
-
-
-@dataclass(frozen=True)
-class Verification:
-    """`events` were read, the last of them with the hash `head`; `remembered` is the head's number and hash, if any."""
-
-    events: int
-    head: str
-    problems: tuple[Problem, ...]
-    remembered: tuple[int, str] | None = None
+    def reference(self) -> dict[str, object]:
+        """What an event keeps of the request that led to it."""
+        return {"id": self.id, "hash": self.hash}
 
 
 class Journal:
@@ -91,8 +67,9 @@ class Journal:
     def __init__(self, folder: Path, *, create: bool = True) -> None:
         self.folder = folder
         self.path = folder / "journal.db"
-        self._head_path = folder / "journal.head"
+        self._head_path = folder / chain.HEAD_FILE
         self._lock = threading.RLock()
+        self._index = index.Keeper()
         self._looked = False
         with self._translated("opened"):
             if create:
@@ -100,7 +77,9 @@ class Journal:
                 self.path.touch(mode=0o600)
             elif not self.path.exists():
                 raise JournalError(f"There is no journal at {self.path}.", mend="It is made by the first run.")
-            self._db = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self.path, timeout=chain.BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._prepare()
@@ -110,19 +89,29 @@ class Journal:
 
     def _prepare(self) -> None:
         """Make the file what it has to be. Behind a lock of our own: SQLite does not wait for one when it turns to WAL."""
-        handle = os.open(self._head_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > _SCHEMA_VERSION:
-                raise JournalError(f"{self.path} was written by a newer infraconsole.", mend="Upgrade infraconsole.")
-            if version < _SCHEMA_VERSION:
-                if not os.fstat(handle).st_size:  # from here on it is never empty again
-                    os.pwrite(handle, _head_line(0, _GENESIS), 0)
+        if self._is_prepared():
+            return
+        with self._head_held() as head:
+            if self._is_prepared():
+                return
+            version = self._version()
+            if not os.fstat(head).st_size:  # from here on it is never empty again
+                os.pwrite(head, chain.head_line(0, chain.GENESIS), 0)
+            if version < 1:
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-        finally:
-            os.close(handle)
+            tables = chain.TABLES if version < 1 else ""
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {tables} {index.TABLES} PRAGMA user_version = {chain.SCHEMA_VERSION}; COMMIT;"
+            )
+
+    def _is_prepared(self) -> bool:
+        version = self._version()
+        if version > chain.SCHEMA_VERSION:
+            raise JournalError(f"{self.path} was written by a newer infraconsole.", mend="Upgrade infraconsole.")
+        return version == chain.SCHEMA_VERSION and index.is_there(self._db)
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
         with self._lock:
@@ -138,28 +127,55 @@ class Journal:
 
     def append(self, run: str, kind: Kind, step: str = "", data: Mapping[str, Any] | None = None) -> Event:
         """Write one event; on return it is on the disk. Raises JournalError, and then nothing was written."""
-        encoded = _encoded(data or {})
-        with self._translated("written"), self._lock:
-            with self._transaction():
-                last = self._last()
-                damage = self._damage(last)
-                for found in damage:
-                    noted = self._insert(last, DAMAGE, Kind.JOURNAL_DAMAGED, "", _encoded(found))
-                    last = (noted.id, noted.hash)
-                event = self._insert(last, run, kind, step, encoded)
+        encoded = chain.encoded(data or {})
+        with self.writing() as write:
+            return write(run, kind, step, encoded)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[str, Kind, str, str], Event]]:
+        """One transaction, which begins with what is found wrong and ends on the disk: `write` (run, kind, step, encoded data)
+        inserts an event in it. Where the block raises, nothing was written."""
+        written: list[Event] = []
+        # The head first, and waited for outside of our own lock: who reads in another thread is not held up.
+        with self._translated("written"), self._head_held() as head, self._lock:
+            try:
+                with self._transaction():
+                    last = self._last()
+                    damage = self._damage(last)
+                    if damage:
+                        index.empty(self._db)
+
+                    def write(run: str, kind: Kind, step: str, encoded: str) -> Event:
+                        before = (written[-1].id, written[-1].hash) if written else last
+                        event = self._insert(before, run, kind, step, encoded)
+                        written.append(event)
+                        self._index.take_in(self._db, event)
+                        return event
+
+                    for found in damage:
+                        write(DAMAGE, Kind.JOURNAL_DAMAGED, "", chain.encoded(found))
+                    yield write
+            except BaseException:
+                self._index.forget()
+                raise
             self._looked = True
-            self._advance_head(event.id, event.hash, whatever_it_says=bool(damage))
-        return event
+            if written:
+                self._advance_head(head, written[-1], whatever_it_says=bool(damage))
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """For what is done inside of `writing`, by the archive."""
+        return self._db
 
     def _last(self) -> tuple[int, str]:
         found = self._db.execute("SELECT id, hash FROM events ORDER BY id DESC LIMIT 1").fetchone()
-        return (found[0], found[1]) if found else (0, _GENESIS)
+        return (found[0], found[1]) if found else (0, chain.GENESIS)
 
     def _insert(self, last: tuple[int, str], run: str, kind: Kind, step: str, encoded: str) -> Event:
         number, previous = last
         at = text.utc(datetime.now(UTC))
         seq = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?", (run,)).fetchone()[0]
-        digest = _digest(number + 1, run, seq, at, kind, step, encoded, previous)
+        digest = chain.digest(number + 1, run, seq, at, kind, step, encoded, previous)
         self._db.execute(
             "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)",
             (number + 1, run, seq, at, kind, step, encoded, previous, digest),
@@ -168,7 +184,7 @@ class Journal:
 
     def _damage(self, last: tuple[int, str]) -> list[dict[str, Any]]:
         """What is not as it was left: the head's event is gone or another, the head itself, or (the first time) a trigger."""
-        head, number = _read_head(self._head_path), last[0]
+        head, number = chain.read_head(self._head_path), last[0]
         found: list[str] = []
         if head is None and number and not self._looked:
             found.append(f"{self._head_path.name} was missing when event {number} was the last one")
@@ -177,57 +193,86 @@ class Journal:
         elif head is not None and head[0] and not self._has(*head):
             found.append(f"event {head[0]} was not the one that {self._head_path.name} remembered")
         if not self._looked:
-            for name in _wrong_triggers(self._db):
+            for name in chain.wrong_triggers(self._db):
                 found.append(f"the trigger {name}, which refuses changes, was missing or another")
                 self._db.execute(f"DROP TRIGGER IF EXISTS {name}")
-                self._db.execute(_TRIGGERS[name])
+                self._db.execute(chain.TRIGGERS[name])
         expected = {"event": head[0], "hash": head[1]} if head else {}
         return [{"what": what, "expected": expected, "found": {"event": number, "hash": last[1]}} for what in found]
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last event: what an anchor outside has to keep."""
+        return self.read(lambda _: self._last())
 
     def events(self, run: str, *, after: int = 0, limit: int | None = None, brief: bool = False) -> list[Event]:
         """The run's events with `seq` greater than `after`, in order; `brief` leaves out output and progress."""
         less = "AND kind NOT IN ('output', 'progress')" if brief else ""
-        sql = f"SELECT {_COLUMNS} FROM events WHERE run = ? AND seq > ? {less} ORDER BY seq LIMIT ?"
+        sql = f"SELECT {chain.COLUMNS} FROM events WHERE run = ? AND seq > ? {less} ORDER BY seq LIMIT ?"
         return self._events(sql, (run, after, -1 if limit is None else limit))
 
     def events_of_kind(self, *kinds: Kind) -> list[Event]:
         """All events of these kinds (not output or progress), over all runs, in order."""
         marks = ",".join("?" * len(kinds))
         return self._events(
-            f"SELECT {_COLUMNS} FROM events WHERE kind IN ({marks}) AND kind NOT IN ('output', 'progress') ORDER BY id",
+            f"SELECT {chain.COLUMNS} FROM events WHERE kind IN ({marks}) AND kind NOT IN ('output', 'progress') ORDER BY id",
             kinds,
         )
 
     def last_event(self, run: str) -> Event | None:
-        found = self._events(f"SELECT {_COLUMNS} FROM events WHERE run = ? ORDER BY seq DESC LIMIT 1", (run,))
+        found = self._events(f"SELECT {chain.COLUMNS} FROM events WHERE run = ? ORDER BY seq DESC LIMIT 1", (run,))
         return found[0] if found else None
+
+    def step_result(self, run: str, step: str) -> Mapping[str, Any]:
+        """What the step left in a run that is done; empty where it was left out."""
+        sql = f"SELECT {chain.COLUMNS} FROM events WHERE run = ? AND step = ? AND kind IN (?, ?) ORDER BY seq DESC LIMIT 1"
+        for event in self._events(sql, (run, step, Kind.STEP_FINISHED, Kind.STEP_SKIPPED)):
+            result = event.data.get("result")
+            return result if isinstance(result, dict) else {}
+        return {}
+
+    def open_follow_ups(self) -> list[Event]:
+        """The events that opened what is still to do, in order."""
+        columns = ", ".join(f"events.{column}" for column in chain.COLUMNS.split(", "))
+        sql = (  # CROSS: SQLite looks up the few open ones among the events, and not the other way round
+            f"SELECT {columns} FROM follow_ups CROSS JOIN events ON events.id = follow_ups.event ORDER BY follow_ups.event"
+        )
+        return self.indexed(lambda db: list(index.events_of(db.execute(sql))))
+
+    def is_known(self, run: str) -> bool:
+        """Whether the journal has an event of that run."""
+        return self.last_event(run) is not None
 
     def run_ids(self) -> list[str]:
         """All runs, the newest first."""
-        with self._translated("read"), self._lock:
-            return [
-                row[0]
-                for row in self._db.execute(
-                    "SELECT run FROM events WHERE kind = ? ORDER BY id DESC", (Kind.RUN_CREATED,)
-                )
-            ]
+        return self.indexed(lambda db: [row[0] for row in db.execute("SELECT run FROM runs ORDER BY id DESC")])
 
     def resolve(self, run: str) -> str:
         """The id of the run that `run` names: whole, or its unambiguous beginning; `last` is the newest. Raises UnknownName."""
-        runs = self.run_ids()
-        found = (
-            runs[:1]
-            if run == "last"
-            else [known for known in runs if known == run] or [known for known in runs if known.startswith(run)]
-        )
+
+        def look(db: sqlite3.Connection) -> list[str]:
+            newest = "SELECT run FROM runs ORDER BY id DESC LIMIT ?"
+            if run == "last":
+                return [row[0] for row in db.execute(newest, (1,))]
+            for sql, values in (
+                ("SELECT run FROM runs WHERE run = ?", (run,)),
+                ("SELECT run FROM runs WHERE run >= ? AND run < ? ORDER BY run LIMIT 2", (run, run + _GREATEST)),
+            ):
+                found = [row[0] for row in db.execute(sql, values)]
+                if found:
+                    return found
+            return []
+
+        plain = run.encode(errors="replace").decode()
+        found = self.indexed(look) if plain == run else []
         if len(found) != 1 or not run:
-            raise UnknownName("run", run, runs, mend="`infraconsole journal` lists the runs.")
+            sql = "SELECT run FROM runs ORDER BY id DESC LIMIT ?"
+            known = self.indexed(lambda db: [row[0] for row in db.execute(sql, (_SUGGESTED,))])
+            raise UnknownName("run", run, known, mend="`infraconsole journal` lists the runs.")
         return found[0]
 
     def data_version(self) -> int:
         """Changes whenever another connection has written: a cheap reason to look again."""
-        with self._translated("read"), self._lock:
-            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        return self.read(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
 
     # Requests
 
@@ -240,11 +285,9 @@ class Journal:
             )
 
     def requests(self, run: str, *, after: int = 0) -> list[Request]:
-        with self._translated("read"), self._lock:
-            rows = self._db.execute(
-                "SELECT id, run, at, kind, by, data FROM requests WHERE run = ? AND id > ? ORDER BY id", (run, after)
-            )
-            return [Request(row[0], row[1], text.from_utc(row[2]), row[3], row[4], json.loads(row[5])) for row in rows]
+        """Whatever stands in the table, as far as it can be understood."""
+        sql = "SELECT id, run, at, kind, by, data FROM requests WHERE run = ? AND id > ? ORDER BY id"
+        return self.read(lambda db: [_request(row) for row in db.execute(sql, (run, after))])
 
     # Proof
 
@@ -252,16 +295,33 @@ class Journal:
         """As `verify`, of this journal."""
         return verify(self.folder)
 
+    # How it reads and writes
+
+    def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `query` answers. Raises JournalError."""
+        with self._translated("read"), self._lock:
+            return query(self._db)
+
+    def indexed(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        """As `read`, of the index of runs, which is brought up to date first."""
+        while True:
+            with self._translated("read"), self._lock:
+                if not index.is_behind(self._db):
+                    return query(self._db)
+                with self._transaction():
+                    index.catch_up(self._db)
+
+    def remake_index(self) -> None:
+        """From the events, by whoever reads it next."""
+        with self._translated("written"), self._lock, self._transaction():
+            index.empty(self._db)
+
     def _has(self, number: int, digest: str) -> bool:
         row = self._db.execute("SELECT hash FROM events WHERE id = ?", (number,)).fetchone()
         return row is not None and row[0] == digest
 
     def _events(self, sql: str, values: Sequence[object]) -> list[Event]:
-        with self._translated("read"), self._lock:
-            return [
-                Event(r[0], r[1], r[2], text.from_utc(r[3]), r[4], r[5], json.loads(r[6]), r[7])
-                for r in self._db.execute(sql, values)
-            ]
+        return self.read(lambda db: list(index.events_of(db.execute(sql, values))))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -279,136 +339,39 @@ class Journal:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            words = str(error)
-            mend = (
-                "Free space on that disk; the run can be resumed."
-                if "full" in words or "disk" in words
-                else "Look at the file and its folder's permissions."
-            )
-            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-                mend = "Keep the file for evidence, run `infraconsole journal verify`, and set INFRACONSOLE_STATE to a new folder."
-            raise JournalError(f"The journal {self.path} cannot be {verb}.", cause=words, mend=mend) from error
+            mend = storage_errors.mend(error, self.path)
+            raise JournalError(f"The journal {self.path} cannot be {verb}.", cause=str(error), mend=mend) from error
 
-    def _advance_head(self, number: int, digest: str, *, whatever_it_says: bool = False) -> None:
-        """After the commit, and backwards only where damage was just recorded: a head that lags behind is weaker, one that runs
-        ahead would be a lie."""
-        with contextlib.suppress(OSError):
-            handle = os.open(self._head_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                known = _read_head(self._head_path)
-                if known is None or number > known[0] or whatever_it_says:
-                    os.pwrite(handle, _head_line(number, digest), 0)
-                    os.ftruncate(handle, len(_head_line(number, digest)))
-            finally:
-                os.close(handle)
-
-
-def verify(folder: Path) -> Verification:
-    """Recompute the whole chain and compare its end with `journal.head`; says where the first and each further break is.
-
-    The file is only read, as far as it can be: nothing is mended or made before it is looked at. Raises JournalError where it may
-    not be read at all.
-    """
-    path, head = folder / "journal.db", _read_head(folder / "journal.head")
-    problems: list[Problem] = []
-    hashes: dict[int, str] = {}
-    number, digest, seqs = 0, _GENESIS, dict[str, int]()
-    last = ""
-    if path.exists():
+    @contextlib.contextmanager
+    def _head_held(self) -> Iterator[int]:
+        """A handle on `journal.head`, locked. Raises JournalError that names who holds it, where it does not come free."""
+        handle = locks.opened(self._head_path, os.O_RDWR | os.O_CREAT)
         try:
-            with contextlib.closing(_opened_for_reading(path)) as db:
-                for row in db.execute(
-                    "SELECT id, run, seq, at, kind, step, data, previous, hash FROM events ORDER BY id"
-                ):
-                    if not all(isinstance(value, str) for value in (row[1], *row[3:])) or not isinstance(row[2], int):
-                        raise sqlite3.DatabaseError("what stands there is no event")
-                    problems.extend(_check(row, number, digest, seqs))
-                    number, digest, seqs[row[1]] = row[0], row[8], row[2]
-                    last = f"event {number} of run {row[1]} ({row[3]})"
-                    if head is not None and number == head[0]:
-                        hashes[number] = digest
-                problems += _structure(db, number)
-        except sqlite3.DatabaseError as error:
-            if "unable to open" in str(error) or "readonly" in str(error):
-                raise JournalError(
-                    f"The journal {path} cannot be read.",
-                    cause=str(error),
-                    mend="Look at the file and its folder's permissions.",
-                ) from error
-            whole = f"the last one that can be read is {last}" if last else "no event of it can be read"
-            problems.append(Problem(number + 1, "", f"the file is damaged: {error}; {whole}"))
-    if head is None and number:
-        problems.append(Problem(number, "", "journal.head is missing: whether the end was cut off cannot be told"))
-    elif head is not None and head[0] > number:
-        there = f"{number} are there" if path.exists() else f"{path.name} is gone"
-        problems.append(Problem(number + 1, "", f"cut short: {head[0]} events were written, {there}"))
-    elif head is not None and head[0] and hashes.get(head[0]) != head[1]:
-        problems.append(Problem(head[0], "", f"event {head[0]} is not the one that journal.head remembers"))
-    return Verification(number, digest, tuple(problems), head)
+            if not locks.came_free(handle, chain.BUSY_SECONDS):
+                raise locks.still_held(self._head_path, chain.BUSY_SECONDS)
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _advance_head(self, head: int, event: Event, *, whatever_it_says: bool) -> None:
+        """After the commit, and backwards only where damage was just recorded: a head that lags behind is weaker, one that runs
+        ahead would be a lie. One that cannot be written stays behind: the event is on the disk."""
+        with contextlib.suppress(OSError):
+            known = chain.read_head(self._head_path)
+            if known is None or event.id > known[0] or whatever_it_says:
+                line = chain.head_line(event.id, event.hash)
+                os.pwrite(head, line, 0)
+                os.ftruncate(head, len(line))
 
 
-def _opened_for_reading(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
-    # Without it SQLite refuses a file that is shorter than it should be, the part that is there included.
-    db.execute("PRAGMA writable_schema = ON")
-    return db
-
-
-def _structure(db: sqlite3.Connection, number: int) -> Iterator[Problem]:
-    for name in _wrong_triggers(db):
-        yield Problem(0, "", f"the trigger {name}, which refuses changes, is missing or another")
-    check = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if check != "ok":
-        yield Problem(number, "", f"the file is damaged: {check}")
-
-
-def _wrong_triggers(db: sqlite3.Connection) -> list[str]:
-    there = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
-    return [name for name, statement in _TRIGGERS.items() if there.get(name) != statement]
-
-
-def _read_head(path: Path) -> tuple[int, str] | None:
+def _request(row: tuple[int, str, str, str, str, str]) -> Request:
+    at: datetime | None = None
+    trouble = ""
+    data: Any = {}
     try:
-        number, digest = path.read_text().split()
-        return int(number), digest
-    except (OSError, ValueError):
-        return None
-
-
-def _head_line(number: int, digest: str) -> bytes:
-    return f"{number:020d} {digest}".encode()
-
-
-def _encoded(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"))
-
-
-_COLUMNS = "id, run, seq, at, kind, step, data, hash"
-
-
-def _digest(number: int, run: str, seq: int, at: str, kind: str, step: str, data: str, previous: str) -> str:
-    return hashlib.sha256("\n".join((str(number), run, str(seq), at, kind, step, data, previous)).encode()).hexdigest()
-
-
-def _check(row: tuple[Any, ...], number: int, digest: str, seqs: Mapping[str, int]) -> Iterator[Problem]:
-    if row[0] != number + 1:
-        missing = f"event {number + 1} is" if row[0] == number + 2 else f"events {number + 1} to {row[0] - 1} are"
-        yield Problem(number + 1, row[1], f"{missing} missing")
-    elif row[7] != digest:
-        yield Problem(row[0], row[1], f"event {row[0]} does not follow the one before it")
-    if row[2] != seqs.get(row[1], 0) + 1:
-        yield Problem(
-            row[0], row[1], f"event {row[0]} is number {row[2]} of its run; {seqs.get(row[1], 0) + 1} was expected"
-        )
-    if _digest(*row[:8]) != row[8]:
-        yield Problem(row[0], row[1], f"event {row[0]} was changed after it was written")
-    if row[4] == Kind.JOURNAL_DAMAGED:
-        yield Problem(row[0], row[1], f"{_found_then(row[6])} at {row[3]}, when event {row[0]} was written")
-
-
-def _found_then(data: str) -> str:
-    try:
-        return str(json.loads(data)["what"])
-    except (ValueError, KeyError, TypeError):
-        return "the journal was damaged"
+        at, data = text.from_utc(row[2]), json.loads(row[5])
+        if not isinstance(data, dict):
+            data, trouble = {}, "it is no table of fields"
+    except (ValueError, TypeError, RecursionError) as error:
+        trouble = f"it cannot be read: {error}"
+    return Request(row[0], row[1], at, row[3], row[4], data, chain.digest_of_request(*row), trouble)

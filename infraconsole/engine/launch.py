@@ -5,6 +5,7 @@ The executor gets a session of its own and no terminal: neither the view's end n
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import subprocess
@@ -18,7 +19,7 @@ from infraconsole import clock
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import CONFIG_VARIABLE, Config, operator_name
-from infraconsole.engine import locks
+from infraconsole.engine import listing, locks, storage_errors
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
 from infraconsole.engine.executor import Resumption, busy, check_unchanged, refuse_read_only
@@ -32,6 +33,7 @@ from infraconsole.errors import (
     EXIT_PREREQUISITE,
     EXIT_USAGE,
     InfraconsoleError,
+    JournalError,
     PrerequisiteMissing,
     UsageError,
 )
@@ -165,7 +167,8 @@ def _holder(journal: Journal, lock: Path) -> Holder | None:
     command is not refused for it."""
     deadline = clock.seconds() + _ENDING_SECONDS
     while holder := locks.holder_of(lock):
-        over = record_of(holder.run, journal.events(holder.run, brief=True)).finished
+        last = journal.last_event(holder.run)
+        over = last is not None and last.kind == Kind.RUN_FINISHED
         if not over or clock.seconds() > deadline:
             break
         time.sleep(0.02)
@@ -174,31 +177,40 @@ def _holder(journal: Journal, lock: Path) -> Holder | None:
 
 def later_run(journal: Journal, record: RunRecord) -> str:
     """The run that changed the same target, or may have, after this one began; "" where none did."""
-    runs = journal.run_ids()
-    for run in runs[: runs.index(record.run)]:
-        other = record_of(run, journal.events(run, brief=True))
-        if other.target == record.target and other.changed:
-            return run
-    return ""
+    return listing.changed_after(journal, record)
 
 
 def new_id(journal: Journal) -> str:
-    known = set(journal.run_ids())
     while True:
         run = "".join(secrets.choice(_ALPHABET) for _ in range(6))
-        if run not in known and not run.isdigit():
+        if not run.isdigit() and not journal.is_known(run):
             return run
+
+
+def _checked_log(runs: Path, run: str) -> Path:
+    """The executor's log. Raises JournalError where it or the folder of the run's files cannot be there."""
+    log, files = locks.run_log(runs, run), runs / run
+    try:
+        runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(locks.opened(log, os.O_WRONLY | os.O_CREAT))
+        if os.path.lexists(files) and not files.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{files} is no folder")
+    except OSError as error:
+        raise JournalError(
+            f"Run {run} has no place for its files: {runs}",
+            cause=str(error.strerror or error),
+            mend=f"{storage_errors.mend(error, log)} Then: infraconsole resume {run}",
+        ) from error
+    return log
 
 
 def _start_executor(journal: Journal, run: str, config_file: Path | None, *more: str) -> None:
     """Returns when the executor has written its first event, which is its promise to be there. Raises InfraconsoleError."""
     before = journal.last_event(run)
-    log = journal.folder / "runs" / f"{run}.log"
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = _checked_log(journal.folder / "runs", run)
     environ = dict(os.environ)
     if config_file:
         environ[CONFIG_VARIABLE] = str(config_file.absolute())
-    log.touch(mode=0o600)
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             [sys.executable, *_EXECUTOR, str(journal.folder.absolute()), run, *more],

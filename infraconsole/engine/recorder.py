@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole import clock
-from infraconsole.engine import followups, log
-from infraconsole.engine.event import Event, Kind, Outcome
+from infraconsole.engine import followups, listing, log
+from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.history import RunRecord, advanced, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.runbook import OpenFollowUp
@@ -19,6 +19,8 @@ from infraconsole.redaction import Redactor
 
 _RETRY_SECONDS = 1.0
 _LINES_A_BATCH = 2_000
+_EARLIER_RUNS = 50
+"""How far back a run looks for what worked on its target."""
 
 
 class Recorder:
@@ -66,22 +68,17 @@ class Recorder:
                 self.flush()
 
     def earlier_results(self, step: str) -> list[Mapping[str, Any]]:
-        """Of `step` in earlier runs of this runbook on this target that were done, newest first."""
-        results = []
-        for run in self._journal.run_ids():
-            other = record_of(run, self._journal.events(run, brief=True)) if run != self._run else self.record
-            same = (other.runbook, other.target) == (self.record.runbook, self.record.target)
-            if same and other.outcome == Outcome.DONE and not other.dry_run and (result := other.step(step).result):
-                results.append(result)
-        return results
+        """Of `step` in the newest earlier runs of this runbook on this target that were done, newest first."""
+        runs = listing.done_before(self._journal, self.record, _EARLIER_RUNS)
+        found = (self._journal.step_result(run.run, step) for run in runs)
+        return [result for result in found if result]
 
     def open_follow_ups(self) -> list[OpenFollowUp]:
         """Of earlier runs on this run's target; looked at anew, so that what was done meanwhile is not said to be open."""
-        targets = {event.run: event.data["target"]["name"] for event in self._journal.events_of_kind(Kind.RUN_CREATED)}
+        known = [each for each in followups.review(self._journal) if not each.done and each.run != self._run]
+        targets = listing.targets_of(self._journal, {each.run for each in known})
         return [
-            OpenFollowUp(known.title, known.detail)
-            for known in followups.review(self._journal)
-            if not known.done and targets.get(known.run) == self.record.target.name and known.run != self._run
+            OpenFollowUp(each.title, each.detail) for each in known if targets.get(each.run) == self.record.target.name
         ]
 
     def flush(self) -> None:

@@ -242,15 +242,13 @@ def entered() -> World | None:
 
 def resumable_runs(state: Path) -> list[str]:
     """Runs in the world's journal that have not ended, or ended by interruption: those under way, too."""
-    from infraconsole.engine.event import Kind
+    from infraconsole.engine import listing
     from infraconsole.engine.journal import Journal
 
-    found: dict[str, bool] = {}
     if (state / "journal.db").exists():
         with contextlib.suppress(JournalError), Journal(state, create=False) as journal:
-            for event in journal.events_of_kind(Kind.RUN_CREATED, Kind.RUN_STARTED, Kind.RUN_FINISHED):
-                found[event.run] = event.kind != Kind.RUN_FINISHED or event.data["outcome"] == "interrupted"
-    return [run for run, is_resumable in found.items() if is_resumable]
+            return [run.run for run in reversed(listing.resumable(journal))]
+    return []
 
 
 def start(

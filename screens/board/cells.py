@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
@@ -20,9 +20,12 @@ from infraconsole.overview import (
     tag_of,
     troubles,
 )
-from infraconsole.screens.runs import KnownRun, open_follow_ups
+from infraconsole.screens.runs import KnownRun
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error
+
+if TYPE_CHECKING:
+    from infraconsole.engine.history import FollowUp
 
 TONE_OF = {
     Level.FINE: GOOD,
@@ -199,7 +202,7 @@ def summary(rows: Sequence[BoardRow], found: Sequence[Trouble], now: datetime, m
     )
 
 
-def story(row: BoardRow, run: KnownRun | None, runs: Sequence[KnownRun], now: datetime) -> Content:
+def story(row: BoardRow, run: KnownRun | None, follow_ups: Sequence[FollowUp], now: datetime) -> Content:
     """Everything known of a row, errors whole, each group with its age."""
     parts: list[Content] = []
     found = troubles(row, now)
@@ -216,7 +219,7 @@ def story(row: BoardRow, run: KnownRun | None, runs: Sequence[KnownRun], now: da
         if fact.error is not None:
             rows += whole_error(fact.error)
         parts.append(lines(rows))
-    for follow_up in open_follow_ups(runs, row.key):
+    for follow_up in follow_ups:
         parts.append(lines([(f"Still to do: {follow_up.title}", WARN), follow_up.detail]))
     if run is not None:
         parts.append(said(("last run  ", STRONG), f"{run.record.title} ({run.record.run}): {run.state}"))

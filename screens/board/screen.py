@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -30,16 +30,8 @@ from infraconsole.screens.places import (
     Place,
     StartRun,
 )
-from infraconsole.screens.runs import (
-    KnownRun,
-    half_applied,
-    half_applied_words,
-    known_runs,
-    last_run,
-    open_follow_ups,
-    sentence,
-    unfinished,
-)
+from infraconsole.screens.runs import BoardRuns, board_runs, half_applied_words, sentence
+from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
@@ -80,8 +72,7 @@ class BoardScreen(ConsoleScreen):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self._rows: dict[str, BoardRow] = {row.key: row for row in desk.overview.rows()}
-        self._runs: tuple[KnownRun, ...] = ()
-        self._half_applied: Mapping[str, KnownRun] = {}
+        self._runs = BoardRuns()
         self._drawing = False
         self._loads = 0
         self._journal_seen = -1
@@ -153,15 +144,14 @@ class BoardScreen(ConsoleScreen):
             self._drawing = True
             self.set_timer(0.03, self._draw_now)
 
-    @work(exclusive=True, group="runs", exit_on_error=False)
+    @steady
     async def _read_runs(self) -> None:
-        journal = self.desk.journal
+        journal, names = self.desk.journal, tuple(self._rows)
         try:
             seen = await in_thread(journal.data_version, "journal")
-            if seen == self._journal_seen and not any(run.under_way for run in self._runs):
+            if seen == self._journal_seen and not self._runs.under_way:
                 return
-            self._runs = await in_thread(lambda: known_runs(journal), "journal")
-            self._half_applied = half_applied(self._runs)
+            self._runs = await in_thread(lambda: board_runs(journal, names), "journal")
             self._journal_seen, self._journal_error = seen, ""
         except JournalError as error:
             self._journal_error = str(error)
@@ -176,7 +166,7 @@ class BoardScreen(ConsoleScreen):
             return
         now = self.desk.now()
         rows = list(self._rows.values())
-        self.board.set_rows(board_row(row, last_run(self._runs, row.key), now) for row in rows)
+        self.board.set_rows(board_row(row, self._runs.last.get(row.key), now) for row in rows)
         most = 4 if self.size.height >= 30 else 2
         left = [trouble for row in rows for trouble in self._left_by_apply(row, now)]
         found = sorted((*worst(rows, now), *left), key=lambda trouble: -trouble.level)
@@ -185,13 +175,13 @@ class BoardScreen(ConsoleScreen):
 
     def _left_by_apply(self, row: BoardRow, now: datetime) -> Iterable[Trouble]:
         """What overview.py, which knows of AWS alone, does not tell: an apply that stopped half way."""
-        if run := self._half_applied.get(row.key):
+        if run := self._runs.half_applied.get(row.key):
             yield Trouble(Level.WARNING, f"{row.service_name} {row.environment}: {half_applied_words(run, now)}")
 
     def _draw_runs(self) -> None:
         table = self.query_one("#unfinished", Rows)
         now = self.desk.now()
-        found = unfinished(self._runs)
+        found = self._runs.unfinished
         table.set_rows(
             Row(
                 run.record.run,
@@ -216,7 +206,7 @@ class BoardScreen(ConsoleScreen):
             return
         now = self.desk.now()
         told = [trouble.sentence for trouble in (*troubles(row, now), *self._left_by_apply(row, now))]
-        follow_ups = [f"Still to do: {item.title}" for item in open_follow_ups(self._runs, row.key)]
+        follow_ups = [f"Still to do: {item.title}" for item in self._runs.follow_ups.get(row.key, ())]
         event = row.service.value.service.events[:1] if row.service.value else ()
         heard = [f"ECS: {event[0].message}"] if event else []
         first = [(sentence_, WARN) for sentence_ in (*told, *follow_ups)]
@@ -259,7 +249,9 @@ class BoardScreen(ConsoleScreen):
         row = self.row
         if row is None:
             return None
-        return name_of(row), story(row, last_run(self._runs, row.key), self._runs, self.desk.now()).plain
+        return name_of(row), story(
+            row, self._runs.last.get(row.key), self._runs.follow_ups.get(row.key, ()), self.desk.now()
+        ).plain
 
     def action_open(self) -> None:
         if self.row is not None:
@@ -298,7 +290,7 @@ class BoardScreen(ConsoleScreen):
     def action_describe(self) -> None:
         row = self.row
         if row is not None:
-            told = story(row, last_run(self._runs, row.key), self._runs, self.desk.now())
+            told = story(row, self._runs.last.get(row.key), self._runs.follow_ups.get(row.key, ()), self.desk.now())
             self.show_detail(name_of(row), told)
 
     def action_environment(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -17,13 +18,15 @@ from textual.widget import Widget
 from infraconsole import files, text
 from infraconsole.engine.export import as_markdown
 from infraconsole.engine.history import record_of
-from infraconsole.engine.journal import Journal, Verification
+from infraconsole.engine.journal import Journal
+from infraconsole.engine.verify import UNPROVED, Verification, verify
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import RUN, GoTo, Place, ResumeRun
 from infraconsole.screens.run import story
-from infraconsole.screens.runs import KnownRun, known_runs
+from infraconsole.screens.runs import KnownRun, newest_runs, under_way
+from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
@@ -39,13 +42,17 @@ _COLUMNS = (
     Column("todo", "to do", 5, rank=3, right=True),
     Column("id", "id", 8),
 )
+_PAGE = 200
+_AHEAD = 50
+"""Older runs are read when so few are left below the cursor."""
 _TONES = {"done": GOOD, "failed": BAD, "refused": WARN, "interrupted": WARN, "runs": STRONG, "stopped": WARN}
 
 
 class JournalScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Journal"
     about: ClassVar[str] = (
-        "Every run, the newest first. Enter opens one: under way it is shown live, else as its record tells it; `/` there "
+        "Every run, the newest first; older ones are read as the cursor comes to them, and `/` looks through all. "
+        "Enter opens one: under way it is shown live, else as its record tells it; `/` there "
         "filters its events. `v` recomputes the chain of all events and says whether anything was changed. `x` writes the "
         "run as Markdown and as JSON beside the journal."
     )
@@ -60,7 +67,12 @@ class JournalScreen(ConsoleScreen):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self._runs: dict[str, KnownRun] = {}
-        self._seen = -1
+        self._follow_ups: Mapping[str, int] = {}
+        self._total = 0
+        self._under_way = 0
+        self._limit = _PAGE
+        self._words = ""
+        self._seen: tuple[object, ...] = ()
         self._says: list[Part] = []
 
     def body(self) -> ComposeResult:
@@ -86,19 +98,21 @@ class JournalScreen(ConsoleScreen):
         self.load()
 
     def action_refresh(self) -> None:
-        self._seen = -1
+        self._seen = ()
         self.load()
 
     def load(self) -> None:
         self._read_runs()
 
-    @work(exclusive=True, group="runs", exit_on_error=False)
+    @steady
     async def _read_runs(self) -> None:
-        journal = self.desk.journal
+        journal, limit, words = self.desk.journal, self._limit, self._words
         try:
-            seen = await in_thread(journal.data_version, "journal")
-            if seen != self._seen or any(run.under_way for run in self._runs.values()):
-                runs = await in_thread(lambda: known_runs(journal), "journal")
+            seen = (await in_thread(journal.data_version, "journal"), limit, words)
+            if seen != self._seen or self._under_way:
+                runs, self._total = await in_thread(lambda: newest_runs(journal, limit, words), "journal")
+                self._under_way = len(await in_thread(lambda: under_way(journal), "journal"))
+                self._follow_ups = await in_thread(lambda: _still_to_do(journal), "journal")
                 self._runs = {run.record.run: run for run in runs}
                 self._seen = seen
                 self.rows.empty_says = "No run yet. R on the board begins one."
@@ -112,10 +126,12 @@ class JournalScreen(ConsoleScreen):
         if not self.is_mounted:
             return
         now = self.desk.now()
-        under_way = sum(run.under_way for run in self._runs.values())
-        parts: list[Part] = [(f"{len(self._runs)} runs", STRONG), f", {under_way} under way  "]
+        trouble = next((run.trouble for run in self._runs.values() if run.trouble), "")
+        parts: list[Part] = [(f"{self._total:,} runs", STRONG), f", {self._under_way} under way  "]
+        if trouble:
+            parts.append((f"{trouble}  ", BAD))
         self.query_one("#headline", Says).say(said(*parts, (str(self.desk.journal.path), DIM), "\n", *self._says))
-        self.rows.set_rows(_rows(self._runs.values(), now))
+        self.rows.set_rows(_rows(self._runs.values(), self._follow_ups, now))
         self.refresh_bindings()
 
     # Keys
@@ -125,6 +141,9 @@ class JournalScreen(ConsoleScreen):
 
     def narrow(self, words: str) -> None:
         self.rows.set_filter(words)
+        self._words = words
+        if len(self._runs) < self._total:
+            self.load()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("open", "export", "describe") and self.run is None:
@@ -138,6 +157,9 @@ class JournalScreen(ConsoleScreen):
     @on(Rows.Moved)
     def _moved(self) -> None:
         run = self.run
+        if self._limit < self._total and self.rows.cursor + _AHEAD >= len(self.rows.shown) and not self._words:
+            self._limit = len(self._runs) + _PAGE
+            self.load()
         if run is not None and run.record.target.environment in self.desk.config.environments:
             self.look_at(run.record.target.service, run.record.target.environment)
         self.refresh_bindings()
@@ -200,10 +222,10 @@ class JournalScreen(ConsoleScreen):
         self.notify("Written:\n" + "\n".join(text.line(str(file)) for file in written), timeout=15, markup=False)
 
 
-def _rows(runs: Iterable[KnownRun], now: datetime) -> Iterable[Row]:
+def _rows(runs: Iterable[KnownRun], follow_ups: Mapping[str, int], now: datetime) -> Iterable[Row]:
     for run in runs:
         record = run.record
-        todo = sum(not follow_up.done for follow_up in record.follow_ups)
+        todo = follow_ups.get(record.run, 0)
         seconds = ((record.ended_at or now) - record.created_at).total_seconds() if record.created_at else 0.0
         took = text.duration(seconds) if record.ended_at or run.under_way else "-"
         dry = " (dry run)" if record.dry_run else ""
@@ -223,16 +245,28 @@ def _rows(runs: Iterable[KnownRun], now: datetime) -> Iterable[Row]:
         )
 
 
+def _still_to_do(journal: Journal) -> Mapping[str, int]:
+    """By run, how much is still to do after it."""
+    return Counter(event.run for event in journal.open_follow_ups())
+
+
 def _verified(folder: Path) -> Verification:
-    """On a connection of its own, so that nobody waits for it."""
-    with Journal(folder, create=False) as journal:
-        return journal.verify()
+    """On a connection of its own, so that nobody waits for it. An index that is wrong is made again."""
+    found = verify(folder)
+    if any(problem.derived for problem in found.problems):
+        with Journal(folder, create=False) as journal:
+            journal.remake_index()
+    return found
 
 
 def _verdict(found: Verification, now: datetime) -> Iterable[Part]:
     at = text.local_time(now)
     if not found.problems:
         yield (f"✓ Verified at {at}: {found.events:,} events, none changed, none missing.", GOOD)
+        archived = sum(archive.events for archive in found.archives)
+        yield (f" {archived:,} of them are archived." if archived else "", GOOD)
+        yield (f" Head: event {found.events}, {found.head}. {UNPROVED}", DIM)
+        yield (" ".join(("", *found.beyond)), WARN)
         return
     yield (f"✗ Verified at {at}: the journal is not what was written. ", BAD)
     yield "; ".join(problem.what for problem in found.problems[:3])

@@ -30,7 +30,7 @@ from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.output import Line, Output
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import BAD, said
+from infraconsole.screens.words import BAD, DIM, lines, said
 
 _BUSY_POLL_SECONDS = 0.12
 _IDLE_POLL_SECONDS = 0.25
@@ -64,6 +64,8 @@ class RunScreen(ConsoleScreen):
         self._turns = -1
         self._pane = "steps"
         self._first_lines: dict[str, int] = {}
+        self._head = ""
+        """The last event of the run and its hash: who notes it down can tell later that the journal was not rewritten."""
 
     @property
     def record(self) -> RunRecord:
@@ -120,6 +122,8 @@ class RunScreen(ConsoleScreen):
         output = self.query_one("#output", Output)
         told: list[Line] = []
         for event in update.events:
+            if event.kind == "run-finished":
+                self._head = f"Journal: event {event.id}, head {event.hash}"
             if event.step and event.kind == "step-started":
                 self._first_lines[event.step] = output.count + len(told)
             told += story.told_safely(event)
@@ -151,7 +155,7 @@ class RunScreen(ConsoleScreen):
             self._turns = self._update.gate_turns
             self._show_gate()
         if record.finished:
-            self.query_one("#ending-text", Says).say(story.ending(record))
+            self.query_one("#ending-text", Says).say(lines([story.ending(record), said((self._head, DIM))]))
         if record.finished and not before.record.finished:
             self._pane = "ending"
             self._arrange()

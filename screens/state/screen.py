@@ -25,6 +25,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import STATE, GoTo, Place, StartRun
 from infraconsole.screens.state import cells
 from infraconsole.screens.state.cells import Authored, Identity, Known
+from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
@@ -218,7 +219,7 @@ class StateScreen(ConsoleScreen):
             self._paging = False
         self._draw()
 
-    @work(exclusive=True, group="lock", exit_on_error=False)
+    @steady
     async def _read_lock(self) -> None:
         overview, service, environment = self.desk.overview, self.service_name, self.environment
         try:
@@ -229,7 +230,7 @@ class StateScreen(ConsoleScreen):
             self._lock = self._lock.failed(error)
         self._draw()
 
-    @work(exclusive=True, group="digest", exit_on_error=False)
+    @steady
     async def _read_digest(self) -> None:
         """What cannot be read says nothing against the state; why not, the lock's own line says, which is in the same table."""
         overview, service, environment, current = self.desk.overview, self.service_name, self.environment, self._current
@@ -244,7 +245,7 @@ class StateScreen(ConsoleScreen):
         self._digest = (current.identity, kept)
         self._draw()
 
-    @work(exclusive=True, group="left", exit_on_error=False)
+    @steady
     async def _look_for_left(self) -> None:
         overview, service, environment = self.desk.overview, self.service_name, self.environment
         self._left = await in_thread(lambda: overview.errored_state(service, environment), "errored.tfstate")

@@ -16,7 +16,7 @@ from infraconsole.engine.gate import ERROR, FAILURE_GATE, WARNING, Choice, Gate,
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.run import RunScreen, story
-from infraconsole.screens.runs import known_runs, last_run, unfinished
+from infraconsole.screens.runs import KnownRun, board_runs
 from infraconsole.screens.widgets.output import Output
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.conftest import FakeAccess
@@ -402,6 +402,14 @@ def ended(journal: Journal, run: str, outcome: str) -> None:
     journal.append(run, Kind.RUN_FINISHED, data=ending)
 
 
+def unfinished(journal: Journal) -> list[str]:
+    return [run.record.run for run in board_runs(journal, ["fileflow-prod"]).unfinished]
+
+
+def last_run(journal: Journal) -> KnownRun:
+    return board_runs(journal, ["fileflow-prod"]).last["fileflow-prod"]
+
+
 def test_what_changed_nothing_hides_no_stopped_run_and_is_not_the_last(journal: Journal) -> None:
     created(journal, "real")
     sent(journal, "real")
@@ -410,15 +418,13 @@ def test_what_changed_nothing_hides_no_stopped_run_and_is_not_the_last(journal: 
     created(journal, "dry-and-stopped", dry_run=True)
     created(journal, "reveal", steps=())
     ended(journal, "reveal", "done")
-    runs = known_runs(journal)
-    assert [run.record.run for run in unfinished(runs)] == ["real"]
-    last = last_run(runs, "fileflow-prod")
-    assert last
+    assert unfinished(journal) == ["real"]
+    last = last_run(journal)
     assert (last.record.run, last.state) == ("real", "stopped")
     created(journal, "refused")
     ended(journal, "refused", "refused")
-    assert [run.record.run for run in unfinished(known_runs(journal))] == ["real"]
+    assert unfinished(journal) == ["real"]
     created(journal, "later")
     sent(journal, "later")
     ended(journal, "later", "done")
-    assert unfinished(known_runs(journal)) == ()
+    assert unfinished(journal) == []

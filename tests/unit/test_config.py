@@ -153,3 +153,24 @@ def test_windows(at: datetime, is_open: bool) -> None:
 def test_wrong_windows_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="weekdays"):
         Window.parse(text)
+
+
+NUMBERS = ("settle_seconds", "watch_minutes", "health_checks", "poll_seconds", "credentials_minutes")
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize(
+    "value", ["nan", "-nan", "inf", "-inf", "-1", "true", "1e300", f"1{'0' * 400}", '"5"', "[]", "{}"]
+)
+def test_a_number_that_is_none_is_an_error_of_ours(tmp_path: Path, key: str, value: str) -> None:
+    file = tmp_path / "infraconsole.toml"
+    file.write_text(f"[engine]\n{key} = {value}\n")
+    with pytest.raises(ConfigError, match=f"engine.{key} is wrong"):
+        config.load(file)
+
+
+def test_half_a_health_check_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "infraconsole.toml"
+    file.write_text("[engine]\nhealth_checks = 2.5\n")
+    with pytest.raises(ConfigError, match="a whole number of at least 1 and at most 1000"):
+        config.load(file)

@@ -28,7 +28,7 @@ from infraconsole.engine.export import as_markdown
 from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind, GateSpec
 from infraconsole.engine.history import RunRecord, StepState, record_of
 from infraconsole.engine.inbox import Inbox
-from infraconsole.engine.journal import Journal
+from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import PatientAccess
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.recorder import Recorder
@@ -241,7 +241,7 @@ class Bench:
     def _carry_out(self, journal: Journal) -> int:
         redactor = Redactor()
         recorder = Recorder(journal, self.run, redactor, patience_seconds=0.5)
-        inbox = Inbox(journal, self.run, tick=recorder.tick, seen=Inbox.newest(journal, self.run))
+        inbox = Inbox(journal, self.run, tick=recorder.tick, seen=Inbox.known(journal, self.run))
         inbox.start()
         try:
             return Executor(
@@ -733,7 +733,7 @@ def test_a_dry_run_shows_every_change(bench: Bench) -> None:
 def test_an_interrupt_asked_for_as_soon_as_the_lock_is_held_is_heard(bench: Bench) -> None:
     bench.begin()
     bench.journal.ask(bench.run, "interrupt", "kim", {"level": 1})
-    seen = Inbox.newest(bench.journal, bench.run)
+    seen = Inbox.known(bench.journal, bench.run)
     bench.journal.ask(bench.run, "interrupt", "lee", {"level": 1})
     inbox = Inbox(bench.journal, bench.run, tick=lambda: None, seen=seen)
     inbox.start()
@@ -753,7 +753,7 @@ def test_an_interrupt_that_cannot_be_written_down_is_one_all_the_same(
     monkeypatch.setattr("infraconsole.engine.inbox.os._exit", ended.append)
     release = threading.Event()
 
-    def heard(level: int, by: str) -> None:
+    def heard(level: int, request: Request) -> None:
         if slow:
             release.wait(10)
         raise JournalError("The journal cannot be written.", cause="database or disk is full")

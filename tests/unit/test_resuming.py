@@ -39,7 +39,7 @@ def resumed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
         with Journal(bench.folder) as own:
             redactor = Redactor()
             recorder = Recorder(own, run, redactor, patience_seconds=0.5)
-            inbox = Inbox(own, run, tick=recorder.tick, seen=Inbox.newest(own, run))
+            inbox = Inbox(own, run, tick=recorder.tick, seen=Inbox.known(own, run))
             inbox.start()
             try:
                 codes.append(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
-from infraconsole.screens.runs import KnownRun, half_applied
+from infraconsole.engine.index import store, summary_of
+from infraconsole.engine.journal import Journal
+from infraconsole.screens.runs import board_runs
 from infraconsole.target import Target
 
 HALF = StepRecord("apply", "Apply the plan", StepState.FAILED, sent=True)
@@ -17,7 +20,7 @@ NOTHING = StepRecord("apply", "Apply the plan", StepState.DONE, result={"applied
 REFUSED = StepRecord("apply", "Apply the plan", StepState.STOPPED)
 
 
-def run(number: int, apply: StepRecord | None, environment: str = "prod", **about: object) -> KnownRun:
+def run(number: int, apply: StepRecord | None, environment: str = "prod", **about: object) -> RunRecord:
     steps = (apply,) if apply else (StepRecord("look", "Look"),)
     record = RunRecord(
         f"run{number}",
@@ -27,7 +30,7 @@ def run(number: int, apply: StepRecord | None, environment: str = "prod", **abou
         outcome="failed",
         ended_at=datetime(2026, 1, number, tzinfo=UTC),
     )
-    return KnownRun(replace(record, **about), None)  # type: ignore[arg-type]
+    return replace(record, **about)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,9 @@ def run(number: int, apply: StepRecord | None, environment: str = "prod", **abou
         "none",
     ],
 )
-def test_which_apply_stopped_half_way(runs: list[KnownRun], found: str) -> None:
-    known = half_applied(runs).get("fileflow-prod")
+def test_which_apply_stopped_half_way(runs: list[RunRecord], found: str, tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        for number, record in enumerate(reversed(runs), start=1):
+            store(journal.database, summary_of(record, number))
+        known = board_runs(journal, ["fileflow-prod"]).half_applied.get("fileflow-prod")
     assert (known.record.run if known else "") == found

@@ -1,0 +1,352 @@
+"""The archive: runs that ended long ago are moved out of the journal into a file of their own, and the chain is kept.
+
+The archive holds the very rows, hashes included. The journal keeps an event that says which events are gone, the hash of the last
+one of each gap, and a digest over all of them: a verification accepts no other gap, and the archive can be held against it.
+
+It can be killed at any point. The file is whole, read back and on the disk before anything leaves the journal; what leaves it does
+so in one transaction with the event that says so; and the next `archive` moves the files that were left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from infraconsole import text
+from infraconsole.engine import chain, index, locks, storage_errors
+from infraconsole.engine.event import Event, Kind
+from infraconsole.engine.index import RunSummary
+from infraconsole.engine.journal import DAMAGE, Journal
+from infraconsole.engine.verify import Archived, Problem, archived_of, verify
+from infraconsole.errors import JournalError, UsageError
+
+ARCHIVE = "archive"
+"""The name under which the journal keeps what was archived."""
+_ROWS_AT_ONCE = 1_000
+_REQUEST = "id, run, at, kind, by, data"
+
+
+@dataclass(frozen=True)
+class Done:
+    """`kept` ended early enough, and stays: something still needs it."""
+
+    file: Path
+    runs: int
+    events: int
+    kept: int
+
+
+@dataclass
+class _Content:
+    """What an archive holds, counted while it is read."""
+
+    events: int = 0
+    first: int = 0
+    last: int = 0
+    head: str = ""
+    gaps: list[list[int | str]] = field(default_factory=list)
+    _sum: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def add(self, number: int, digest: str) -> None:
+        if self.gaps and self.last + 1 == number:
+            self.gaps[-1][1:] = [number, digest]
+        else:
+            self.gaps.append([number, number, digest])
+        self.events += 1
+        self.first = self.first or number
+        self.last, self.head = number, digest
+        self._sum.update(f"{number} {digest}\n".encode())
+
+    @property
+    def digest(self) -> str:
+        return self._sum.hexdigest()
+
+
+def default_file(journal: Journal, before: datetime) -> Path:
+    folder = journal.folder / "archive"
+    taken = {Path(known.file) for known in archives(journal)}
+    names = (f"journal-before-{before:%Y-%m-%d}{f'-{number}' if number > 1 else ''}.db" for number in range(1, 10_000))
+    return next(folder / name for name in names if folder / name not in taken)
+
+
+def archives(journal: Journal) -> tuple[Archived, ...]:
+    told = ((event.id, chain.encoded(event.data)) for event in journal.events_of_kind(Kind.JOURNAL_ARCHIVED))
+    return tuple(found for number, data in told if (found := archived_of(number, data)) is not None)
+
+
+def archive(journal: Journal, before: datetime, file: Path, operator: str) -> Done:
+    """Move the runs that ended before that time, those aside that something still needs. Raises JournalError, UsageError."""
+    _move_what_was_left(journal)
+    _must_be_whole(journal)
+    early, chosen = _choose(journal, before)
+    if not chosen:
+        return Done(file, 0, 0, len(early))
+    about = {"before": text.utc(before), "file": str(file.absolute()), "by": operator}
+    with _translated(file):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_room(journal, file)
+    intent = journal.append(ARCHIVE, Kind.JOURNAL_ARCHIVING, data=about)
+    # What the head remembers has to stay, also where this process is killed before the head moves on.
+    head = chain.read_head(journal.folder / chain.HEAD_FILE)
+    if head is None or head[0] < intent.id:
+        raise JournalError(f"{chain.HEAD_FILE} cannot be written, and nothing was archived.", mend="Check the disk.")
+    runs = [run.run for run in chosen]
+    with _translated(file):
+        written = _write(journal, runs, file)
+    _take_out(journal, runs, written, about)
+    _give_space_back(journal)
+    _move_what_was_left(journal)
+    return Done(file, len(runs), written.events, len(early) - len(chosen))
+
+
+def verify_archive(folder: Path, file: Path) -> tuple[Archived | None, list[Problem]]:
+    """What the journal says of that archive, and what is not as it says. Raises JournalError where it cannot be read."""
+    with _translated(file):
+        if not file.is_file():
+            raise JournalError(f"There is no archive {file}.", mend="`infraconsole journal verify` names the archives.")
+        with contextlib.closing(chain.open_read_only(file, immutable=True)) as db:
+            content, problems = _read_back(db)
+    found = verify(folder)
+    problems += [problem for problem in found.problems if problem.event]
+    record = next((known for known in found.archives if known.digest == content.digest), None)
+    if record is None:
+        problems.append(
+            Problem(0, "", f"{file.name} is no archive that the journal in {folder} knows, or it was changed")
+        )
+    elif record.events != content.events or [list(gap) for gap in record.gaps] != content.gaps:
+        problems.append(Problem(record.event, "", f"event {record.event} says something else of {file.name}"))
+    return record, problems
+
+
+def events(file: Path, run: str) -> list[Event]:
+    """Of an archived run. Raises JournalError."""
+    sql = f"SELECT {chain.COLUMNS} FROM events WHERE run = ? ORDER BY seq"
+    with _translated(file), contextlib.closing(chain.open_read_only(file, immutable=True)) as db:
+        return list(index.events_of(db.execute(sql, (run,))))
+
+
+# What goes
+
+
+def _choose(journal: Journal, before: datetime) -> tuple[list[RunSummary], list[RunSummary]]:
+    """The runs that ended early enough, and those of them that nothing needs any more."""
+    runs = journal.indexed(lambda db: index.select(db, "ORDER BY id DESC"))
+    early = [run for run in runs if run.finished and not run.resumable and run.ended_at and run.ended_at < before]
+    needed = set(_needed(runs)) | {event.run for event in journal.open_follow_ups()}
+    chosen = {
+        run.run: run
+        for run in early
+        if run.run not in needed and locks.holder_of(locks.run_lock(journal.folder, run.run)) is None
+    }
+    _keep_what_replaced_a_follow_up(journal, chosen)
+    return early, sorted(chosen.values(), key=lambda run: run.id)
+
+
+def _needed(runs: Sequence[RunSummary]) -> Iterator[str]:
+    """What lists and later runs ask of a target: its newest run, its newest change, its newest apply, what worked last, newest
+    first."""
+    seen: set[tuple[object, ...]] = set()
+    for run in runs:
+        if not run.steps or run.dry_run:
+            continue
+        asked = [("last", ""), *([("changed", "")] if run.changed else []), *([("apply", "")] if run.apply else [])]
+        if run.outcome == "done":
+            asked.append(("done", run.runbook))
+        for what in asked:
+            if (what, run.target) not in seen:
+                seen.add((what, run.target))
+                yield run.run
+
+
+def _keep_what_replaced_a_follow_up(journal: Journal, chosen: dict[str, RunSummary]) -> None:
+    """One that took the place of an earlier one goes only with it: else the earlier one would be open again."""
+    opened = [
+        (event.run, tuple(str(event.data.get(key, "")) for key in ("id", "file", "title")))
+        for event in journal.events_of_kind(Kind.FOLLOW_UP_OPENED)
+    ]
+    stays: set[tuple[str, ...]] = set()
+    before = -1
+    while before != len(chosen):
+        before = len(chosen)
+        stays.clear()
+        for run, key in opened:
+            if run not in chosen:
+                stays.add(key)
+            elif key in stays:
+                del chosen[run]
+
+
+def _must_be_whole(journal: Journal) -> None:
+    """What is broken is not archived; damage that was recorded stays recorded."""
+    wrong = [problem for problem in verify(journal.folder).problems if problem.event and problem.run != DAMAGE]
+    if wrong:
+        raise JournalError(
+            "The journal is not whole, and nothing was archived.",
+            cause=wrong[0].what,
+            mend="See all of it: infraconsole journal verify",
+        )
+
+
+def _make_room(journal: Journal, file: Path) -> None:
+    """What a killed archive left in its place is written again; nothing else is."""
+    if not os.path.lexists(file):
+        return
+    there = UsageError(f"{file} exists already.", mend="Name another file: --to FILE")
+    if not file.is_file() or str(file.absolute()) in {known.file for known in archives(journal)}:
+        raise there
+    try:
+        with contextlib.closing(chain.open_read_only(file, immutable=True)) as db:
+            pairs = db.execute("SELECT id, hash FROM events").fetchall()
+    except sqlite3.Error:
+        raise there from None
+    sql = "SELECT 1 FROM events WHERE id = ? AND hash = ?"
+    if not journal.read(lambda known: all(known.execute(sql, pair).fetchone() for pair in pairs)):
+        raise there
+    file.unlink()
+
+
+# How it goes
+
+
+def _write(journal: Journal, runs: Sequence[str], file: Path) -> _Content:
+    """The file, whole and on the disk under its name. It is read back before it gets it."""
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = FULL")
+        db.executescript(f"BEGIN; {chain.TABLES} PRAGMA user_version = {chain.SCHEMA_VERSION};")
+        journal.read(lambda source: _copy(source, db, runs))
+        db.execute("COMMIT")
+    with contextlib.closing(chain.open_read_only(part)) as db:
+        content, problems = _read_back(db)
+    if problems:
+        raise JournalError(f"{part} is not what was written, and nothing was archived.", cause=problems[0].what)
+    _to_disk(part)
+    part.rename(file)
+    _to_disk(file.parent)
+    return content
+
+
+def _copy(source: sqlite3.Connection, db: sqlite3.Connection, runs: Iterable[str]) -> None:
+    _name(source, runs)
+    for table, columns, count in (("events", chain.ROW, 9), ("requests", _REQUEST, 6)):
+        rows = source.execute(f"SELECT {columns} FROM {table} WHERE run IN (SELECT run FROM temp.going) ORDER BY id")
+        while batch := rows.fetchmany(_ROWS_AT_ONCE):
+            db.executemany(f"INSERT INTO {table} ({columns}) VALUES ({','.join('?' * count)})", batch)
+
+
+def _name(db: sqlite3.Connection, runs: Iterable[str]) -> None:
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS going (run TEXT PRIMARY KEY)")
+    db.execute("DELETE FROM temp.going")
+    db.executemany("INSERT INTO temp.going VALUES (?)", ((run,) for run in runs))
+
+
+def _read_back(db: sqlite3.Connection) -> tuple[_Content, list[Problem]]:
+    content, problems = _Content(), []
+    try:
+        before: tuple[int, str] = (0, "")
+        for row in db.execute(f"SELECT {chain.ROW} FROM events ORDER BY id"):
+            if chain.digest(*row[:8]) != row[8]:
+                problems.append(Problem(row[0], row[1], f"event {row[0]} was changed after it was written"))
+            elif before[0] + 1 == row[0] and before[1] and row[7] != before[1]:
+                problems.append(Problem(row[0], row[1], f"event {row[0]} does not follow the one before it"))
+            content.add(row[0], row[8])
+            before = (row[0], row[8])
+        check = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if check != "ok":
+            problems.append(Problem(0, "", f"the file is damaged: {check}"))
+    except (sqlite3.DatabaseError, TypeError) as error:
+        problems.append(Problem(content.last + 1, "", f"the file is damaged: {error}"))
+    return content, problems
+
+
+def _take_out(journal: Journal, runs: Sequence[str], written: _Content, about: dict[str, str]) -> None:
+    """In one transaction, with the event that says so. The triggers are back before anybody else can look."""
+    record = {
+        **about,
+        "runs": list(runs),
+        "events": written.events,
+        "first": written.first,
+        "last": written.last,
+        "head": written.head,
+        "digest": written.digest,
+        "gaps": written.gaps,
+    }
+    going = "run IN (SELECT run FROM temp.going)"
+    with journal.writing() as write:
+        db = journal.database
+        _name(db, runs)
+        if db.execute(f"SELECT count(*) FROM events WHERE {going}").fetchone()[0] != written.events:
+            raise JournalError("A run that was to be archived has gone on.", mend="Run the same command again.")
+        write(ARCHIVE, Kind.JOURNAL_ARCHIVED, "", chain.encoded(record))
+        for table in ("events", "requests"):
+            db.execute(f"DROP TRIGGER {table}_stay")
+            db.execute(f"DELETE FROM {table} WHERE {going}")
+            db.execute(chain.TRIGGERS[f"{table}_stay"])
+        db.execute(f"DELETE FROM runs WHERE {going}")
+
+
+def _give_space_back(journal: Journal) -> None:
+    """As far as nobody else is at it; what is free in the file is used by the next events."""
+    with contextlib.suppress(JournalError):
+        journal.read(lambda db: db.execute("VACUUM"))
+        journal.read(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+
+
+def _move_what_was_left(journal: Journal) -> None:
+    """The files of archived runs go beside their archive."""
+    source = journal.folder / "runs"
+    for known in archives(journal):
+        file = Path(known.file)
+        folder = file.with_name(f"{file.stem}.runs")
+        for run in known.runs:
+            for path in (source / run, source / f"{run}.log", source / f"{run}.lock"):
+                if os.path.lexists(path):
+                    with _translated(folder):
+                        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                        _move(path, folder / path.name)
+
+
+def _move(path: Path, to: Path) -> None:
+    """Also to another disk; whole there before it is gone here."""
+    try:
+        path.rename(to)
+        return
+    except OSError:
+        part = to.with_name(f"{to.name}.part")
+    if path.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(path, part, symlinks=True)
+        shutil.rmtree(to, ignore_errors=True)
+        part.rename(to)
+        shutil.rmtree(path)
+    else:
+        shutil.copy2(path, part)
+        part.replace(to)
+        path.unlink()
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _translated(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(
+            f"The archive {file} cannot be used.", cause=str(error), mend=storage_errors.mend(error, file)
+        ) from error

@@ -1,0 +1,384 @@
+"""The index of runs: what the lists show of each run, and which follow-ups are open, kept in the journal beside its events.
+
+It is derived from the events and holds nothing of its own: each event brings it up to date in the same transaction, and where
+it is missing or behind (an older infraconsole has written), it is made again from the events. `journal verify` compares it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from infraconsole import text
+from infraconsole.engine import chain
+from infraconsole.engine.event import Event, Kind
+from infraconsole.target import Target
+
+if TYPE_CHECKING:
+    from infraconsole.engine.history import RunRecord
+
+APPLY_STEP = "apply"
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, runbook TEXT NOT NULL, title TEXT NOT NULL, service TEXT NOT NULL,
+    environment TEXT NOT NULL, region TEXT NOT NULL, account TEXT NOT NULL, is_module INTEGER NOT NULL, target TEXT NOT NULL,
+    operator TEXT NOT NULL, dry_run INTEGER NOT NULL, steps INTEGER NOT NULL, created_at TEXT NOT NULL, ended_at TEXT NOT NULL,
+    outcome TEXT NOT NULL, gate TEXT NOT NULL, waiting TEXT NOT NULL, changed INTEGER NOT NULL, apply TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS runs_open ON runs (id) WHERE outcome IN ('', 'interrupted');
+CREATE INDEX IF NOT EXISTS runs_done ON runs (runbook, target, id) WHERE outcome = 'done' AND dry_run = 0;
+CREATE INDEX IF NOT EXISTS runs_real ON runs (target, id) WHERE steps > 0 AND dry_run = 0;
+CREATE INDEX IF NOT EXISTS runs_that_changed ON runs (service, environment, region, account, id) WHERE changed = 1;
+CREATE INDEX IF NOT EXISTS runs_that_applied ON runs (target, id) WHERE apply <> '';
+CREATE TABLE IF NOT EXISTS follow_ups (
+    event INTEGER PRIMARY KEY, run TEXT NOT NULL, id TEXT NOT NULL, title TEXT NOT NULL, file TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS indexed (one INTEGER PRIMARY KEY CHECK (one = 1), event INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO indexed VALUES (1, 0);
+"""
+_NAMES = ("runs", "follow_ups", "indexed")
+COLUMNS = (
+    "id, run, runbook, title, service, environment, region, account, is_module, operator, dry_run, steps, created_at, ended_at, "
+    "outcome, gate, waiting, changed, apply"
+)
+_STORED = f"{COLUMNS}, target"
+_EVENTS_A_BATCH = 10_000
+"""Of events taken in between two commits: a run under way is not held up by an index that is made again."""
+
+_TELLING = (
+    Kind.RUN_CREATED,
+    Kind.RUN_STARTED,
+    Kind.STEP_STARTED,
+    Kind.STEP_FINISHED,
+    Kind.STEP_SKIPPED,
+    Kind.STEP_FAILED,
+    Kind.REWOUND,
+    Kind.GATE_OPENED,
+    Kind.GATE_ANSWERED,
+    Kind.GATE_REFUSED,
+    Kind.CALL_INTENDED,
+    Kind.CALL_DONE,
+    Kind.CALL_FAILED,
+    Kind.WAITING,
+    Kind.WAITING_OVER,
+    Kind.RUN_FINISHED,
+)
+_TELLING_SQL = ", ".join(f"'{kind.value}'" for kind in _TELLING)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as lists show it. `id` is the number of its first event in the journal: a later run has a greater one."""
+
+    id: int
+    run: str
+    runbook: str = ""
+    title: str = ""
+    target: Target = field(default_factory=lambda: Target("", "", ""))
+    operator: str = ""
+    dry_run: bool = False
+    steps: int = 0
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: str = ""
+    gate: str = ""
+    """The title of the gate that is open."""
+    waiting: str = ""
+    changed: bool = False
+    apply: str = ""
+    """What its apply has left: `whole`, `half` (it stopped half way and the run is over), `open` (it can be resumed); "" where
+    it applied nothing."""
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.outcome)
+
+    @property
+    def resumable(self) -> bool:
+        """As RunRecord.resumable."""
+        return self.outcome in ("", "interrupted") and bool(self.runbook)
+
+
+def summary_of(record: RunRecord, number: int) -> RunSummary:
+    """`number` is that of its first event in the journal."""
+    target = record.target
+    return RunSummary(
+        number,
+        record.run,
+        _kept(record.runbook),
+        _kept(record.title),
+        Target(
+            _kept(target.service),
+            _kept(target.environment),
+            _kept(target.region),
+            _kept(target.account),
+            target.is_module,
+        ),
+        _kept(record.operator),
+        bool(record.dry_run),
+        len(record.steps),
+        record.created_at,
+        record.ended_at,
+        _kept(record.outcome),
+        (_kept(record.gate.gate.title) or "?") if record.gate else "",
+        _kept(record.waiting),
+        bool(record.changed),
+        _applied(record),
+    )
+
+
+def _kept(words: object) -> str:
+    """As SQLite can keep it: text without halves of surrogate pairs."""
+    return str(words).encode(errors="backslashreplace").decode()
+
+
+def _applied(record: RunRecord) -> str:
+    step = next((known for known in record.steps if known.id == APPLY_STEP), None)
+    if step is None or record.dry_run:
+        return ""
+    if step.state.value == "done":
+        return "whole" if step.result.get("changed") else ""
+    if step.sent or (record.former.get(APPLY_STEP) and record.changed and record.runbook == "deploy"):
+        return "half" if record.finished and not record.resumable else "open"
+    return ""
+
+
+def is_there(db: sqlite3.Connection) -> bool:
+    marks = ",".join("?" * len(_NAMES))
+    found = db.execute(
+        f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ({marks})", _NAMES
+    ).fetchone()
+    return bool(found[0] == len(_NAMES))
+
+
+# Writing: always inside of the caller's transaction
+
+
+class Keeper:
+    """Brings the index up to date with every event that this process writes. It keeps the record of the runs that it writes, so
+    that an event costs what one event costs."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, RunRecord] = {}
+
+    def take_in(self, db: sqlite3.Connection, event: Event) -> None:
+        """Behind the event's own insertion."""
+        number = event.id
+        if event.kind in (Kind.FOLLOW_UP_OPENED, Kind.FOLLOW_UP_DONE):
+            _follow_up(db, event)
+        elif event.kind in _TELLING:
+            self._run(db, event)
+        db.execute("UPDATE indexed SET event = ? WHERE one = 1 AND event = ?", (number, number - 1))
+
+    def forget(self) -> None:
+        """Where the transaction failed: what was kept may be ahead of what was written."""
+        self._kept.clear()
+
+    def _run(self, db: sqlite3.Connection, event: Event) -> None:
+        from infraconsole.engine.history import RunRecord, understood
+
+        first = _first_event(db, event.run)
+        if first is None:
+            return  # no run: the journal's own notes
+        record = self._kept.get(event.run, RunRecord(event.run))
+        if (
+            record.seq
+            and db.execute(
+                f"SELECT 1 FROM events WHERE run = ? AND seq > ? AND seq < ? AND kind IN ({_TELLING_SQL}) LIMIT 1",
+                (event.run, record.seq, event.seq),
+            ).fetchone()
+        ):
+            record = RunRecord(event.run)  # somebody else has written, too
+        record = understood(record, event) if record.seq or event.seq == 1 else _folded(db, event.run)
+        self._kept[event.run] = record
+        if event.kind == Kind.RUN_FINISHED:
+            del self._kept[event.run]
+        store(db, summary_of(record, first))
+
+
+def catch_up(db: sqlite3.Connection) -> None:
+    """Take in the next batch of events that the index does not know. Inside a transaction."""
+    known, last = db.execute("SELECT (SELECT event FROM indexed), (SELECT coalesce(max(id), 0) FROM events)").fetchone()
+    if known == last:
+        return
+    if known is None or known > last:  # the events are fewer than they were
+        empty(db)
+        known = 0
+    upto = min(last, known + _EVENTS_A_BATCH)
+    runs = db.execute("SELECT DISTINCT run FROM events WHERE id > ? AND id <= ?", (known, upto)).fetchall()
+    for (run,) in runs:
+        first = _first_event(db, run)
+        if first is not None:
+            store(db, summary_of(_folded(db, run), first))
+    for event in _follow_up_events(db, known, upto):
+        _follow_up(db, event)
+    db.execute("UPDATE indexed SET event = ?", (upto,))
+
+
+def empty(db: sqlite3.Connection) -> None:
+    """It is made again from the events by whoever needs it next."""
+    for table in _NAMES:
+        db.execute(f"DELETE FROM {table}")
+    db.execute("INSERT INTO indexed VALUES (1, 0)")
+
+
+def is_behind(db: sqlite3.Connection) -> bool:
+    found = db.execute("SELECT (SELECT event FROM indexed) IS (SELECT coalesce(max(id), 0) FROM events)").fetchone()
+    return bool(found[0] != 1)
+
+
+# Proof
+
+
+def problems(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Run and words of each entry that is not what the events say. One that is only behind is none."""
+    if not is_there(db) or is_behind(db):
+        return
+    stored = {summary.run: summary for summary in select(db)}
+    created = db.execute("SELECT run, min(id) FROM events WHERE kind = ? GROUP BY run", (Kind.RUN_CREATED,)).fetchall()
+    for run, first in created:
+        if stored.pop(run, None) != summary_of(_folded(db, run), first):
+            yield run, f"the index of runs says something else of run {run} than its events"
+    for run in stored:
+        yield run, f"the index of runs has a run {run} that has no events"
+    expected: dict[int, FollowUpKey] = {}
+    for event in _follow_up_events(db, 0, _EVERY):
+        _follow(expected, event)
+    if list(expected.items()) != [
+        (row[0], row[1:]) for row in db.execute("SELECT event, run, id, title, file FROM follow_ups ORDER BY event")
+    ]:
+        yield "", "the index says something else of the open follow-ups than the events"
+
+
+# Reading
+
+
+def select(db: sqlite3.Connection, behind: str = "", values: Sequence[object] = ()) -> list[RunSummary]:
+    """`behind` is what follows FROM runs, of constants of the code only."""
+    return [_summary(row) for row in db.execute(f"SELECT {COLUMNS} FROM runs {behind}", values)]
+
+
+FollowUpKey = tuple[str, str, str, str]
+"""Run, id, title, file."""
+_EVERY = 2**62
+
+
+def _first_event(db: sqlite3.Connection, run: str) -> int | None:
+    found = (
+        db.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
+        or db.execute(
+            "SELECT id FROM events WHERE run = ? AND kind = ? ORDER BY seq LIMIT 1", (run, Kind.RUN_CREATED)
+        ).fetchone()
+    )
+    return int(found[0]) if found else None
+
+
+def _folded(db: sqlite3.Connection, run: str) -> RunRecord:
+    from infraconsole.engine.history import RunRecord, understood
+
+    record = RunRecord(run)
+    sql = f"SELECT {chain.COLUMNS} FROM events WHERE run = ? AND kind IN ({_TELLING_SQL}) ORDER BY seq"
+    for event in events_of(db.execute(sql, (run,))):
+        record = understood(record, event)
+    return record
+
+
+def events_of(rows: Iterable[tuple[int, str, int, str, str, str, str, str]]) -> Iterator[Event]:
+    """Of rows of chain.COLUMNS."""
+    for row in rows:
+        try:
+            at, data = text.from_utc(row[3]), json.loads(row[6])
+        except (ValueError, TypeError, RecursionError) as error:
+            raise sqlite3.DatabaseError(f"event {row[0]} is not what infraconsole writes: {error}") from error
+        yield Event(row[0], row[1], row[2], at, row[4], row[5], data, row[7])
+
+
+def _follow_up_events(db: sqlite3.Connection, after: int, upto: int) -> Iterator[Event]:
+    sql = (
+        f"SELECT {chain.COLUMNS} FROM events WHERE kind IN ('{Kind.FOLLOW_UP_OPENED.value}', '{Kind.FOLLOW_UP_DONE.value}') "
+        "AND kind NOT IN ('output', 'progress') AND id > ? AND id <= ? ORDER BY id"
+    )
+    return events_of(db.execute(sql, (after, upto)))
+
+
+def _follow(known: dict[int, FollowUpKey], event: Event) -> None:
+    """A later one of the same kind on the same file takes an earlier one's place."""
+    if event.kind == Kind.FOLLOW_UP_DONE:
+        of = str(event.data.get("of", event.run)), str(event.data.get("id", ""))
+        gone = [number for number, key in known.items() if key[:2] == of]
+    else:
+        key = _key(event)
+        gone = [number for number, other in known.items() if other[1:] == key[1:]]
+        known[event.id] = key
+    for number in gone:
+        if number != event.id:
+            known.pop(number, None)
+
+
+def _follow_up(db: sqlite3.Connection, event: Event) -> None:
+    known: dict[int, FollowUpKey] = {
+        row[0]: row[1:] for row in db.execute("SELECT event, run, id, title, file FROM follow_ups")
+    }
+    before = dict(known)
+    _follow(known, event)
+    for number in before.keys() - known.keys():
+        db.execute("DELETE FROM follow_ups WHERE event = ?", (number,))
+    for number in known.keys() - before.keys():
+        db.execute("INSERT INTO follow_ups VALUES (?,?,?,?,?)", (number, *known[number]))
+
+
+def _key(event: Event) -> FollowUpKey:
+    data = event.data
+    return event.run, _kept(data.get("id", "")), _kept(data.get("title", "")), _kept(data.get("file", ""))
+
+
+def store(db: sqlite3.Connection, of: RunSummary) -> None:
+    values = (
+        of.id,
+        of.run,
+        of.runbook,
+        of.title,
+        of.target.service,
+        of.target.environment,
+        of.target.region,
+        of.target.account,
+        int(of.target.is_module),
+        of.operator,
+        int(of.dry_run),
+        of.steps,
+        text.utc(of.created_at) if of.created_at else "",
+        text.utc(of.ended_at) if of.ended_at else "",
+        of.outcome,
+        of.gate,
+        of.waiting,
+        int(of.changed),
+        of.apply,
+        of.target.name,
+    )
+    db.execute("DELETE FROM runs WHERE id = ? OR run = ?", (of.id, of.run))
+    db.execute(f"INSERT INTO runs ({_STORED}) VALUES ({','.join('?' * len(values))})", values)
+
+
+def _summary(row: tuple[Any, ...]) -> RunSummary:
+    return RunSummary(
+        id=row[0],
+        run=row[1],
+        runbook=row[2],
+        title=row[3],
+        target=Target(row[4], row[5], row[6], row[7], bool(row[8])),
+        operator=row[9],
+        dry_run=bool(row[10]),
+        steps=row[11],
+        created_at=text.from_utc(row[12]) if row[12] else None,
+        ended_at=text.from_utc(row[13]) if row[13] else None,
+        outcome=row[14],
+        gate=row[15],
+        waiting=row[16],
+        changed=bool(row[17]),
+        apply=row[18],
+    )

@@ -1,0 +1,226 @@
+"""The archive of the journal: what goes, what stays, that the chain proves both, and that it can be killed anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infraconsole.engine import archive, chain, followups, listing
+from infraconsole.engine.event import Kind
+from infraconsole.engine.history import record_of
+from infraconsole.engine.journal import Journal
+from infraconsole.engine.verify import verify
+from infraconsole.errors import JournalError, UsageError
+from tests.unit.test_index import change, create, end, follow_up
+
+LATER = datetime.now(UTC) + timedelta(days=1)
+
+
+def filled(folder: Path, runs: int = 6) -> list[str]:
+    """Runs whose events stand between each other's; each has files and a request that was taken."""
+    names = [f"run{number:03}" for number in range(runs)]
+    with Journal(folder) as journal:
+        for name in names:
+            create(journal, name)
+            (folder / "runs" / name).mkdir(parents=True)
+            (folder / "runs" / name / "plan.json").write_text("{}")
+            (folder / "runs" / f"{name}.log").write_text("")
+            journal.ask(name, "answer", "kim", {"opening": 3, "value": "yes"})
+            taken = journal.requests(name)[-1].reference()
+            journal.append(name, Kind.NOTE, "look", {"level": "info", "text": "heard", "request": taken})
+        for name in names:
+            change(journal, name)
+        for name in names:
+            end(journal, name)
+    return names
+
+
+def taken_out(folder: Path, file: Path) -> archive.Done:
+    with Journal(folder) as journal:
+        return archive.archive(journal, LATER, file, "kim")
+
+
+def names(folder: Path) -> list[str]:
+    with Journal(folder) as journal:
+        return [run.run for run in listing.newest(journal, None).runs]
+
+
+def rows(path: Path) -> set[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return set(db.execute("SELECT * FROM events"))
+
+
+def test_what_ended_goes_and_the_chain_proves_both_parts(tmp_path: Path) -> None:
+    folder, file = tmp_path / "state", tmp_path / "old.db"
+    runs = filled(folder)
+    before = rows(folder / "journal.db")
+    done = taken_out(folder, file)
+    assert (done.runs, done.kept) == (5, 1), "the last one on its target stays"
+    assert names(folder) == runs[-1:]
+    assert before < rows(folder / "journal.db") | rows(file), "the very rows, nothing lost"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in (tmp_path / "old.runs").iterdir()) == sorted(
+        [*runs[:-1], *(f"{run}.log" for run in runs[:-1])]
+    )
+    found = verify(folder)
+    assert found.problems == ()
+    assert [(known.file, known.events) for known in found.archives] == [(str(file), done.events)]
+    record, problems = archive.verify_archive(folder, file)
+    assert record
+    assert problems == []
+    assert record_of(runs[0], archive.events(file, runs[0])).outcome == "done"
+    with Journal(folder) as journal:
+        journal.append("later1", Kind.NOTE, data={"text": "x", "level": "info"})
+        assert journal.verify().problems == ()
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            journal.database.execute("DELETE FROM events")
+
+
+def test_a_second_archive_takes_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    filled(folder)
+    first = taken_out(folder, tmp_path / "one.db")
+    with Journal(folder) as journal:
+        for run in ("seven1", "eight1"):
+            create(journal, run)
+            end(journal, run)
+    second = taken_out(folder, tmp_path / "two.db")
+    assert (first.runs, second.runs) == (5, 1)
+    assert verify(folder).problems == ()
+    assert all(not archive.verify_archive(folder, tmp_path / name)[1] for name in ("one.db", "two.db"))
+    with Journal(folder) as journal:
+        create(journal, "nine11")
+        end(journal, "nine11")
+    with pytest.raises(UsageError, match="exists already"):
+        taken_out(folder, tmp_path / "one.db")
+
+
+def test_what_is_open_or_needed_stays(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        create(journal, "stays1")  # has no end
+        create(journal, "stays2")
+        end(journal, "stays2", "interrupted")
+        create(journal, "stays3")
+        follow_up(journal, "stays3")
+        end(journal, "stays3")
+        create(journal, "stays4")
+        change(journal, "stays4")
+        end(journal, "stays4")  # its change forbids resuming those before it
+        create(journal, "going1")
+        end(journal, "going1", "refused")
+        create(journal, "stays5")
+        end(journal, "stays5")
+        archive.archive(journal, LATER, tmp_path / "old.db", "kim")
+        assert [run.run for run in listing.newest(journal, None).runs][::-1] == [f"stays{n}" for n in range(1, 6)]
+        assert [known.run for known in followups.open_follow_ups(journal)] == ["stays3"]
+        assert journal.verify().problems == ()
+
+
+def test_a_follow_up_that_was_replaced_does_not_come_back(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        create(journal, "first1")
+        follow_up(journal, "first1")  # never ended, so it stays
+        create(journal, "secon1")
+        follow_up(journal, "secon1")
+        end(journal, "secon1")
+        journal.append(followups.REVIEW, Kind.FOLLOW_UP_DONE, data={"of": "secon1", "id": "pin", "detail": ""})
+        create(journal, "third1")
+        end(journal, "third1")
+        archive.archive(journal, LATER, tmp_path / "old.db", "kim")
+        journal.remake_index()
+        assert followups.open_follow_ups(journal) == ()
+        assert journal.verify().problems == ()
+
+
+def test_only_what_ended_before_the_date_goes(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with Journal(tmp_path) as journal:
+        done = archive.archive(journal, datetime.now(UTC) - timedelta(hours=1), tmp_path / "old.db", "kim")
+        assert (done.runs, (tmp_path / "old.db").exists()) == (0, False)
+
+
+POINTS = ("archive._write", "archive._make_room", "archive._to_disk", "archive._take_out", "archive._give_space_back",
+          "archive._move", "chain.head_line", "archive._read_back")  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere_nothing_is_lost_and_the_next_one_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, times: int
+) -> None:
+    """A real process, killed when it comes to that function for the first or second time."""
+    folder, file = tmp_path / "state", tmp_path / "old.db"
+    runs = filled(folder)
+    before = rows(folder / "journal.db")
+    child = os.fork()
+    if child == 0:
+        module, name = point.split(".")
+        place = {"archive": archive, "chain": chain}[module]
+        known, left = getattr(place, name), [times]
+
+        def killed(*arguments: Any) -> Any:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return known(*arguments)
+
+        setattr(place, name, killed)
+        taken_out(folder, file)
+        os._exit(0)
+    os.waitpid(child, 0)
+    there = rows(folder / "journal.db") | (rows(file) if file.exists() else set())
+    assert before <= there, "nothing is lost"
+    assert verify(folder).problems == ()
+    taken_out(
+        folder, file if not any(Path(known.file) == file for known in verify(folder).archives) else tmp_path / "x.db"
+    )
+    assert before <= rows(folder / "journal.db") | rows(file)
+    assert names(folder) == runs[-1:]
+    assert verify(folder).problems == ()
+    assert archive.verify_archive(folder, file)[1] == []
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == [runs[-1], f"{runs[-1]}.log"]
+
+
+@pytest.mark.parametrize(
+    ("which", "statement"),
+    [
+        ("old.db", "UPDATE events SET data = '{}' WHERE run = 'run001'"),
+        ("old.db", "DELETE FROM events WHERE run = 'run001'"),
+        ("state/journal.db", "DELETE FROM events WHERE kind = 'journal-archived'"),
+        ("state/journal.db", "UPDATE events SET data = replace(data, 'gaps', 'gapz') WHERE kind = 'journal-archived'"),
+        ("state/journal.db", "DELETE FROM events WHERE run = 'run005' AND kind = 'note'"),
+    ],
+)
+def test_what_was_not_archived_is_missing_and_what_was_changed_is_found(
+    tmp_path: Path, which: str, statement: str
+) -> None:
+    folder, file = tmp_path / "state", tmp_path / "old.db"
+    filled(folder)
+    taken_out(folder, file)
+    with contextlib.closing(sqlite3.connect(tmp_path / which, isolation_level=None)) as db:
+        triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute(statement)
+        for _, sql in triggers:
+            db.execute(sql)
+    assert archive.verify_archive(folder, file)[1]
+    assert bool(verify(folder).problems) is (which != "old.db")
+
+
+def test_a_journal_that_is_not_whole_is_not_archived(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    filled(folder)
+    with contextlib.closing(sqlite3.connect(folder / "journal.db", isolation_level=None)) as db:
+        db.execute("DROP TRIGGER events_keep")
+        db.execute("UPDATE events SET data = '{}' WHERE id = 3")
+    with pytest.raises(JournalError, match="not whole"):
+        taken_out(folder, tmp_path / "old.db")
+    assert not (tmp_path / "old.db").exists()
