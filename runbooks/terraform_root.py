@@ -145,15 +145,16 @@ def failure(
     *,
     kept: Path | None = None,
     left: Sequence[str] = (),
+    way_on: str = "",
 ) -> InfraconsoleError:
     """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean. `kept` is where
-    a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done."""
+    a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done, `way_on` what to do
+    where Terraform's words say nothing of that."""
     words = "\n".join((ended.output()[-30_000:].decode(errors="replace"), ended.errors()))
     trouble = texts.trouble_in(diagnostics) or texts.trouble(words)
     said = "\n".join((*left, *(diagnostic_line(found) for found in diagnostics if found.severity == "error")))
     if trouble is None:
-        mend = "What was made is in the state: once the cause is mended, a new plan is of what is left." if left else ""
-        return ended.error(title, said, mend)
+        return ended.error(title, said, way_on)
     sentence, mend = _SENTENCES.get(trouble.kind, trouble.words), _MENDS.get(trouble.kind, "")
     if trouble.kind is texts.Kind.STATE_LOST:
         sentence, mend = _of_lost_state(ended, kept)

@@ -80,7 +80,9 @@ def known_runs(journal: Journal, executor: Callable[[Path, str], Holder | None] 
 
     records: dict[str, RunRecord] = {}
     for event in journal.events_of_kind(*_TELLING):
-        records[event.run] = _advanced(records.get(event.run, RunRecord(event.run)), event)
+        # What closes a follow-up is written under another name than the run that opened it.
+        run = str(event.data.get("of", event.run)) if event.kind == Kind.FOLLOW_UP_DONE else event.run
+        records[run] = _advanced(records.get(run, RunRecord(run)), event)
     return tuple(
         KnownRun(record, executor(journal.folder, record.run) if record.resumable else None)
         for record in sorted(records.values(), key=lambda record: record.created_at or _NEVER, reverse=True)

@@ -1,7 +1,7 @@
 """Follow-ups: what a person still has to do after a run. Open until it is seen done, and then recorded as done.
 
 They are looked at by whoever looks at the journal; what was seen is written under a run of its own name, so that the
-run that opened the follow-up stays as it ended.
+run that opened the follow-up stays as it ended. Those about a state are looked at by the runs that read it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from infraconsole.engine.event import Event, Kind
-from infraconsole.engine.history import FollowUp
+from infraconsole.engine.event import Kind
+from infraconsole.engine.history import FollowUp, follow_up_of
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import PrerequisiteMissing
 from infraconsole.terraform import tfvars
@@ -33,7 +33,7 @@ def open_follow_ups(journal: Journal) -> tuple[FollowUp, ...]:
                 if (known.run, known.id) != (event.data["of"], event.data["id"])
             }
         else:
-            known = _opened(event)
+            known = follow_up_of(event)
             found[(known.id, known.file, known.title)] = known
     return tuple(reversed(found.values()))
 
@@ -43,16 +43,15 @@ def review(journal: Journal, read: Callable[[Path], Mapping[str, Any]] = tfvars.
     reviewed = []
     for known in open_follow_ups(journal):
         if known.file and _is_done(known, read):
-            detail = f"{known.file} says {known.key} = {known.value}"
-            journal.append(REVIEW, Kind.FOLLOW_UP_DONE, data={"of": known.run, "id": known.id, "detail": detail})
+            close(journal, known.run, known.id, f"{known.file} says {known.key} = {known.value}")
             known = replace(known, done=True)
         reviewed.append(known)
     return tuple(reviewed)
 
 
-def _opened(event: Event) -> FollowUp:
-    fields = {key: event.data[key] for key in ("id", "title", "detail", "file", "key", "value")}
-    return FollowUp(run=event.run, at=event.at, **fields)
+def close(journal: Journal, run: str, id: str, detail: str) -> None:  # noqa: A002
+    """Record that the follow-up `id` of `run` was seen done, and by what."""
+    journal.append(REVIEW, Kind.FOLLOW_UP_DONE, data={"of": run, "id": id, "detail": detail})
 
 
 def _is_done(known: FollowUp, read: Callable[[Path], Mapping[str, Any]]) -> bool:

@@ -82,8 +82,24 @@ class Recorder:
         return [
             OpenFollowUp(known.title, known.detail)
             for known in followups.review(self._journal)
-            if not known.done and targets.get(known.run) == self.record.target.name and known.run != self._run
+            if not (known.done or known.strays)
+            and targets.get(known.run) == self.record.target.name
+            and known.run != self._run
         ]
+
+    def open_strays(self, place: str) -> list[OpenFollowUp]:
+        """Of whatever run, about the state at `place`."""
+        return [
+            OpenFollowUp(known.title, known.detail, known.run, known.id, known.strays)
+            for known in followups.open_follow_ups(self._journal)
+            if known.place == place and known.strays
+        ]
+
+    def close_follow_up(self, known: OpenFollowUp, detail: str) -> None:
+        if known.run == self._run:
+            self.write(Kind.FOLLOW_UP_DONE, of=known.run, id=known.id, detail=detail)
+        else:
+            followups.close(self._journal, known.run, known.id, self._redactor.text(detail))
 
     def flush(self) -> None:
         with self._lock:
