@@ -26,8 +26,8 @@ from infraconsole.terraform.state import StateUnreadable
 
 BOUND_FILE = "apply.json"
 """In the run's folder: what the plan was made from that is being applied, for whoever looks later what became of it."""
-_OWN_CODES = (0, 1)
-"""Those with which `terraform apply` itself ends; a wrapper tells of a signal by 128 and its number."""
+_FAILED = 1
+"""With which `terraform apply` itself ends where it is not well; a wrapper tells of a signal by 128 and its number."""
 _IMPORTS_SHOWN = 3
 
 
@@ -46,7 +46,7 @@ class End:
 
     @property
     def was_cut_off(self) -> bool:
-        return not self.is_well and self._code not in _OWN_CODES
+        return not self.is_well and self._code != _FAILED
 
     @property
     def _code(self) -> int | None:
@@ -121,9 +121,12 @@ def partly_words(context: StepContext, root: Root, end: End, listener: Listener)
 def _looked(context: StepContext, root: Root, end: End, left: Sequence[str]) -> tuple[ReadBack | None, str]:
     """What the state says after a bad end, or why it could not be read; neither where nothing was begun."""
     if not left and not end.was_cut_off:
+        earlier_applies.note_read_back(end.record)
         return None, ""
     try:
         return look(context, root, end, _plan(context.result("plan")), context.folder.name), ""
+    except InterruptRequested:  # only a state that Terraform has to read; the run says itself that it was interrupted
+        return None, "What of it is in the state is read when the run goes on."
     except (AwsError, StateUnreadable, TerraformError) as error:
         return None, f"What of it is in the state could not be read: {error.title} The next plan looks again."
 

@@ -50,7 +50,8 @@ class ReadBack:
 
     def sentences(self) -> tuple[str, ...]:
         """What is not as it should be, the worst first; or that all is."""
-        sure = [each for each in self.strays if not each.cut_off]
+        sure = [each for each in self.strays if not (each.cut_off or each.by_another)]
+        others = [each for each in self.strays if each.by_another]
         unsure = [each.address for each in self.strays if each.cut_off]
         told = [
             (self.other, self.other),
@@ -59,6 +60,7 @@ class ReadBack:
                 f"Two applies stored at the same time: the next state was not made from {_versions(self.overwritten)}",
             ),
             (sure, f"Made, and in no state: {_listed(map(_named, sure))}"),
+            (others, f"Made by the other apply, and in no state: {_listed(map(_named, others))}"),
             (unsure, f"Was being made, may exist, and is in no state: {_listed(unsure)}"),
             (self.left, f"Not in the stored state, and in errored.tfstate: {_listed(self.left)}"),
             (self.still_there, f"Destroyed, and still in the state: {_listed(self.still_there)}"),
@@ -92,7 +94,7 @@ def read_back(
     if history is not None and not history.is_one_line:
         overwritten = history.overwritten
         taken, undone = _taken_away(context, history, stored, claims)
-        strays = list({(each.address, each.id): each for each in (*strays, *taken)}.values())
+        strays = list({(each.address, each.id): each for each in (*taken, *strays)}.values())
     elif history is not None and (strays or still_there) and _was_stored(context, history, claims):
         stored_since = (*(each.address for each in strays), *still_there)
         strays, still_there = [], []
@@ -162,7 +164,7 @@ def _taken_away(
     for version in history.since:
         found = state_history.inventory(context, version)
         for each in found.added_to(base):
-            stray = Stray(each.address, each.type, each.id)
+            stray = Stray(each.address, each.type, each.id, by_another=True)
             if not _is_there(stored, each, stray) and (each.type, each.id) not in destroyed:
                 strays[(each.type, each.id or each.address)] = stray
         changed = found.changed_from(base)

@@ -81,10 +81,11 @@ def newest_version(context: StepContext, root: Root) -> str:
 
 
 def since(context: StepContext, root: Root, version: str, serial: int) -> History | None:
-    """What was stored since the version `version`, which had that serial. None where nobody can tell: no bucket, no versions, no
-    right to list them. Raises AwsError, StateUnreadable."""
+    """What was stored since the version `version`, which had that serial; "" where its id is not known, and the newest one of no
+    higher serial is meant. None where nobody can tell: no bucket, no versions, no right to list them. Raises AwsError,
+    StateUnreadable."""
     place = root.state
-    if place is None or (serial and not version):
+    if place is None:
         return None
     newer: list[StoredObject] = []
     base: StoredObject | None = None
@@ -92,10 +93,10 @@ def since(context: StepContext, root: Root, version: str, serial: int) -> Histor
         for found in S3(context.reads).versions(place.bucket, place.key):
             if found.version_id in ("", "null"):
                 return None
-            if found.version_id == version:
+            if found.version_id == version or (not version and serial and _is_base(context, found, serial)):
                 base = found
                 break
-            if found.is_delete_marker and not version:
+            if found.is_delete_marker and not serial:
                 break  # what lies below was deleted before
             if not found.is_delete_marker:
                 newer.append(found)
@@ -104,11 +105,15 @@ def since(context: StepContext, root: Root, version: str, serial: int) -> Histor
     except AccessDenied as error:
         context.note(f"Whether another apply stored a state at the same time cannot be told: {error.title}")
         return None
-    if version and base is None:
+    if serial and base is None:
         return None  # a lifecycle rule may have taken it
     with ThreadPoolExecutor(8) as pool:
         read = list(pool.map(lambda stored: _read(context, stored), reversed(newer)))
     return History(_read(context, base) if base else None, tuple(read))
+
+
+def _is_base(context: StepContext, found: StoredObject, serial: int) -> bool:
+    return not found.is_delete_marker and _read(context, found).serial <= serial
 
 
 def inventory(context: StepContext, version: Version) -> Inventory:

@@ -39,7 +39,7 @@ def keep(context: StepContext, root: Root, strays: Sequence[Stray], run: str) ->
         return
     context.keep_strays(
         id_,
-        f"Bring back into the state of {context.target.name} what run {run} made",
+        f"Bring back into the state of {context.target.name} what the apply of run {run} left in none",
         detail="\n".join(detail_lines(context, root, together, run)),
         place=place_of(root),
         strays=together,
@@ -58,7 +58,7 @@ def review(context: StepContext, root: Root, stored: bytes) -> tuple[OpenFollowU
         if not missing:
             found = ", ".join(each.address for each in known.strays[:_SHOWN])
             context.close_follow_up(known, f"the stored state, serial {inventory.serial}, has {found}")
-            context.note(f"What run {made_by(known)} made is in the state by now: {found}.")
+            context.note(f"What the apply of run {made_by(known)} left in no state is in the state by now: {found}.")
             for each in known.strays:
                 if each.cut_off:
                     context.note(
@@ -91,7 +91,8 @@ def sentence(stray: Stray, run: str) -> str:
     named = f"{stray.type}, {f'id {stray.id}' if stray.id else 'no id known'}"
     if stray.cut_off:
         return f"{stray.address} ({named}) was being made by run {run} when it was cut off: it may exist, and is in no state."
-    return f"{stray.address} ({named}) was made by run {run}, and is in no state."
+    by = f"an apply that ran at the same time as run {run}" if stray.by_another else f"run {run}"
+    return f"{stray.address} ({named}) was made by {by}, and is in no state."
 
 
 def made_by(known: OpenFollowUp) -> str:

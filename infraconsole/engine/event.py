@@ -46,7 +46,7 @@ class Kind(StrEnum):
     EVIDENCE = "evidence"
     """name, sha256, size_bytes, file or content"""
     FOLLOW_UP_OPENED = "follow-up-opened"
-    """id, title, detail, file, key, value; place and strays [{address, type, id, cut_off}] where it is about what is in no state"""
+    """id, title, detail, file, key, value; place and strays [{address, type, id, …}] where it is about what is in no state"""
     FOLLOW_UP_DONE = "follow-up-done"
     """of (the run that opened it), id, detail"""
     WAITING = "waiting"

@@ -31,19 +31,27 @@ class Claim:
 @dataclass(frozen=True)
 class Stray:
     """An object that an apply made and that is in no state. `id` is "" where Terraform told none; `cut_off`: its making was begun,
-    and nobody knows how it ended, so that it may exist."""
+    and nobody knows how it ended, so that it may exist. `by_another`: an apply made it that ran at the same time."""
 
     address: str
     type: str
     id: str = ""
     cut_off: bool = False
+    by_another: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        return {"address": self.address, "type": self.type, "id": self.id, "cut_off": self.cut_off}
+        return {
+            "address": self.address,
+            "type": self.type,
+            "id": self.id,
+            "cut_off": self.cut_off,
+            "by_another": self.by_another,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Stray:
-        return cls(str(data["address"]), str(data["type"]), str(data["id"]), bool(data["cut_off"]))
+        texts = (str(data[key]) for key in ("address", "type", "id"))
+        return cls(*texts, cut_off=bool(data.get("cut_off")), by_another=bool(data.get("by_another")))
 
 
 class Claims:

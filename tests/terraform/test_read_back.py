@@ -296,6 +296,7 @@ def test_two_deploys_at_once_without_a_lock_are_not_both_done(site_factory: Site
     code, run, stderr = ended(processes[1])
     assert code == 1
     assert "Two applies stored at the same time" in stderr
+    assert "Made by the other apply, and in no state: " in stderr
     assert not set(of_the_first.values()) & ids(first), "the other one has stored over it"
     for address, id_ in of_the_first.items():
         assert f"{address} (terraform_data, id {id_})" in stderr
@@ -354,3 +355,25 @@ def test_replacements_and_keys_and_modules_are_found_where_they_are(site: Site) 
 
 
 _MOVED = "moved {\n  from = terraform_data.dbc\n  to   = terraform_data.moved\n}\n"
+
+
+def test_a_local_state_is_read_back_as_well(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terraform writes it with every resource, so that only what was under way is in no state."""
+    site.write(f"{VARIABLES}{data('a')}{site.waiting('slow', 'terraform_data.a.id')}")
+    site.write_vars("sandbox", value="one")
+    answers = [("confirm", "yes"), ("type-target", f"{SERVICE}-sandbox"), ("type-danger", f"{SERVICE}-sandbox")]
+    run = site.start(monkeypatch, environment="sandbox", answers=answers)
+    site.until_applying(run)
+    local = site.root / "terraform.tfstate"
+    site.until(lambda: local.exists() and "terraform_data" in local.read_text(), "the first to be in the state")
+    kill(site, run, "pid")
+    site.go.touch()
+    record = cut_off(site, run)
+    assert "Made, and in no state" not in record.ending
+    assert "may exist, and is in no state: terraform_data.slow." in record.ending
+    again = site.run("deploy", *(f"--answer={gate}={value}" for gate, value in answers), environment="sandbox")
+    assert again.code == 0, again.stderr
+    assert "terraform_data.slow (terraform_data, no id known) was being made by run" in again.warnings
+    last = site.run("deploy", "--answer=confirm=yes", environment="sandbox")
+    assert last.code == 0, last.stderr
+    assert follow_ups(site) == []
