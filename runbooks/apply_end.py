@@ -33,11 +33,18 @@ _IMPORTS_SHOWN = 3
 
 @dataclass(frozen=True)
 class End:
-    """`record` is the folder of the command; `ended` is None where nobody saw how it ended."""
+    """`record` is the folder of the command; `ended` is None where nobody saw how it ended. `said_why`: Terraform itself told an
+    error, which it does at its own end, when the state is stored or could not be."""
 
     record: Path
     ended: Ended | None
     claims: Claims
+    said_why: bool = False
+
+    @classmethod
+    def of(cls, record: Path, ended: Ended | None, listener: Listener) -> End:
+        """`listener` was given all that the command said."""
+        return cls(record, ended, listener.claims, any(each.is_error for each in listener.diagnostics))
 
     @property
     def is_well(self) -> bool:
@@ -46,7 +53,9 @@ class End:
 
     @property
     def was_cut_off(self) -> bool:
-        return not self.is_well and self._code != _FAILED
+        if self.is_well or self._code == _FAILED:
+            return False
+        return not (self._code is None and self.said_why)
 
     @property
     def _code(self) -> int | None:
@@ -106,7 +115,7 @@ def look_at_unread(context: StepContext, root: Root) -> None:
             continue
         listener = Listener(context, silent=True)
         ended, run = earlier_applies.replayed(record, listener), record.parent.name
-        back = look(context, root, End(record, ended, listener.claims), plan, run)
+        back = look(context, root, End.of(record, ended, listener), plan, run)
         if not back.is_whole:
             context.note(f"Of the apply of run {run}: {' '.join(back.sentences())}", warning=True)
 
@@ -160,7 +169,8 @@ def _failure(
     if end.ended is None or end.was_cut_off:
         errors = (diagnostic_line(each) for each in listener.diagnostics if each.is_error)
         cause = "\n".join(part for part in (*told, *errors, lock_sentence(context, root)) if part)
-        return StepFailed(f"The apply was cut off. {end.words} {listener.summary}", cause=cause, mend=way_on)
+        title = "The apply was cut off." if end.was_cut_off else "The apply failed."
+        return StepFailed(f"{title} {end.words} {listener.summary}", cause=cause, mend=way_on)
     error = failure(
         end.ended, f"The apply failed. {listener.summary}", listener.diagnostics, kept=kept, left=told, way_on=way_on
     )

@@ -93,7 +93,7 @@ def read_back(
     undone: tuple[str, ...] = ()
     if history is not None and not history.is_one_line:
         overwritten = history.overwritten
-        taken, undone = _taken_away(context, history, stored, claims)
+        taken, undone = _taken_away(context, history, stored)
         strays = list({(each.address, each.id): each for each in (*taken, *strays)}.values())
     elif history is not None and (strays or still_there) and _was_stored(context, history, claims):
         stored_since = (*(each.address for each in strays), *still_there)
@@ -152,20 +152,16 @@ def _was_stored(context: StepContext, history: History, claims: Claims) -> bool:
     return False
 
 
-def _taken_away(
-    context: StepContext, history: History, stored: Inventory, claims: Claims
-) -> tuple[list[Stray], tuple[str, ...]]:
-    """What states had that were stored since the plan, and the stored one has not: objects, and addresses of changed ones. What our
-    own apply destroyed is not missed."""
+def _taken_away(context: StepContext, history: History, stored: Inventory) -> tuple[list[Stray], tuple[str, ...]]:
+    """What states had that were stored since the plan, and the stored one has not: objects, and addresses of changed ones."""
     base = state_history.inventory(context, history.base) if history.base else Inventory(b"")
-    destroyed = {(claim.resource.type, claim.id) for claim in claims.gone}
     strays: dict[tuple[str, str], Stray] = {}
     undone: dict[str, None] = {}
     for version in history.since:
         found = state_history.inventory(context, version)
         for each in found.added_to(base):
             stray = Stray(each.address, each.type, each.id, by_another=True)
-            if not _is_there(stored, each, stray) and (each.type, each.id) not in destroyed:
+            if not _is_there(stored, each, stray):
                 strays[(each.type, each.id or each.address)] = stray
         changed = found.changed_from(base)
         undone |= dict.fromkeys(each.address for each in changed if stored.has_as_it_was(each, base))

@@ -304,7 +304,7 @@ class ApplyPlan(Step):
             (context.folder / CONSUMED).unlink()
             return None
         listener = self._listener(context, silent=True)
-        end = apply_end.End(record, earlier_applies.replayed(record, listener), listener.claims)
+        end = apply_end.End.of(record, earlier_applies.replayed(record, listener), listener)
         if end.is_well:
             result = apply_end.settle(context, root, end, listener)
             return Probe(ProbeState.DONE, "It was applied already.", result)
@@ -335,7 +335,7 @@ class ApplyPlan(Step):
         record = ended.stdout.parent if ended else _newest_apply(context)
         if record is None:
             raise StepFailed("Nothing is recorded of the apply.", mend="Look at the state, then make a new plan.")
-        end = apply_end.End(record, ended, listener.claims)
+        end = apply_end.End.of(record, ended, listener)
         trouble = None if end.is_well else texts.trouble_in(listener.diagnostics)
         if trouble and trouble.kind is texts.Kind.LOCK_HELD and not listener.applied.has_begun:
             (context.folder / CONSUMED).unlink(missing_ok=True)  # it never began: the plan is what it was

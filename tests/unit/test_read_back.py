@@ -233,6 +233,11 @@ def test_a_good_exit_code_is_not_believed_where_something_never_ended() -> None:
     assert (end.is_well, end.was_cut_off) == (False, True)
 
 
+def test_an_error_that_terraform_told_itself_is_its_own_end_though_nobody_saw_the_code() -> None:
+    end = End(Path("r"), None, claims_of(told("apply_start", "a", "create")), said_why=True)
+    assert (end.is_well, end.was_cut_off) == (False, False)
+
+
 # What the state has
 
 
