@@ -50,8 +50,13 @@ class Stray:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Stray:
-        texts = (str(data[key]) for key in ("address", "type", "id"))
-        return cls(*texts, cut_off=bool(data.get("cut_off")), by_another=bool(data.get("by_another")))
+        return cls(
+            str(data["address"]),
+            str(data["type"]),
+            str(data["id"]),
+            cut_off=bool(data.get("cut_off")),
+            by_another=bool(data.get("by_another")),
+        )
 
 
 class Claims:
