@@ -18,7 +18,7 @@ from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound
 from infraconsole.runbooks.terraform_root import Root
 from infraconsole.terraform.inventory import Inventory
-from infraconsole.terraform.state import summary
+from infraconsole.terraform.state import StateUnreadable, summary
 
 _MOST = 200
 """So many versions are looked at: a long apply stores one every 20 seconds."""
@@ -82,8 +82,8 @@ def newest_version(context: StepContext, root: Root) -> str:
 
 def since(context: StepContext, root: Root, version: str, serial: int) -> History | None:
     """What was stored since the version `version`, which had that serial; "" where its id is not known, and the newest one of no
-    higher serial is meant. None where nobody can tell: no bucket, no versions, no right to list them. Raises AwsError,
-    StateUnreadable."""
+    higher serial is meant. None where nobody can tell: no bucket, no versions, no right to list them. Raises
+    AwsError."""
     place = root.state
     if place is None:
         return None
@@ -109,21 +109,26 @@ def since(context: StepContext, root: Root, version: str, serial: int) -> Histor
         return None  # a lifecycle rule may have taken it
     with ThreadPoolExecutor(8) as pool:
         read = list(pool.map(lambda stored: _read(context, stored), reversed(newer)))
-    return History(_read(context, base) if base else None, tuple(read))
+    return History(_read(context, base) if base else None, tuple(each for each in read if each))
 
 
 def _is_base(context: StepContext, found: StoredObject, serial: int) -> bool:
-    return not found.is_delete_marker and _read(context, found).serial <= serial
+    version = None if found.is_delete_marker else _read(context, found)
+    return version is not None and version.serial <= serial
 
 
 def inventory(context: StepContext, version: Version) -> Inventory:
     return Inventory(_body(context, version.stored), f"Version {version.id}")
 
 
-def _read(context: StepContext, stored: StoredObject) -> Version:
+def _read(context: StepContext, stored: StoredObject) -> Version | None:
+    """None where somebody stored there what is no state."""
     if stored.size_bytes and (head := _HEAD.match(_beginning(context, stored))):
         return Version(stored, int(head[1]), head[2].decode())
-    found = summary(_body(context, stored), f"Version {stored.version_id}")
+    try:
+        found = summary(_body(context, stored), f"Version {stored.version_id}")
+    except StateUnreadable:
+        return None
     return Version(stored, found.serial, found.lineage)
 
 

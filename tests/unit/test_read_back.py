@@ -345,6 +345,11 @@ def test_a_state_that_was_sent_twice_is_one() -> None:
     assert look(Bucket(state(5), stored, stored), claims_of(*made("a", "i"))).is_whole
 
 
+def test_what_is_no_state_among_the_versions_is_passed_over() -> None:
+    bucket = Bucket(state(5), b"oops", state(6, one("a", "i")))
+    assert look(bucket, claims_of(*made("a", "i"))).is_whole
+
+
 @pytest.mark.parametrize("kind", ["unversioned", "denied", "expired-version"])
 def test_without_versions_only_our_own_is_known(kind: str) -> None:
     bucket = Bucket(state(5), state(6, one("x", "1")), state(6, one("a", "i")), versioned=kind != "unversioned")
