@@ -17,7 +17,7 @@ from infraconsole.engine.gate import LEAST_REASON
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed, UsageError
-from infraconsole.runbooks import rollout
+from infraconsole.runbooks import rollout, strays
 from infraconsole.runbooks.deployed import ReadDeployed, verify_service
 from infraconsole.runbooks.plan_reading import ReadPlan
 from infraconsole.runbooks.terraform_failure import failure
@@ -27,10 +27,13 @@ from infraconsole.runbooks.terraform_root import (
     refuse_locked,
     root_of,
     state_summary,
+    stored_state,
 )
 from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan
 from infraconsole.terraform import commands, events, tfvars
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
+
+_STRAYS_SHOWN = 10
 
 
 class Precheck(Step):
@@ -55,6 +58,7 @@ class Precheck(Step):
         _look_at_state(context, root)
         refuse_locked(context, root)
         _refuse_missing_exports(context)
+        _look_for_strays(context, root)
         for item in context.open_follow_ups():
             context.note(f"Still to do: {item.title}: {item.detail}", warning=True)
         ended = context.terraform(root.terraform, commands.fmt_check(recursive=False), "fmt")
@@ -152,6 +156,16 @@ def _look_at_state(context: StepContext, root: Root) -> None:
         context.note(f"There is no state at {where} yet: everything would be made anew.", warning=True)
     else:
         context.note(f"State {where}: serial {stored.serial}, {stored.resource_count} resources.")
+
+
+def _look_for_strays(context: StepContext, root: Root) -> None:
+    """Say what earlier applies made and the state does not have; without a bucket that is read only when `init` has run."""
+    left = context.open_strays(strays.place_of(root))
+    if left and root.state is not None:
+        left = strays.review(context, root, stored_state(context, root) or b"")
+    for known in left:
+        for stray in known.strays[:_STRAYS_SHOWN]:
+            context.note(f"Still to do: {strays.sentence(stray, strays.made_by(known))}", warning=True)
 
 
 def _refuse_missing_exports(context: StepContext) -> None:

@@ -165,6 +165,13 @@ class Mend(Step):
                 "ExpressionAttributeValues": {":kept": {"S": kept}},
             }
         context.change("dynamodb", "PutItem", TableName=table, Item=item, **condition)
+        if (found := _digest(context)) != wanted:
+            raise StepFailed(
+                "The digest that was written is not the one that is kept.",
+                cause=f"{table} keeps {found or 'none'}, {wanted} was written.",
+                mend="Look at the table. The lock is still ours: "
+                f"{run_line(context, 'state-unlock')} --set lock={_lock_id(context)}",
+            )
         return {"digest": wanted, "changed": True}
 
 
@@ -194,6 +201,12 @@ class Release(Step):
             ConditionExpression="contains(Info, :id)",
             ExpressionAttributeValues={":id": {"S": _lock_id(context)}},
         )
+        lock = _held(context)
+        if lock is not None and lock.id == _lock_id(context):
+            raise StepFailed(
+                "The lock was given back, and is still there.",
+                mend=f"Take it away: {run_line(context, 'state-unlock')} --set lock={lock.id}",
+            )
         return {"changed": True}
 
 

@@ -1,18 +1,26 @@
 """What earlier commands from here have left of a root module, from the records that they keep in the runs' folders: Terraform's
-own state tells only that something is not as it was, and not why."""
+own state tells only that something is not as it was, and not why.
+
+Of an apply that has ended, one small file in its record says all that later runs need (`DIGEST`); its output is read only where
+nobody came to write that.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from infraconsole import files
-from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root
+from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root, write_private
 from infraconsole.terraform import events, runner
+from infraconsole.terraform.runner import Each, Ended
 from infraconsole.terraform.tail import Tail
 
 RECENT = 10
 """How many applies are looked at: what an older one left, somebody has found by now."""
+DIGEST = "digest.json"
+"""`ended`: by address, whether the apply finished what it did there; `read_back`: the state was compared with what it did."""
 
 
 def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
@@ -20,8 +28,30 @@ def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
     finished. `runs` is the folder of all runs."""
     ended: dict[str, bool] = {}
     for record in records(runs, root, "apply")[:RECENT]:
-        ended = _ended(record) | ended
+        digest = _digest(record)
+        ended = (_ended(record) if digest is None else digest["ended"]) | ended
     return tuple(address for address, well in ended.items() if not well)
+
+
+def note_read_back(record: Path) -> None:
+    """Keep what later runs need of an apply that has ended, and whose state was read back."""
+    write_private(record / DIGEST, json.dumps({"ended": _ended(record), "read_back": True}).encode())
+
+
+def unread(runs: Path, root: Root) -> tuple[Path, ...]:
+    """The records of applies that have ended and whose state nobody has read back, the oldest first."""
+    found = [record for record in records(runs, root, "apply")[:RECENT] if _digest(record) is None]
+    return tuple(record for record in reversed(found) if _has_ended(record))
+
+
+def replayed(record: Path, each: Each) -> Ended | None:
+    """How the command ended, with all it said given to `each`; None where nobody saw how."""
+    running = runner.Running(record)
+    try:
+        running.wait(each)
+        return running.ended()
+    except runner.Lost:
+        return None
 
 
 def is_put_back(runs: Path, root: Root) -> bool:
@@ -42,6 +72,15 @@ def _has_failed(running: runner.Running) -> bool:
         return False
 
 
+def _has_ended(record: Path) -> bool:
+    """False too for one that never began."""
+    running = runner.Running(record)
+    try:
+        return running.pid != 0 and running.poll() is not None
+    except runner.Lost:
+        return True
+
+
 def records(runs: Path, root: Root, *names: str) -> list[Path]:
     """Of the commands of these names, newest first."""
     found = []
@@ -54,6 +93,14 @@ def records(runs: Path, root: Root, *names: str) -> list[Path]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return [record for _, record in sorted(found, reverse=True)]
+
+
+def _digest(record: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((record / DIGEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("ended"), dict) else None
 
 
 def _ended(record: Path) -> dict[str, bool]:

@@ -16,12 +16,13 @@ from infraconsole.checks.costs import cost_effect
 from infraconsole.checks.costs import load as load_costs
 from infraconsole.checks.findings import Finding
 from infraconsole.checks.plan_review import review
+from infraconsole.engine.gate import ERROR, WARNING
 from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import UsageError
-from infraconsole.runbooks import earlier_applies
+from infraconsole.runbooks import earlier_applies, strays
 from infraconsole.runbooks.plan_images import missing_images
 from infraconsole.runbooks.terraform_failure import failure
-from infraconsole.runbooks.terraform_root import root_of, write_private
+from infraconsole.runbooks.terraform_root import Root, root_of, stored_state, write_private
 from infraconsole.terraform import addresses, commands, plan
 from infraconsole.terraform.attributes import AttributeChange, shown
 from infraconsole.terraform.plan import Kind
@@ -68,6 +69,7 @@ class ReadPlan(Step):
         tag = context.inputs.get("image_tag", "")
         findings = review(read, table, image_tag=tag, failed=unfinished, put_back=put_back)
         missing = missing_images(context, read)
+        lines_of_strays = _strays(context, root, read)
         _say_findings(context, (*findings, *missing))
         words = read.totals().words() if changes else "nothing to do"
         infracost_words = _ask_infracost(context) if changes else ""
@@ -89,7 +91,20 @@ class ReadPlan(Step):
             "cost": _together(effect.words() if effect.usd else "", infracost_words),
             "unfinished": list(unfinished),
             "put_back": put_back,
+            "strays": lines_of_strays,
         }
+
+
+def _strays(context: StepContext, root: Root, read: plan.Plan) -> list[str]:
+    """For the gate: what earlier applies made, and the stored state still does not have."""
+    if not context.open_strays(strays.place_of(root)):
+        return []
+    left = strays.review(context, root, stored_state(context, root) or b"")
+    to_be_made = {each.address for each in read.changes if each.kind is Kind.CREATE}
+    lines = strays.gate_lines(context, root, left, to_be_made)
+    for line in lines:
+        context.note(line.removeprefix(ERROR).removeprefix(WARNING), warning=True)
+    return lines
 
 
 _DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed", "unexpected-destroy")

@@ -13,6 +13,7 @@ from infraconsole import files
 from infraconsole.checks import stateful
 from infraconsole.engine.runbook import Probe, ProbeState, Step, StepContext
 from infraconsole.errors import StepFailed
+from infraconsole.runbooks import state_history
 from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import (
     Root,
@@ -67,6 +68,7 @@ class PushState(Step):
         if self._is_stored(context, stored, what):
             return Probe(ProbeState.DONE, f"It is stored, with serial {serial_of(now)}.", {"serial": serial_of(now)})
         if ended is not None and not ended.code and now is not None and now.serial > what.before:
+            self._refuse_overwritten(context, what)
             # It was pushed, and nothing that came afterwards is to be overwritten.
             said = f"It was pushed; somebody has stored serial {now.serial} since."
             return Probe(ProbeState.DONE, said, {"serial": what.serial, "changed": True, "since": now.serial})
@@ -118,6 +120,18 @@ class PushState(Step):
         except Lost as error:
             context.note(f"{error.title} What is stored tells.", warning=True)
             return None
+
+    def _refuse_overwritten(self, context: StepContext, what: Pushed) -> None:
+        """Raises StepFailed where what was pushed was not changed since, but stored over by an apply that had begun before."""
+        history = state_history.since(context, root_of(context), "", what.before)
+        if history is None or history.is_one_line:
+            return
+        versions = ", ".join(f"version {each.id} (serial {each.serial})" for each in history.overwritten)
+        raise StepFailed(
+            "It was pushed, and another command that ran at the same time stored its own state over it.",
+            cause=f"The next state was not made from {versions}.",
+            mend="Look at both versions, then start a new run. A state lock prevents this: use_lockfile or lock_table.",
+        )
 
     def _is_stored(self, context: StepContext, stored: bytes, what: Pushed) -> bool:
         if not stored or not is_same(

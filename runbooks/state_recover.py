@@ -17,7 +17,8 @@ from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed
-from infraconsole.runbooks import lost_state, recovery
+from infraconsole.runbooks import lost_state, recovery, strays
+from infraconsole.runbooks.earlier_applies import records
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
@@ -40,6 +41,8 @@ from infraconsole.runbooks.terraform_root import (
 )
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import backend, state_diff
+from infraconsole.terraform.claims import Stray
+from infraconsole.terraform.inventory import Inventory
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
 
 COPY = "errored.tfstate"
@@ -224,9 +227,25 @@ class PutAway(Step):
         copy = context.folder / COPY
         if sha256(copy) != context.result("look")["sha256"]:
             raise StepFailed(f"{copy} is not the copy it should be.", mend="Start a new run: it makes another one.")
-        _left(root_of(context)).unlink(missing_ok=True)
+        root = root_of(context)
+        if context.result("decide").get("action") == DISMISS:
+            _keep_what_is_dismissed(context, root, copy)
+        _left(root).unlink(missing_ok=True)
         context.note(f"A copy stays in {copy}.")
         return {"changed": True}
+
+
+def _keep_what_is_dismissed(context: StepContext, root: Root, copy: Path) -> None:
+    """What only the dismissed state knows of is in no state from now on: every later plan shows it until that has changed."""
+    try:
+        left, stored = Inventory(copy.read_bytes()), Inventory(stored_state(context, root) or b"")
+    except StateUnreadable:
+        return
+    if stored.lineage not in ("", left.lineage):
+        return  # another environment's
+    missing = [Stray(each.address, each.type, each.id) for each in left.added_to(stored)]
+    made_by = next((each.parent.name for each in records(context.folder.parent, root, "apply")), context.folder.name)
+    strays.keep(context, root, missing, made_by)
 
 
 def _is_first(context: StepContext) -> bool:

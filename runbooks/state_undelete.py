@@ -28,7 +28,7 @@ from infraconsole.engine.runbook import (
     StepContext,
     aws_command,
 )
-from infraconsole.errors import StepFailed, UnknownName, UsageError
+from infraconsole.errors import AwsNotFound, StepFailed, UnknownName, UsageError
 from infraconsole.runbooks import recovery
 from infraconsole.runbooks.terraform_root import refuse_locked, root_of, run_line, sha256, write_private
 from infraconsole.terraform.backend import S3Backend
@@ -165,8 +165,19 @@ class Verify(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         place = _place(context)
-        stored = S3(context.reads).get(place.bucket, place.key)
-        if stored.version_id != context.result("look")["last"]:
+        try:
+            stored = S3(context.reads).get(place.bucket, place.key)
+        except AwsNotFound as error:
+            raise StepFailed(
+                "The state is still deleted.", cause=error.title, mend="Look at the versions, then start a new run."
+            ) from error
+        looked = context.result("look")
+        if stored.version_id in looked["lost"]:
+            raise StepFailed(
+                f"Version {stored.version_id} was taken away, and is still current.",
+                mend="Look at the versions, then start a new run.",
+            )
+        if stored.version_id != looked["last"]:
             context.note(f"Another state is current: version {stored.version_id}, stored meanwhile.", warning=True)
         now = summary(stored.body or b"", "The stored state")
         context.note(f"The stored state has serial {now.serial} and {now.resource_count} resources.")

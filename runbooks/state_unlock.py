@@ -117,9 +117,15 @@ class Unlock(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         arguments = commands.force_unlock(context.result("look")["lock"])
-        ended = context.terraform_change(
-            "terraform:force-unlock", root.terraform, arguments, lambda line: context.output(line)
-        )
+        try:
+            ended = context.terraform_change(
+                "terraform:force-unlock", root.terraform, arguments, lambda line: context.output(line)
+            )
+        except Lost as lost:
+            if context.result("look")["lock"] in [lock.id for lock in _locks(context)]:
+                raise
+            context.note(f"{lost.title} The lock is gone all the same.", warning=True)
+            return {"changed": True}
         if ended.code:
             error = failure(context, root, ended, "The lock could not be taken away.")
             # Where two lockings are set, Terraform fails at the one that is free, after it has freed the other.

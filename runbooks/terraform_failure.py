@@ -73,9 +73,11 @@ def failure(
     *,
     kept: Path | None = None,
     left: Sequence[str] = (),
+    way_on: str = "",
 ) -> InfraconsoleError:
     """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean. `kept` is where
-    a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done."""
+    a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done, `way_on` what to do
+    where the words say nothing of that."""
     heard = diagnostics or ()
     shown = [*left, *(diagnostic_line(found) for found in heard if found.is_error)]
     facts = Facts(context, root, ended, kept, has_begun=bool(left))
@@ -87,9 +89,7 @@ def failure(
             remarks += [fact] if fact.sentence else []
             continue
         return ended.error(f"{title} {fact.sentence}", fact.said or "\n".join(shown) or trouble.words, fact.mend)
-    mend = next((remark.mend for remark in remarks if remark.mend), "")
-    if left:
-        mend = "What was made is in the state: once the cause is mended, a new plan is of what is left."
+    mend = way_on or next((remark.mend for remark in remarks if remark.mend), "")
     if not remarks:
         return ended.error(title, "\n".join(shown), mend)
     words = shown or [ended.errors()]

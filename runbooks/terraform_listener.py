@@ -13,6 +13,7 @@ from infraconsole.engine.runbook import StepContext
 from infraconsole.runbooks.applied import Applied
 from infraconsole.runbooks.terraform_failure import diagnostic_line
 from infraconsole.terraform import events
+from infraconsole.terraform.claims import Claims
 from infraconsole.terraform.events import Diagnostic
 
 _UNDER_WAY = 3
@@ -33,9 +34,11 @@ class Listener:
 
     def __post_init__(self) -> None:
         self.applied = Applied(self.planned)
+        self.claims = Claims()
 
     def __call__(self, line: str) -> None:
         event = events.parse(line)
+        self.claims.take(event)
         match event:
             case events.Text(text=words):
                 if words.strip():

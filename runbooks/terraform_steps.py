@@ -18,11 +18,10 @@ from infraconsole.checks import git
 from infraconsole.config import EnvironmentSettings
 from infraconsole.engine import policy
 from infraconsole.engine.gate import ERROR, WARNING, Gate, GateSpec
-from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Offer, Probe, ProbeState, Step, StepContext, command_line
 from infraconsole.errors import StepFailed
-from infraconsole.runbooks import lost_state
+from infraconsole.runbooks import apply_end, earlier_applies, lost_state, state_history
 from infraconsole.runbooks.plan_reading import (
     COST_DOCUMENT,
     LINES_SHOWN,
@@ -39,7 +38,6 @@ from infraconsole.runbooks.terraform_root import (
     refuse_errored_state,
     refuse_locked,
     root_of,
-    run_line,
     sha256,
     state_summary,
     write_private,
@@ -94,9 +92,11 @@ class MakePlan(Step):
         lost_state.refuse(context, root)
         refuse_errored_state(context, root)
         initialise(context, root)
+        apply_end.look_at_unread(context, root)
         for name in (PLAN_FILE, PLAN_DOCUMENT, COST_DOCUMENT, CONSUMED):
             (context.folder / name).unlink(missing_ok=True)
         context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        version = state_history.newest_version(context, root)
         bound, written = binding(context, root), _sources_sha256(root, _WRITTEN)
         listener = Listener(context)
         ended = context.terraform(root.terraform, self._arguments(context, root), "plan", listener)
@@ -109,7 +109,7 @@ class MakePlan(Step):
         (context.folder / PLAN_FILE).chmod(0o600)
         changes = ended.code == 2
         context.note("The plan has changes." if changes else "There is nothing to change.")
-        return {"changes": changes, "bound": {**bound, "plan": sha256(context.folder / PLAN_FILE)}}
+        return {"changes": changes, "version": version, "bound": {**bound, "plan": sha256(context.folder / PLAN_FILE)}}
 
     def _arguments(self, context: StepContext, root: Root) -> Sequence[str]:
         return commands.plan(
@@ -229,7 +229,8 @@ class ApplyPlan(Step):
         more = () if len(shown) < LINES_SHOWN else ("… the whole plan: p on the run's screen",)
         targets = _targets(context)
         partly = (f"Only a part of the plan: {', '.join(targets)}. The rest stays as it is.",) if targets else ()
-        errors = tuple(read["errors"])
+        missing = tuple(read["strays"])
+        errors = (*read["errors"], *(each for each in missing if each.startswith(ERROR)))
         environment = context.config.environment(context.target.environment)
         return policy.gates(
             policy.policy_for(self._purpose, environment, typed_name=bool(dangers or errors or targets)),
@@ -237,7 +238,8 @@ class ApplyPlan(Step):
             title=f"Apply the plan to {context.target}: {read['words']}",
             changes=(
                 f"{read['words']}, made from {_commit_words(bound['commit'])} and state serial {bound['serial']}",
-                *(f"{ERROR}{each}" for each in errors),
+                *missing,
+                *(f"{ERROR}{each}" for each in read["errors"]),
                 *(f"{WARNING}{each}" for each in (*self._doubts(context), *read["warnings"])),
                 *self._shown_before(context, read["words"]),
                 *partly,
@@ -272,33 +274,15 @@ class ApplyPlan(Step):
             return Probe(ProbeState.DONE, "No plan was made.", {"applied": 0})
         if not made["changes"]:
             return Probe(ProbeState.DONE, "There is nothing to apply.", {"applied": 0})
-        listener = self._listener(context)
+        root, listener = root_of(context), self._listener(context)
         try:
             ended = context.terraform_ended(listener)
-        except Lost as error:
-            lock = f"Its lock stays: {run_line(context, 'state-unlock')}"
-            known = (error.title, listener.summary, *listener.applied.named(), error.mend, lock)
-            return Probe(ProbeState.UNKNOWN, " ".join(known))
+        except Lost:
+            return Probe(ProbeState.DONE, "The apply is over.", self._settled(context, root, None, listener))
         if ended is not None:
-            return Probe(ProbeState.DONE, "The apply came to its end.", self._result(context, ended, listener))
-        if (context.folder / CONSUMED).exists():
-            listener = self._listener(context, silent=True)
-            ended = _recorded_apply(context, listener)
-            if ended is None:
-                (context.folder / CONSUMED).unlink()
-            elif ended.code == 0:
-                return Probe(ProbeState.DONE, "It was applied already.", self._result(context, ended, listener))
-            else:
-                lost_state.refuse(context, root_of(context))
-                if context.interactive:
-                    said = " ".join(("This plan was applied in part.", listener.summary, *listener.applied.named()))
-                    return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
-                raise StepFailed(
-                    f"This plan was applied in part. {listener.summary}",
-                    cause="\n".join(("No plan is applied twice.", *listener.applied.named())),
-                    mend="Start a new run: it makes a plan of what is left.",
-                )
-        root = root_of(context)
+            return Probe(ProbeState.DONE, "The apply came to its end.", self._settled(context, root, ended, listener))
+        if (context.folder / CONSUMED).exists() and (probe := self._recorded(context, root)):
+            return probe
         if why := unbound(context, root, made["bound"]):
             return Probe(ProbeState.OVERTAKEN, why, back_to="plan")
         refuse_locked(context, root)  # here, since Terraform would only wait for it, and the plan would count as used
@@ -308,10 +292,36 @@ class ApplyPlan(Step):
         root = root_of(context)
         # From here on the plan counts as used, whatever becomes of it: Terraform itself would apply some plans twice.
         write_private(context.folder / CONSUMED, context.result("plan")["bound"]["plan"].encode())
+        apply_end.note_bound(context)
         listener = self._listener(context)
         arguments = commands.apply(context.folder / PLAN_FILE)
-        ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener)
-        return self._result(context, ended, listener)
+        try:
+            ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener)
+        except Lost:
+            return self._settled(context, root, None, listener)
+        return self._settled(context, root, ended, listener)
+
+    def _recorded(self, context: StepContext, root: Root) -> Probe | None:
+        """What became of an apply whose end was recorded and the step's was not; None where it never began."""
+        record = _newest_apply(context)
+        if record is None:
+            (context.folder / CONSUMED).unlink()
+            return None
+        listener = self._listener(context, silent=True)
+        end = apply_end.End.of(record, earlier_applies.replayed(record, listener), listener)
+        if end.is_well:
+            result = apply_end.settle(context, root, end, listener)
+            return Probe(ProbeState.DONE, "It was applied already.", result)
+        lost_state.refuse(context, root)
+        words = apply_end.partly_words(context, root, end, listener)
+        if context.interactive:
+            said = " ".join(("This plan was applied in part.", listener.summary, *words))
+            return Probe(ProbeState.OVERTAKEN, said, back_to="plan")
+        raise StepFailed(
+            f"This plan was applied in part. {listener.summary}",
+            cause="\n".join(("No plan is applied twice.", *words)),
+            mend="Start a new run: it makes a plan of what is left.",
+        )
 
     def offers(self) -> Sequence[Offer]:
         return (_PLAN_AGAIN,)
@@ -324,52 +334,22 @@ class ApplyPlan(Step):
     def _listener(self, context: StepContext, *, silent: bool = False) -> Listener:
         return Listener(context, planned(context), silent=silent)
 
-    def _result(self, context: StepContext, ended: Ended, listener: Listener) -> Mapping[str, Any]:
-        context.note(listener.summary)
-        if ended.code == 0:
-            return {"applied": listener.applied.done, "changed": True}
-        kept = _look_for_state(context, ended)
-        try:
-            context.wait(0)
-        except InterruptRequested as error:
-            said = " ".join(part for part in (error.cause, listener.summary, *listener.applied.named()) if part)
-            mend = (
-                "Resumed, it plans what is left and asks again, since no old answer holds for it: at a terminal, or with "
-                "infraconsole resume --answer."
-            )
-            raise InterruptRequested(error.title, cause=said, mend=mend) from None
-        stated = {found.kind for found in complaints.stated(ended, listener.diagnostics)}
-        if texts.Kind.LOCK_HELD in stated and not listener.applied.has_begun:
-            (context.folder / CONSUMED).unlink(
-                missing_ok=True
-            )  # it never began: the probe tells whether the plan still holds
-        raise failure(
-            context,
-            root_of(context),
-            ended,
-            f"The apply failed. {listener.summary}",
-            listener.diagnostics,
-            kept=kept,
-            left=listener.applied.named() if listener.applied.has_begun else (),
-        )
+    def _settled(self, context: StepContext, root: Root, ended: Ended | None, listener: Listener) -> Mapping[str, Any]:
+        """`ended` is None where nobody saw the end."""
+        record = ended.stdout.parent if ended else _newest_apply(context)
+        if record is None:
+            raise StepFailed("Nothing is recorded of the apply.", mend="Look at the state, then make a new plan.")
+        end = apply_end.End.of(record, ended, listener)
+        if ended is not None and not end.is_well and not listener.applied.has_begun:
+            stated = {found.kind for found in complaints.stated(ended, listener.diagnostics)}
+            if texts.Kind.LOCK_HELD in stated:
+                # It never began: the probe tells whether the plan still holds.
+                (context.folder / CONSUMED).unlink(missing_ok=True)
+        return apply_end.settle(context, root, end, listener)
 
 
-def _look_for_state(context: StepContext, ended: Ended) -> Path | None:
-    """Say where the state of a failed apply stands, if not in the backend; where it is, if Terraform could write it nowhere."""
-    root = root_of(context)
-    kept = lost_state.keep(root, ended.stdout)
-    left = root.folder / backend.ERRORED_STATE
-    if kept not in (None, left):
-        context.note(f"The state could not be stored, nor {left} be written: it stands in {kept}.", warning=True)
-    elif left.exists():
-        context.note(
-            f"{left} holds the state that could not be stored: infraconsole run state-recover pushes it.", warning=True
-        )
-    return kept
-
-
-def _recorded_apply(context: StepContext, listener: Listener) -> Ended | None:
-    """How the apply of the plan at hand ended, where its end was recorded and the step's was not; None where it never began.
+def _newest_apply(context: StepContext) -> Path | None:
+    """The record of the apply of the plan at hand; None where it never began.
 
     The folders of a run's commands are numbered in the order in which they began (executor.py): later than the plan, it is its.
     """
@@ -382,8 +362,7 @@ def _recorded_apply(context: StepContext, listener: Listener) -> Ended | None:
     if number <= newest("plan")[0]:
         return None
     try:
-        running = Running.attach(record)
+        Running.attach(record)
     except NotStarted:
         return None
-    running.wait(listener)
-    return running.ended()
+    return record

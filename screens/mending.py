@@ -25,6 +25,7 @@ _OF_A_STATE = (
     ("state-undelete", "Bring back a deleted or broken state", "Takes away what lies on the last whole version"),
     ("state-unlock", "Take the state's lock away", "Where its holder is gone"),
     ("state-recover", "Recover errored.tfstate", "Pushes or dismisses what an apply could not store"),
+    ("strays-dismiss", "Dismiss what is in no state", "Shows what applies made and no state has"),
 )
 _ASKS = "looks first, and asks before anything changes"
 

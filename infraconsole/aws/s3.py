@@ -49,6 +49,12 @@ class S3:
         answer = self._about("GetObject", bucket, key, version_id)
         return self._parsed(bucket, key, answer, body=answer["Body"])
 
+    def beginning(self, bucket: str, key: str, version_id: str, size_bytes: int) -> bytes:
+        """At most so many bytes from the start of a version that is not empty."""
+        answer = self._about("GetObject", bucket, key, version_id, Range=f"bytes=0-{size_bytes - 1}")
+        with self.access.translating("s3", "GetObject"):
+            return bytes(answer["Body"].read())[:size_bytes]
+
     def head(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         """As `get`, without the content."""
         return self._parsed(bucket, key, self._about("HeadObject", bucket, key, version_id))
@@ -66,8 +72,8 @@ class S3:
             if len(own) < len(listed):
                 return
 
-    def _about(self, operation: str, bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
-        asked = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+    def _about(self, operation: str, bucket: str, key: str, version_id: str | None, **more: str) -> dict[str, Any]:
+        asked = {"Bucket": bucket, "Key": key, **more} | ({"VersionId": version_id} if version_id else {})
         try:
             return self.access.call("s3", operation, **asked)
         except AwsNotFound as error:

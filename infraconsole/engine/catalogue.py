@@ -16,6 +16,7 @@ def runbooks() -> tuple[Runbook, ...]:
     from infraconsole.runbooks.state_rollback import RUNBOOK as STATE_ROLLBACK
     from infraconsole.runbooks.state_undelete import RUNBOOK as STATE_UNDELETE
     from infraconsole.runbooks.state_unlock import RUNBOOK as STATE_UNLOCK
+    from infraconsole.runbooks.strays_dismiss import RUNBOOK as STRAYS_DISMISS
 
     return (
         ECS_ROLLBACK,
@@ -25,6 +26,7 @@ def runbooks() -> tuple[Runbook, ...]:
         STATE_UNDELETE,
         STATE_UNLOCK,
         DIGEST_REPAIR,
+        STRAYS_DISMISS,
         EXPORT_PUT,
     )
 

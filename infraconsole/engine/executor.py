@@ -61,6 +61,7 @@ from infraconsole.errors import (
 )
 from infraconsole.redaction import Redactor
 from infraconsole.terraform import commands, complaints, texts
+from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended, Terraform
 
 ANSWER_VALID = timedelta(minutes=15)
@@ -570,6 +571,16 @@ class Executor(StepContext):
 
     def open_follow_ups(self) -> Sequence[OpenFollowUp]:
         return self._recorder.open_follow_ups()
+
+    def keep_strays(self, id: str, title: str, *, detail: str, place: str, strays: Sequence[Stray]) -> None:  # noqa: A002
+        about = {"file": "", "key": "", "value": "", "place": place, "strays": [each.as_json() for each in strays]}
+        self._write(Kind.FOLLOW_UP_OPENED, id=id, title=title, detail=detail, **about)
+
+    def open_strays(self, place: str) -> Sequence[OpenFollowUp]:
+        return self._recorder.open_strays(place)
+
+    def close_follow_up(self, known: OpenFollowUp, detail: str) -> None:
+        self._recorder.close_follow_up(known, detail)
 
     def learn_secret(self, value: str) -> None:
         self._redactor.learn(value)

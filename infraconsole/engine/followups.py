@@ -1,7 +1,7 @@
 """Follow-ups: what a person still has to do after a run. Open until it is seen done, and then recorded as done.
 
 They are looked at by whoever looks at the journal; what was seen is written under a run of its own name, so that the
-run that opened the follow-up stays as it ended.
+run that opened the follow-up stays as it ended. Those about a state are looked at by the runs that read it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole.engine import listing
-from infraconsole.engine.event import Event, Kind
-from infraconsole.engine.history import FollowUp
+from infraconsole.engine.event import Kind
+from infraconsole.engine.history import FollowUp, follow_up_of
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import PrerequisiteMissing
 from infraconsole.terraform import tfvars
@@ -24,7 +24,7 @@ REVIEW = "follow-ups"
 
 def open_follow_ups(journal: Journal) -> tuple[FollowUp, ...]:
     """Those not seen done yet, the newest first. A later one of the same kind on the same file takes an earlier one's place."""
-    return tuple(_opened(event) for event in reversed(journal.open_follow_ups()))
+    return tuple(follow_up_of(event) for event in reversed(journal.open_follow_ups()))
 
 
 def open_by_target(journal: Journal) -> Mapping[str, tuple[FollowUp, ...]]:
@@ -46,18 +46,15 @@ def review(journal: Journal, read: Callable[[Path], Mapping[str, Any]] = tfvars.
         if known.file and known.file not in values:
             values[known.file] = _values(known.file, read)
         if known.file and values[known.file].get(known.key) == known.value:
-            detail = f"{known.file} says {known.key} = {known.value}"
-            journal.append(REVIEW, Kind.FOLLOW_UP_DONE, data={"of": known.run, "id": known.id, "detail": detail})
+            close(journal, known.run, known.id, f"{known.file} says {known.key} = {known.value}")
             known = replace(known, done=True)
         reviewed.append(known)
     return tuple(reviewed)
 
 
-def _opened(event: Event) -> FollowUp:
-    told = {key: str(event.data.get(key, "")) for key in ("id", "title", "detail", "file", "key", "value")}
-    return FollowUp(
-        event.run, told["id"], told["title"], told["detail"], told["file"], told["key"], told["value"], event.at
-    )
+def close(journal: Journal, run: str, id: str, detail: str) -> None:  # noqa: A002
+    """Record that the follow-up `id` of `run` was seen done, and by what."""
+    journal.append(REVIEW, Kind.FOLLOW_UP_DONE, data={"of": run, "id": id, "detail": detail})
 
 
 def _values(file: str, read: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:

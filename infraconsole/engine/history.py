@@ -12,6 +12,7 @@ from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.gate import FAILURE_GATE, Gate
 from infraconsole.engine.runbook import Intent
 from infraconsole.target import Target
+from infraconsole.terraform.claims import Stray
 
 
 class StepState(StrEnum):
@@ -68,6 +69,18 @@ class FollowUp:
     value: str
     at: datetime
     done: bool = False
+    place: str = ""
+    """Where the state is that `strays` are missing in; "" where it is about no state."""
+    strays: tuple[Stray, ...] = ()
+
+
+def follow_up_of(event: Event) -> FollowUp:
+    """What a follow-up-opened opens."""
+    fields: dict[str, Any] = {
+        key: str(event.data.get(key, "")) for key in ("id", "title", "detail", "file", "key", "value")
+    }
+    strays = tuple(Stray.from_json(each) for each in event.data.get("strays", ()))
+    return FollowUp(run=event.run, at=event.at, place=str(event.data.get("place", "")), strays=strays, **fields)
 
 
 @dataclass(frozen=True)
@@ -224,8 +237,7 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
         case Kind.NOTE:
             return replace(record, warnings=(*record.warnings, data["text"])) if data["level"] == "warning" else record
         case Kind.FOLLOW_UP_OPENED:
-            fields = {key: data[key] for key in ("id", "title", "detail", "file", "key", "value")}
-            follow_up = FollowUp(run=event.run, at=event.at, **fields)
+            follow_up = follow_up_of(event)
             return replace(
                 record, follow_ups=(*(known for known in record.follow_ups if known.id != follow_up.id), follow_up)
             )

@@ -78,8 +78,24 @@ class Recorder:
         known = [each for each in followups.review(self._journal) if not each.done and each.run != self._run]
         targets = listing.targets_of(self._journal, {each.run for each in known})
         return [
-            OpenFollowUp(each.title, each.detail) for each in known if targets.get(each.run) == self.record.target.name
+            OpenFollowUp(each.title, each.detail)
+            for each in known
+            if targets.get(each.run) == self.record.target.name and not each.strays
         ]
+
+    def open_strays(self, place: str) -> list[OpenFollowUp]:
+        """Of whatever run, about the state at `place`."""
+        return [
+            OpenFollowUp(known.title, known.detail, known.run, known.id, known.strays)
+            for known in followups.open_follow_ups(self._journal)
+            if known.place == place and known.strays
+        ]
+
+    def close_follow_up(self, known: OpenFollowUp, detail: str) -> None:
+        if known.run == self._run:
+            self.write(Kind.FOLLOW_UP_DONE, of=known.run, id=known.id, detail=detail)
+        else:
+            followups.close(self._journal, known.run, known.id, self._redactor.text(detail))
 
     def flush(self) -> None:
         with self._lock:

@@ -30,6 +30,7 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.target import Target
 from infraconsole.terraform import addresses
+from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended, Terraform
 
 
@@ -110,8 +111,13 @@ class Offer:
 
 @dataclass(frozen=True)
 class OpenFollowUp:
+    """`strays` are what is missing in a state, where it is about that."""
+
     title: str
     detail: str
+    run: str = ""
+    id: str = ""
+    strays: tuple[Stray, ...] = ()
 
 
 class StepContext(ABC):
@@ -201,7 +207,19 @@ class StepContext(ABC):
 
     @abstractmethod
     def open_follow_ups(self) -> Sequence[OpenFollowUp]:
-        """What earlier runs on this target left to do and nobody has seen done."""
+        """What earlier runs on this target left to do and nobody has seen done, but for what is missing in a state."""
+
+    @abstractmethod
+    def keep_strays(self, id: str, title: str, *, detail: str, place: str, strays: Sequence[Stray]) -> None:  # noqa: A002
+        """Open a follow-up about what is missing in the state at `place`; one of this run with the same id is replaced."""
+
+    @abstractmethod
+    def open_strays(self, place: str) -> Sequence[OpenFollowUp]:
+        """Those about the state at `place`, of whatever run, this one included; the newest first."""
+
+    @abstractmethod
+    def close_follow_up(self, known: OpenFollowUp, detail: str) -> None:
+        """Record that it is done, and what shows it."""
 
     @abstractmethod
     def learn_secret(self, value: str) -> None: ...

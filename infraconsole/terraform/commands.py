@@ -115,6 +115,11 @@ def state_push(file: Path, *, lock_timeout_seconds: int = LOCK_TIMEOUT_SECONDS) 
     return ("state", "push", "-no-color", _waiting(lock_timeout_seconds), _path(file))
 
 
+def import_(address: str, id_: str, *, var_files: Iterable[Path] = ()) -> Arguments:
+    """For a person: nothing is imported from here."""
+    return ("import", *(f"-var-file={_path(file)}" for file in var_files), "--", address, id_)
+
+
 def force_unlock(lock_id: str) -> Arguments:
     """`-force` only means that Terraform does not ask: whoever runs this has asked."""
     return ("force-unlock", "-no-color", "-force", "--", lock_id)

@@ -91,10 +91,12 @@ class ChangeSummary(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Apply(Event):
-    """What all four have in common. `elapsed_seconds` is 0 at the start."""
+    """What all four have in common. `elapsed_seconds` is 0 at the start. `id_value` is the attribute `id_key`: of an object that is
+    destroyed, only its start tells it; both are "" where none is known."""
 
     resource: Resource
     action: str
+    id_key: str
     id_value: str
     elapsed_seconds: float
 
@@ -257,6 +259,7 @@ def _apply(
             **common,
             resource=_resource(hook),
             action=_text(hook, "action"),
+            id_key=_text(hook, "id_key"),
             id_value=_text(hook, "id_value"),
             elapsed_seconds=_number(hook, "elapsed_seconds"),
         )

@@ -46,7 +46,9 @@ class Difference(StrEnum):
     """The same object at another address; it may be changed besides."""
 
 
-class _Instance(NamedTuple):
+class Instance(NamedTuple):
+    """An object of a state, as it stands there."""
+
     address: str
     resource: Mapping[str, Any]
     values: Mapping[str, Any]
@@ -60,8 +62,8 @@ class InstanceDifference:
     address: str
     previous_address: str
     """Where a moved one was; "" for others."""
-    _before: _Instance | None = field(repr=False)
-    _after: _Instance | None = field(repr=False)
+    _before: Instance | None = field(repr=False)
+    _after: Instance | None = field(repr=False)
 
     @property
     def module(self) -> str:
@@ -98,9 +100,9 @@ class InstanceDifference:
         if self.difference is not Difference.CHANGED or self._before is None or self._after is None:
             return False
         # A version that an older provider wrote may lack the ARN: then the id has to do, and says that it is the same.
-        both = [_raw_attributes(side).get("arn") for side in (self._before, self._after)]
+        both = [raw_attributes(side).get("arn") for side in (self._before, self._after)]
         if not all(both):
-            ids = [_raw_attributes(side).get("id") for side in (self._before, self._after)]
+            ids = [raw_attributes(side).get("id") for side in (self._before, self._after)]
             return all(ids) and ids[0] != ids[1]
         before, after = _identity(self._before), _identity(self._after)
         return before is not None and after is not None and before != after
@@ -221,6 +223,22 @@ def addresses(data: bytes, name: str = "The state") -> tuple[str, ...]:
         return tuple(dict.fromkeys(instance.address for instance in _instances(_document(data, name)).values()))
 
 
+class Managed(NamedTuple):
+    """What a state manages; `objects` are in its order, deposed ones among them."""
+
+    serial: int
+    lineage: str
+    objects: tuple[Instance, ...]
+
+
+def managed_objects(data: bytes, name: str = "The state") -> Managed:
+    """Raises StateUnreadable."""
+    document = _document(data, name)
+    found = _instances(document).values()
+    objects = tuple([each for each in found if each.resource.get("mode") == "managed"])
+    return Managed(document["serial"], _text(document, "lineage"), objects)
+
+
 def _document(data: bytes, name: str) -> Mapping[str, Any]:
     """Parsed once where all is well; `summary`, which parses anew, is asked only to say what is wrong."""
     try:
@@ -252,7 +270,7 @@ def _is_resource(resource: Any) -> bool:
     return all([isinstance(instance, dict) for instance in instances])  # noqa: C419 - 20,000 generators cost more
 
 
-def _summary(document: Mapping[str, Any], data: bytes, instances: Mapping[str, _Instance]) -> StateSummary:
+def _summary(document: Mapping[str, Any], data: bytes, instances: Mapping[str, Instance]) -> StateSummary:
     return StateSummary(
         serial=document["serial"],
         lineage=_text(document, "lineage"),
@@ -262,9 +280,9 @@ def _summary(document: Mapping[str, Any], data: bytes, instances: Mapping[str, _
     )
 
 
-def _instances(document: Mapping[str, Any]) -> dict[str, _Instance]:
+def _instances(document: Mapping[str, Any]) -> dict[str, Instance]:
     """By address, with the deposed key after it where an object is not the current one. The innermost of all loops here."""
-    found: dict[str, _Instance] = {}
+    found: dict[str, Instance] = {}
     for resource in document.get("resources") or ():
         module = resource.get("module")
         data = "data." if resource.get("mode") == "data" else ""
@@ -274,7 +292,7 @@ def _instances(document: Mapping[str, Any]) -> dict[str, _Instance]:
             key = instance.get("index_key")
             address = base if key is None else base + _index(key)
             deposed = instance.get("deposed")
-            found[f"{address} {deposed}" if deposed else address] = _Instance(address, resource, instance)
+            found[f"{address} {deposed}" if deposed else address] = Instance(address, resource, instance)
     return found
 
 
@@ -286,11 +304,11 @@ def _index(key: Any) -> str:
     return f"[{key}]"
 
 
-def _is_same(one: _Instance, other: _Instance) -> bool:
+def _is_same(one: Instance, other: Instance) -> bool:
     return same(one.values, other.values) and one.resource.get("provider") == other.resource.get("provider")
 
 
-def _moved(removed: dict[str, _Instance], added: dict[str, _Instance]) -> Iterator[InstanceDifference]:
+def _moved(removed: dict[str, Instance], added: dict[str, Instance]) -> Iterator[InstanceDifference]:
     """Takes out of both what is the same object at another address: one of the same kind that alone has this identity."""
     old, new = _by_identity(removed), _by_identity(added)
     for identity, places in old.items():
@@ -300,7 +318,7 @@ def _moved(removed: dict[str, _Instance], added: dict[str, _Instance]) -> Iterat
             yield InstanceDifference(Difference.MOVED, after.address, before.address, before, after)
 
 
-def _by_identity(instances: Mapping[str, _Instance]) -> dict[tuple[str, ...], list[str]]:
+def _by_identity(instances: Mapping[str, Instance]) -> dict[tuple[str, ...], list[str]]:
     found: dict[tuple[str, ...], list[str]] = {}
     for place, instance in instances.items():
         is_current = not instance.values.get("deposed") and instance.resource.get("mode") != "data"
@@ -310,9 +328,9 @@ def _by_identity(instances: Mapping[str, _Instance]) -> dict[tuple[str, ...], li
     return found
 
 
-def _identity(instance: _Instance) -> tuple[str, ...] | None:
+def _identity(instance: Instance) -> tuple[str, ...] | None:
     """The ARN, else the id: an ECS task definition's id is its family, which all its revisions share."""
-    attributes = _raw_attributes(instance)
+    attributes = raw_attributes(instance)
     found = next((value for key in ("arn", "id") if isinstance(value := attributes.get(key), str) and value), "")
     if found in _NO_IDENTITY:
         return None
@@ -321,14 +339,14 @@ def _identity(instance: _Instance) -> tuple[str, ...] | None:
     return _text(instance.resource, "type"), source[1] if source else provider, found
 
 
-def _attributes(instance: _Instance | None) -> Mapping[str, Any] | None:
+def _attributes(instance: Instance | None) -> Mapping[str, Any] | None:
     """`attributes_flat` is what Terraform before 0.12 left in resources that it has not touched since."""
     if instance is None:
         return None
-    return {name: _untyped(value) for name, value in _raw_attributes(instance).items()}
+    return {name: _untyped(value) for name, value in raw_attributes(instance).items()}
 
 
-def _raw_attributes(instance: _Instance) -> Mapping[str, Any]:
+def raw_attributes(instance: Instance) -> Mapping[str, Any]:
     attributes = instance.values.get("attributes") or instance.values.get("attributes_flat")
     return attributes if isinstance(attributes, dict) else {}
 
@@ -342,7 +360,7 @@ def _untyped(value: Any) -> Any:
     return value
 
 
-def _sensitive(instance: _Instance | None) -> dict[Any, Any]:
+def _sensitive(instance: Instance | None) -> dict[Any, Any]:
     """The paths in `sensitive_attributes` as a tree that ends in true, and what is sensitive by the resource's type."""
     tree: dict[Any, Any] = {}
     if instance is None:

@@ -246,6 +246,7 @@ def app(config: Config, journal: Journal, aws: FakeAccess) -> ConsoleApp:
 @pytest.fixture
 def catalogue(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names = {"deploy", "state-rollback", "state-unlock", "state-undelete", "state-recover", "digest-repair"}
+    names.add("strays-dismiss")
     monkeypatch.setattr(deploying, "_known", names)
     return names
 

@@ -27,6 +27,7 @@ OF_A_STATE = {
     "Bring back a deleted or broken state": "state-undelete",
     "Take the state's lock away": "state-unlock",
     "Recover errored.tfstate": "state-recover",
+    "Dismiss what is in no state": "strays-dismiss",
 }
 ALL = "Deploy all infrastructure modules in order"
 

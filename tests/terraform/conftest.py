@@ -170,7 +170,7 @@ class Site(Stage):
         """A resource whose making, each time, writes a line into `log` and `begun`, and ends when `go` is there."""
         command = (
             f"echo {name} >> '{self.log}'; touch '{self.begun}'; "
-            f"for i in $(seq 400); do [ -e '{self.go}' ] && exit 0; sleep 0.05; done; exit 9"
+            f"for i in $(seq 3000); do [ -e '{self.go}' ] && exit 0; sleep 0.05; done; exit 9"
         )
         return data(name, value, f'  provisioner "local-exec" {{\n    command = {json.dumps(command)}\n  }}\n')
 

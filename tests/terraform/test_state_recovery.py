@@ -65,6 +65,23 @@ def test_dismissing_needs_the_name_and_keeps_a_copy(site: Site) -> None:
     assert (site.folder / "runs" / done.run / "errored.tfstate").read_bytes() == body
 
 
+def test_what_only_a_dismissed_state_knew_is_shown_until_it_is_dismissed_too(site: Site) -> None:
+    site.seed(serial=1, first="one", second="build-1")
+    leave(site, first="one", second="build-1", third="made")
+    assert site.run("state-recover", *TYPED, *DISMISS).code == 0
+    [third] = json.loads(state_of({"third": "made"}, serial=2, lineage="x"))["resources"]
+    id_ = third["instances"][0]["attributes"]["id"]
+    deployed = site.deploy()
+    assert deployed.code == 0, deployed.stderr
+    assert f"terraform_data.third (terraform_data, id {id_}) was made by run" in deployed.warnings
+    refused = site.run("strays-dismiss", *DEV)
+    assert refused.code == 3
+    dismissed = site.run("strays-dismiss", *TYPED)
+    assert dismissed.code == 0, dismissed.stderr
+    assert json.loads(site.console("journal", "--json").stdout)["follow_ups"] == []
+    assert "third" not in site.deploy().warnings
+
+
 def test_another_environment_s_is_not_pushed_and_goes_by_the_rules_of_prod(site: Site) -> None:
     site.seed(serial=1, first="one")
     body, before = leave(site, lineage="another"), site.versions()

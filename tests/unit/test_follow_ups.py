@@ -7,8 +7,11 @@ import pytest
 from infraconsole.engine import followups
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
+from infraconsole.engine.recorder import Recorder
 from infraconsole.errors import PrerequisiteMissing
+from infraconsole.redaction import Redactor
 from infraconsole.terraform import tfvars
+from infraconsole.terraform.claims import Stray
 
 CONTENT = '# prod\nenvironment = "prod"\nimage_tag   = "bad1234" # set by the pipeline\ndesired = 3\n'
 
@@ -71,3 +74,38 @@ def test_broken_hcl_is_named(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(PrerequisiteMissing, match=r"broken\.tfvars"):
         tfvars.read(path)
+
+
+STRAYS = (Stray("t.a", "t", "i"), Stray("t.b", "t", cut_off=True), Stray("t.c", "t", "k", by_another=True))
+
+
+def kept(journal: Journal, run: str, place: str) -> None:
+    about = {"detail": "x", "file": "", "key": "", "value": "", "place": place}
+    data = {"id": f"in-no-state-{run}", "title": f"Bring back what {run} left", **about}
+    journal.append(run, Kind.FOLLOW_UP_OPENED, "apply", {**data, "strays": [each.as_json() for each in STRAYS]})
+
+
+def test_what_is_in_no_state_is_kept_by_the_place_of_the_state_until_it_is_closed(tmp_path: Path) -> None:
+    with Journal(tmp_path / "state") as journal:
+        kept(journal, "run1", "s3://b/dev")
+        kept(journal, "run2", "s3://b/prod")
+        recorder = Recorder(journal, "run3", Redactor())
+        (known,) = recorder.open_strays("s3://b/dev")
+        assert (known.run, known.id, known.strays) == ("run1", "in-no-state-run1", STRAYS)
+        assert [each.done for each in followups.review(journal)] == [False, False], "no file tells of them"
+        recorder.close_follow_up(known, "the stored state has it")
+        assert recorder.open_strays("s3://b/dev") == []
+        assert len(recorder.open_strays("s3://b/prod")) == 1
+        assert journal.verify().problems == ()
+        # Lists of runs know it as well, although it is written under another name than the run's.
+        assert [each.run for each in followups.open_follow_ups(journal)] == ["run2"]
+
+
+def test_a_follow_up_that_is_renewed_takes_its_own_place(tmp_path: Path) -> None:
+    with Journal(tmp_path / "state") as journal:
+        kept(journal, "run1", "s3://b/dev")
+        kept(journal, "run1", "s3://b/dev")
+        recorder = Recorder(journal, "run1", Redactor())
+        (known,) = recorder.open_strays("s3://b/dev")
+        recorder.close_follow_up(known, "the stored state has it")
+        assert recorder.open_strays("s3://b/dev") == []

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import StepContext
+from infraconsole.engine.runbook import OpenFollowUp, StepContext
 from infraconsole.errors import StepFailed, TerraformError
-from infraconsole.runbooks import terraform_steps
+from infraconsole.runbooks import read_back, state_history, terraform_steps
 from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import Root
 from infraconsole.runbooks.terraform_steps import CONSUMED, ApplyPlan, MakePlan
@@ -20,6 +21,7 @@ from infraconsole.target import Target
 from infraconsole.terraform import runner, supervise
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
+from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended, Terraform
 from infraconsole.terraform.state import dumped
 
@@ -44,6 +46,11 @@ class Spoken:
         told = {"command": ["terraform", "apply"], "folder": str(folder / "plain"), "data_dir": None}
         (record / runner.COMMAND).write_text(json.dumps(told))
         (record / supervise.STDERR).touch()
+        (record / supervise.PID).write_text("1 gone")
+        (record / supervise.CODE).write_text("1")
+        self.kept: list[Stray] = []
+        tool = Terraform(Binary(("terraform",), "1.11.4", "path"), folder / "plain", {})
+        self.root = Root(folder / "plain", folder / "data", "dev", tool, S3Backend("b", "k", "r"), ())
         self.stdout = record / supervise.STDOUT
         self.stdout.write_bytes(said)
 
@@ -52,7 +59,10 @@ class Spoken:
         return Ended(("terraform", "apply"), 1, self.stdout, self.stdout.parent / supervise.STDERR)
 
     def result(self, step: str) -> dict[str, Any]:
-        results: dict[str, dict[str, Any]] = {"plan": {"changes": True, "bound": {}}, "read-plan": {"count": 1}}
+        results: dict[str, dict[str, Any]] = {
+            "plan": {"changes": True, "version": "", "bound": {"serial": 0, "lineage": ""}},
+            "read-plan": {"count": 1},
+        }
         return results.get(step, {})
 
     def note(self, text: str, *, warning: bool = False) -> None:
@@ -66,16 +76,22 @@ class Spoken:
 
     def terraform_ended(self, each: Any) -> None: ...
 
+    def open_strays(self, place: str) -> tuple[OpenFollowUp, ...]:
+        return ()
+
+    def keep_strays(self, *_: str, strays: Sequence[Stray], **__: str) -> None:
+        self.kept += strays
+
 
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the code."""
     folder = tmp_path / "plain"
     folder.mkdir()
-    tool = Terraform(Binary(("terraform",), "1.11.4", "path"), folder, {})
-    root = Root(folder, tmp_path / "data", "dev", tool, S3Backend("b", "k", "r"), ())
-    monkeypatch.setattr(terraform_steps, "root_of", lambda _: root)
+    monkeypatch.setattr(terraform_steps, "root_of", lambda spoken: spoken.root)
     monkeypatch.setattr(terraform_steps, "learn_secrets", lambda _: None)
+    monkeypatch.setattr(read_back, "stored_state", lambda *_: None)
+    monkeypatch.setattr(state_history, "since", lambda *_: None)
     return folder
 
 
@@ -86,14 +102,13 @@ def failed(spoken: Spoken) -> TerraformError:
     for line in spoken.stdout.read_text().splitlines():
         listener(line)
     with pytest.raises(TerraformError) as caught:
-        ApplyPlan(Purpose.DEPLOY)._result(context, spoken.ended, listener)
+        ApplyPlan(Purpose.DEPLOY)._settled(context, spoken.root, spoken.ended, listener)
     return caught.value
 
 
-def resume(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> StepFailed:
+def resume(spoken: Spoken) -> StepFailed:
     """Why a script's resumed run fails, whose apply has ended and whose step was not recorded."""
     (spoken.folder / CONSUMED).touch()
-    monkeypatch.setattr(terraform_steps, "_recorded_apply", lambda *_: spoken.ended)
     with pytest.raises(StepFailed) as caught:
         ApplyPlan(Purpose.DEPLOY).probe(cast(StepContext, spoken))
     return caught.value
@@ -140,6 +155,7 @@ def test_it_becomes_the_errored_tfstate_that_terraform_could_not_write(
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
     assert "it lies in errored.tfstate" in error.title
     assert "infraconsole run state-recover" in error.mend
+    assert "Not in the stored state, and in errored.tfstate: terraform_data.a." in error.cause
     assert f"{left} holds the state" in spoken.notes[-1]
     assert "state-recover" in plan_again(spoken).mend
 
@@ -167,16 +183,16 @@ def test_the_state_of_another_apply_is_not_overwritten(tmp_path: Path, code: Pat
     assert (code / "errored.tfstate").read_bytes() == OTHER
 
 
-def test_an_executor_that_was_killed_before_it_looked_costs_nothing(
-    tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_executor_that_was_killed_before_it_looked_costs_nothing(tmp_path: Path, code: Path) -> None:
     left = code / "errored.tfstate"
     spoken = Spoken(tmp_path)
-    assert "was applied in part" in resume(spoken, monkeypatch).title
+    assert "was applied in part" in resume(spoken).title
     assert json.loads(left.read_bytes()) == STATE
     left.unlink()  # recovered and put away
-    resume(spoken, monkeypatch)
+    assert spoken.kept == [], "it is in errored.tfstate"
+    resume(spoken)
     assert not left.exists()
+    assert [each.address for each in spoken.kept] == ["terraform_data.a"], "nowhere, by now"
 
 
 def test_another_run_finds_what_nobody_looked_for(tmp_path: Path, code: Path) -> None:
@@ -193,5 +209,5 @@ def test_a_state_that_was_not_even_printed_is_told_so(tmp_path: Path, code: Path
     error = failed(spoken)
     assert error.title.endswith("What was applied could not be stored, nor could errored.tfstate be written.")
     assert str(spoken.stdout) in error.mend
-    assert "terraform import" in error.mend
+    assert "import -- terraform_data.a" in error.mend
     assert not (code / "errored.tfstate").exists()

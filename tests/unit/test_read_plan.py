@@ -16,13 +16,14 @@ from infraconsole.checks.findings import Finding
 from infraconsole.config import EnvironmentSettings
 from infraconsole.engine.gate import ERROR, WARNING, Gate, GateKind
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import StepContext
+from infraconsole.engine.runbook import OpenFollowUp, StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, UsageError
 from infraconsole.runbooks import earlier_applies, plan_reading, terraform_steps
 from infraconsole.runbooks.plan_reading import COST_DOCUMENT, ReadPlan
 from infraconsole.runbooks.terraform_steps import ApplyPlan
 from infraconsole.target import Target
 from infraconsole.terraform import supervise
+from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended
 from tests.unit.test_aws_services import FakeAccess
 from tests.unit.test_infracost import fake
@@ -48,6 +49,7 @@ class Spoken:
         self.config = self
         self.warnings: list[str] = []
         self.notes: list[str] = []
+        self.missing: list[OpenFollowUp] = []
         self.results: dict[str, Any] = {"plan": {"changes": changes, "bound": {"commit": "c", "serial": 1}}}
         self._shown = folder / "shown"
         self._shown.write_text(json.dumps({"format_version": "1.2", "resource_changes": list(entries), **others}))
@@ -75,6 +77,9 @@ class Spoken:
     def progress(self, text: str, **figures: Any) -> None: ...
 
     def evidence(self, name: str, content: str) -> None: ...
+
+    def open_strays(self, place: str) -> Sequence[OpenFollowUp]:
+        return self.missing
 
     def learn_secret(self, value: str) -> None: ...
 
@@ -128,6 +133,30 @@ def test_without_one_a_yes_is_enough(tmp_path: Path) -> None:
     assert read(spoken)["errors"] == []
     (gate,) = gates(spoken)
     assert gate.kind is GateKind.CONFIRM
+
+
+def test_what_an_earlier_apply_left_in_no_state_stands_in_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_reading, "stored_state", lambda *_: None)
+    again, elsewhere = (
+        Stray("aws_sqs_queue.jobs", "aws_sqs_queue", "https://q"),
+        Stray("aws_kms_key.a", "aws_kms_key", "k-1"),
+    )
+    there = task(["no-op"], f"{REPOSITORY}:1", f"{REPOSITORY}:1")
+    spoken = Spoken(tmp_path, there, entry("aws_sqs_queue.jobs", ["create"], None, {"name": "jobs"}))
+    spoken.missing = [OpenFollowUp("Bring back", "…", "xyz234", "in-no-state-xyz234", (elsewhere,))]
+    read(spoken)
+    (gate,) = gates(spoken)
+    assert gate.kind is GateKind.CONFIRM
+    assert any("aws_kms_key.a (aws_kms_key, id k-1) was made by run xyz234" in change for change in gate.changes)
+    spoken.missing = [OpenFollowUp("Bring back", "…", "xyz234", "in-no-state-xyz234", (again,))]
+    read(spoken)
+    (gate,) = gates(spoken)
+    assert gate.kind is GateKind.TYPE, "it would be there twice"
+    (line,) = [change for change in gate.changes if "xyz234" in change]
+    assert line.startswith("Error: ")
+    assert "import" in line
 
 
 def test_what_is_lost_is_said_once(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""What a state manages, object by object, from its bytes alone: whether it holds what an apply says that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infraconsole.collector import uncollected
+from infraconsole.terraform import state_diff
+from infraconsole.terraform.attributes import same
+from infraconsole.terraform.claims import NO_IDENTITY, Claim, Stray
+
+Place = tuple[str, str, str, str | int | None]
+"""Module, type, name and key: unlike an address, it is told alike by states and by events."""
+
+
+@dataclass(frozen=True, eq=False)
+class Object:
+    """One object of a managed resource. `deposed` is its key where it was replaced and waits to be destroyed."""
+
+    place: Place
+    address: str
+    deposed: str
+    attributes: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        return self.place[1]
+
+    @property
+    def id(self) -> str:
+        """As Terraform tells it in its events; "" where it has none, or none that names it."""
+        found = next((value for key in ("id", "name") if isinstance(value := self.attributes.get(key), str)), "")
+        return "" if found in NO_IDENTITY else found
+
+
+class Inventory:
+    """Of one state; of nothing stored, an empty one with the serial 0."""
+
+    def __init__(self, body: bytes, name: str = "The stored state") -> None:
+        """Raises StateUnreadable."""
+        self.serial, self.lineage = 0, ""
+        self._at: dict[Place, list[Object]] = {}
+        self._ids: dict[tuple[str, str], list[Object]] = {}
+        if body:
+            with uncollected():
+                self._read(body, name)
+
+    def _read(self, body: bytes, name: str) -> None:
+        listed = state_diff.managed_objects(body, name)
+        self.serial, self.lineage = listed.serial, listed.lineage
+        for found in listed.objects:
+            resource, values = found.resource, found.values
+            place = (
+                _text(resource.get("module")),
+                _text(resource.get("type")),
+                _text(resource.get("name")),
+                values.get("index_key"),
+            )
+            one = Object(place, found.address, _text(values.get("deposed")), state_diff.raw_attributes(found))
+            self._at.setdefault(place, []).append(one)
+            self._ids.setdefault((one.type, one.id), []).append(one)
+
+    def __iter__(self) -> Iterator[Object]:
+        for objects in self._at.values():
+            yield from objects
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the object is in the state; somewhere else too, since it may have been moved since."""
+        there = self._at.get(_place(claim), [])
+        if not claim.id:
+            return bool(there)
+        if any(each.attributes.get(claim.id_key) == claim.id for each in there):
+            return True
+        elsewhere = self._ids.get((claim.resource.type, claim.id), [])
+        return claim.id_key == "id" and bool(elsewhere)
+
+    def still_holds(self, claim: Claim) -> bool:
+        """Whether the object that was destroyed is in the state at its own address."""
+        return any(each.attributes.get(claim.id_key) == claim.id for each in self._at.get(_place(claim), []))
+
+    def has_place(self, place: Place) -> bool:
+        return place in self._at
+
+    def knows(self, stray: Stray) -> bool:
+        """Whether it is in the state by now: by its id anywhere, and where that is not known, by its address."""
+        if stray.id:
+            return bool(self._ids.get((stray.type, stray.id)))
+        return any(each.address == stray.address for each in self)
+
+    def added_to(self, base: Inventory) -> Iterator[Object]:
+        """The objects that `base` does not have."""
+        for each in self:
+            if (each.id and not base._ids.get((each.type, each.id))) or (not each.id and each.place not in base._at):
+                yield each
+
+    def changed_from(self, base: Inventory) -> Iterator[Object]:
+        """The objects that `base` has too, and with other attributes."""
+        for each in self:
+            twin = base._twin(each)
+            if twin is not None and not same(twin.attributes, each.attributes):
+                yield each
+
+    def has_as_it_was(self, each: Object, base: Inventory) -> bool:
+        """Whether the object is here as `base` has it."""
+        here, before = self._twin(each), base._twin(each)
+        return here is not None and before is not None and same(here.attributes, before.attributes)
+
+    def _twin(self, each: Object) -> Object | None:
+        there = self._at.get(each.place, [])
+        return next((twin for twin in there if (twin.id, twin.deposed) == (each.id, each.deposed)), None)
+
+
+def _place(claim: Claim) -> Place:
+    resource = claim.resource
+    return resource.module, resource.type, resource.name, resource.key
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,186 @@
+"""What is stored after an apply, compared with what Terraform said that it did: an exit code says that Terraform ended well,
+and only the stored state says what it knows from now on.
+
+An apply may end without its state being stored (killed, out of memory), and another one that ran at the same time may have stored
+its own over it. Both leave things that exist and that no state has; each is named here with its type, address and id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infraconsole import text
+from infraconsole.engine.runbook import StepContext
+from infraconsole.errors import AwsError
+from infraconsole.runbooks import state_history
+from infraconsole.runbooks.state_history import History, Version
+from infraconsole.runbooks.terraform_root import Root, held_lock, run_line, stored_state
+from infraconsole.terraform.claims import Claim, Claims, Stray
+from infraconsole.terraform.inventory import Inventory, Object
+from infraconsole.terraform.state import StateUnreadable
+
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """`before` is the serial that the plan was made from, `serial` the stored one. `strays` are in no state; `still_there` are
+    addresses whose object was destroyed, and the stored state has it. `overwritten` are versions that the next one was not made
+    from, `undone` what such a version had changed and the stored one has not. `stored_since`: what was applied was stored, and
+    somebody has changed some of it since."""
+
+    before: int
+    serial: int
+    other: str = ""
+    """Why what is stored is another state than the plan was made from."""
+    strays: tuple[Stray, ...] = ()
+    still_there: tuple[str, ...] = ()
+    overwritten: tuple[Version, ...] = ()
+    undone: tuple[str, ...] = ()
+    stored_since: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    """What errored.tfstate has, which the apply could not store."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the state knows all that was done."""
+        return not (self.other or self.strays or self.still_there or self.overwritten or self.left)
+
+    def sentences(self) -> tuple[str, ...]:
+        """What is not as it should be, the worst first; or that all is."""
+        sure = [each for each in self.strays if not (each.cut_off or each.by_another)]
+        others = [each for each in self.strays if each.by_another]
+        unsure = [each.address for each in self.strays if each.cut_off]
+        told = [
+            (self.other, self.other),
+            (
+                self.overwritten,
+                f"Two applies stored at the same time: the next state was not made from {_versions(self.overwritten)}",
+            ),
+            (sure, f"Made, and in no state: {_listed(map(_named, sure))}"),
+            (others, f"Made by the other apply, and in no state: {_listed(map(_named, others))}"),
+            (unsure, f"Was being made, may exist, and is in no state: {_listed(unsure)}"),
+            (self.left, f"Not in the stored state, and in errored.tfstate: {_listed(self.left)}"),
+            (self.still_there, f"Destroyed, and still in the state: {_listed(self.still_there)}"),
+            (
+                self.undone,
+                f"Changed by the one that was taken away, as the stored state does not know: {_listed(self.undone)}",
+            ),
+        ]
+        found = tuple(f"{words}." for is_so, words in told if is_so)
+        moved = (
+            f"serial {self.before} → {self.serial}"
+            if self.serial != self.before
+            else f"serial {self.serial}, as before the apply"
+        )
+        return (*found, f"The stored state: {moved}.")
+
+
+def read_back(
+    context: StepContext, root: Root, plan: Mapping[str, Any], claims: Claims, *, ended_by_itself: bool
+) -> ReadBack:
+    """`plan` is the result of the step that made the plan; `ended_by_itself`: Terraform came to an end of its own, so that it
+    stored what it knew of what failed. Raises AwsError, StateUnreadable, TerraformError."""
+    bound = plan["bound"]
+    stored = Inventory(stored_state(context, root) or b"")
+    strays = [_stray(claim) for claim in claims.there if not stored.holds(claim)]
+    still_there = [claim.resource.address for claim in claims.gone if stored.still_holds(claim)]
+    history = state_history.since(context, root, plan.get("version", ""), bound["serial"])
+    stored_since: tuple[str, ...] = ()
+    overwritten: tuple[Version, ...] = ()
+    undone: tuple[str, ...] = ()
+    if history is not None and not history.is_one_line:
+        overwritten = history.overwritten
+        taken, undone = _taken_away(context, history, stored)
+        strays = list({(each.address, each.id): each for each in (*taken, *strays)}.values())
+    elif history is not None and (strays or still_there) and _was_stored(context, history, claims):
+        stored_since = (*(each.address for each in strays), *still_there)
+        strays, still_there = [], []
+    cut_off = claims.being_made if ended_by_itself else (*claims.being_made, *claims.failed_to_be_made)
+    strays += [
+        Stray(each.resource.address, each.resource.type, cut_off=True) for each in cut_off if not stored.holds(each)
+    ]
+    return ReadBack(
+        bound["serial"],
+        stored.serial,
+        _other(stored, bound["lineage"]),
+        tuple(strays),
+        tuple(still_there),
+        overwritten,
+        undone,
+        stored_since,
+    )
+
+
+def lock_sentence(context: StepContext, root: Root) -> str:
+    """Who holds the state now, after an end that may have left its lock."""
+    place = root.state
+    if place is None:
+        return ""
+    if not place.use_lockfile and not place.lock_table:
+        return "Nothing is known of a lock of this state."
+    try:
+        lock = held_lock(context, root)
+    except (AwsError, StateUnreadable) as error:
+        return f"Whether the state is locked cannot be told: {error.title} Take the lock away: {run_line(context, 'state-unlock')}"
+    if lock is None:
+        return "The state is not locked."
+    held = f"The state is locked by {lock.who} for {text.ago(lock.created, context.now())}: {lock.operation}, lock {lock.id}."
+    return f"{held} Take the lock away: {run_line(context, 'state-unlock')}"
+
+
+def _other(stored: Inventory, lineage: str) -> str:
+    if not lineage or stored.lineage == lineage:
+        return ""
+    if not stored.serial:
+        return "Nothing is stored any more"
+    return f"The stored state is another one: its lineage is {stored.lineage}, the plan's {lineage}"
+
+
+def _stray(claim: Claim) -> Stray:
+    return Stray(claim.resource.address, claim.resource.type, claim.id)
+
+
+def _was_stored(context: StepContext, history: History, claims: Claims) -> bool:
+    """Whether a state that was stored since the plan had all of it: then what came later was made from that one, on purpose."""
+    for version in reversed(history.since):
+        found = state_history.inventory(context, version)
+        if all(map(found.holds, claims.there)) and not any(map(found.still_holds, claims.gone)):
+            return True
+    return False
+
+
+def _taken_away(context: StepContext, history: History, stored: Inventory) -> tuple[list[Stray], tuple[str, ...]]:
+    """What states had that were stored since the plan, and the stored one has not: objects, and addresses of changed ones."""
+    base = state_history.inventory(context, history.base) if history.base else Inventory(b"")
+    strays: dict[tuple[str, str], Stray] = {}
+    undone: dict[str, None] = {}
+    for version in history.since:
+        found = state_history.inventory(context, version)
+        for each in found.added_to(base):
+            stray = Stray(each.address, each.type, each.id, by_another=True)
+            if not _is_there(stored, each, stray):
+                strays[(each.type, each.id or each.address)] = stray
+        changed = found.changed_from(base)
+        undone |= dict.fromkeys(each.address for each in changed if stored.has_as_it_was(each, base))
+    return list(strays.values()), tuple(undone)
+
+
+def _is_there(stored: Inventory, each: Object, stray: Stray) -> bool:
+    return stored.knows(stray) if stray.id else stored.has_place(each.place)
+
+
+def _named(stray: Stray) -> str:
+    return f"{stray.address} ({stray.type}, {f'id {stray.id}' if stray.id else 'no id known'})"
+
+
+def _versions(versions: Sequence[Version]) -> str:
+    return _listed(f"version {each.id} (serial {each.serial})" for each in versions)
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - _NAMED:,} more" if len(listed) > _NAMED else ""
+    return f"{', '.join(listed[:_NAMED])}{more}"
