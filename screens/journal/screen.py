@@ -196,7 +196,7 @@ class JournalScreen(ConsoleScreen):
         run = self.run
         return (f"run {run.record.run}", run.record.run) if run else None
 
-    @work(exclusive=True, group="verify", exit_on_error=False)
+    @steady
     async def action_verify(self) -> None:
         self._says = [("Checking every event…", DIM)]
         self._draw()
