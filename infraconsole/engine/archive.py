@@ -20,12 +20,12 @@ from datetime import datetime
 from pathlib import Path
 
 from infraconsole import text
-from infraconsole.engine import chain, index, locks, storage_errors
+from infraconsole.engine import chain, index, listing, locks, storage_errors
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.index import RunSummary
 from infraconsole.engine.journal import DAMAGE, Journal
 from infraconsole.engine.verify import Archived, Problem, archived_of, verify
-from infraconsole.errors import JournalError, UsageError
+from infraconsole.errors import JournalError, TargetBusy, UsageError
 
 ARCHIVE = "archive"
 """The name under which the journal keeps what was archived."""
@@ -82,7 +82,11 @@ def archives(journal: Journal) -> tuple[Archived, ...]:
 
 
 def archive(journal: Journal, before: datetime, file: Path, operator: str) -> Done:
-    """Move the runs that ended before that time, those aside that something still needs. Raises JournalError, UsageError."""
+    """Move the runs that ended before that time, those aside that something still needs.
+
+    Raises JournalError, UsageError, and TargetBusy while a run is under way.
+    """
+    _must_be_quiet(journal)
     _move_what_was_left(journal)
     _must_be_whole(journal)
     early, chosen = _choose(journal, before)
@@ -181,6 +185,16 @@ def _keep_what_replaced_a_follow_up(journal: Journal, chosen: dict[str, RunSumma
                 stays.add(key)
             elif key in stays:
                 del chosen[run]
+
+
+def _must_be_quiet(journal: Journal) -> None:
+    """A run under way could not write while the archive does, and a call whose intent cannot be written is not sent."""
+    for run in listing.without_end(journal):
+        if locks.holder_of(locks.run_lock(journal.folder, run.run)) is not None:
+            raise TargetBusy(
+                f"Run {run.run} is under way, and nothing was archived.",
+                mend=f"Wait for its end: infraconsole attach {run.run}",
+            )
 
 
 def _must_be_whole(journal: Journal) -> None:

@@ -28,6 +28,7 @@ from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
 from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateKind
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
+from infraconsole.engine.holders import is_stopped
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import BACK_OFF_SECONDS, RENEWALS, PatientAccess
@@ -761,9 +762,10 @@ def busy(record: RunRecord, holder: locks.Holder | None) -> TargetBusy:
     if holder is None:
         return TargetBusy(f"{record.target} is held by another run.", mend="Try again.")
     since = holder.since.strftime("%Y-%m-%d %H:%M:%S UTC") if holder.since else "a moment ago"
+    stopped = f" Its process {holder.pid} is stopped: kill -CONT {holder.pid}" if is_stopped(holder.pid) else ""
     return TargetBusy(
         f"{record.target} is held by run {holder.run} of {holder.owner} since {since}.",
-        cause="Runs on one target exclude each other.",
+        cause=f"Runs on one target exclude each other.{stopped}",
         mend=f"Follow it with `infraconsole attach {holder.run}`, or end it with `infraconsole interrupt {holder.run}`.",
     )
 

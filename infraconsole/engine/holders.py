@@ -50,6 +50,11 @@ def holding(path: Path) -> Holding | None:
     return next((_described(pid) for pid in pids if pid not in (0, os.getpid())), None)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether that process is stopped (SIGSTOP, ctrl+z); False where that cannot be told."""
+    return _described(pid).stopped
+
+
 def _held(line: str) -> tuple[int, str]:
     """The holder's process id and the file of one line of /proc/locks; those who wait have an arrow in theirs."""
     words = line.split()

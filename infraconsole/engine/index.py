@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS follow_ups (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS indexed (one INTEGER PRIMARY KEY CHECK (one = 1), event INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO indexed VALUES (1, 0);
+UPDATE indexed SET event = 0;
 """
 _NAMES = ("runs", "follow_ups", "indexed")
 COLUMNS = (

@@ -42,7 +42,7 @@ _COLUMNS = (
     Column("todo", "to do", 5, rank=3, right=True),
     Column("id", "id", 8),
 )
-_PAGE = 200
+PAGE = 100
 _AHEAD = 50
 """Older runs are read when so few are left below the cursor."""
 _TONES = {"done": GOOD, "failed": BAD, "refused": WARN, "interrupted": WARN, "runs": STRONG, "stopped": WARN}
@@ -70,7 +70,7 @@ class JournalScreen(ConsoleScreen):
         self._follow_ups: Mapping[str, int] = {}
         self._total = 0
         self._under_way = 0
-        self._limit = _PAGE
+        self._limit = PAGE
         self._words = ""
         self._seen: tuple[object, ...] = ()
         self._says: list[Part] = []
@@ -158,7 +158,7 @@ class JournalScreen(ConsoleScreen):
     def _moved(self) -> None:
         run = self.run
         if self._limit < self._total and self.rows.cursor + _AHEAD >= len(self.rows.shown) and not self._words:
-            self._limit = len(self._runs) + _PAGE
+            self._limit = len(self._runs) + PAGE
             self.load()
         if run is not None and run.record.target.environment in self.desk.config.environments:
             self.look_at(run.record.target.service, run.record.target.environment)
@@ -198,7 +198,7 @@ class JournalScreen(ConsoleScreen):
         run = self.run
         return (f"run {run.record.run}", run.record.run) if run else None
 
-    @work(exclusive=True, group="verify", exit_on_error=False)
+    @steady
     async def action_verify(self) -> None:
         self._says = [("Checking every event…", DIM)]
         self._draw()

@@ -17,6 +17,7 @@ from infraconsole.engine.launch import later_run, new_id
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.verify import verify
 from infraconsole.redaction import Redactor
+from infraconsole.screens.journal.screen import PAGE
 from infraconsole.screens.runs import board_runs, newest_runs, under_way
 from tests.bench.conftest import Figures, median_seconds, seconds
 from tests.bench.journals import filled
@@ -92,7 +93,7 @@ def listed(folder: Path) -> None:
 
 def read_for_the_screen(folder: Path) -> None:
     with Journal(folder) as journal:
-        newest_runs(journal, 200)
+        newest_runs(journal, PAGE)
         under_way(journal)
 
 

@@ -53,17 +53,17 @@ async def test_the_journal_screen_loads_although_reading_takes_longer_than_a_tic
 async def test_older_runs_are_read_as_the_cursor_comes_to_them_and_the_filter_finds_all(
     app: ConsoleApp, journal: Journal
 ) -> None:
-    filled(journal.folder, 450)
+    filled(journal.folder, 350)
     async with app.run_test(size=(140, 40)) as pilot:
         screen = JournalScreen(app.desk)
         app.push_screen(screen)
-        await until_seen(pilot, "450 runs", seconds=30)
-        await until(pilot, lambda: len(screen.rows.shown) == 200)
+        await until_seen(pilot, "350 runs", seconds=30)
+        await until(pilot, lambda: len(screen.rows.shown) == 100)
         screen.narrow("r00003")
         await until(pilot, lambda: [row.key for row in screen.rows.shown] == ["r00003"], seconds=30)
         screen.narrow("")
-        await until(pilot, lambda: len(screen.rows.shown) >= 200, seconds=30)
-        for count in (400, 450):
+        await until(pilot, lambda: len(screen.rows.shown) >= 100, seconds=30)
+        for count in (200, 300, 350):
             await pilot.press("G")
             await until(pilot, lambda count=count: len(screen.rows.shown) == count, f"{count} runs", seconds=30)  # type: ignore[misc]
         await pilot.press("G")

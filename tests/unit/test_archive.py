@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from infraconsole.engine import archive, chain, followups, listing
+from infraconsole.engine import archive, chain, followups, listing, locks
 from infraconsole.engine.event import Kind
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.verify import verify
-from infraconsole.errors import JournalError, UsageError
+from infraconsole.errors import JournalError, TargetBusy, UsageError
 from tests.unit.test_index import change, create, end, follow_up
 
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -137,6 +137,18 @@ def test_a_follow_up_that_was_replaced_does_not_come_back(tmp_path: Path) -> Non
         journal.remake_index()
         assert followups.open_follow_ups(journal) == ()
         assert journal.verify().problems == ()
+
+
+def test_nothing_is_archived_while_a_run_is_under_way(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with Journal(tmp_path) as journal:
+        create(journal, "under1")
+        held = locks.take(locks.run_lock(tmp_path, "under1"), run="under1", owner="executor")
+        assert held
+        with pytest.raises(TargetBusy, match="Run under1 is under way"):
+            archive.archive(journal, LATER, tmp_path / "old.db", "kim")
+        held.release()
+        assert archive.archive(journal, LATER, tmp_path / "old.db", "kim").runs == 5
 
 
 def test_only_what_ended_before_the_date_goes(tmp_path: Path) -> None:

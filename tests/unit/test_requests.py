@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infraconsole.engine import locks
+from infraconsole.engine import launch, locks
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.journal import Journal, Request
@@ -189,6 +189,34 @@ def test_a_lock_file_that_is_none_is_an_error_of_ours(tmp_path: Path, make: Call
     for asked in (lambda: locks.take(path, run="r", owner="kim"), lambda: locks.holder_of(path)):
         with pytest.raises(JournalError, match=r"a\.lock"):
             asked()
+
+
+def runs_in_a_file(runs: Path) -> None:
+    runs.write_text("")
+
+
+def log_as_folder(runs: Path) -> None:
+    (runs / f"{RUN}.log").mkdir(parents=True)
+
+
+def log_as_pipe(runs: Path) -> None:
+    runs.mkdir()
+    os.mkfifo(runs / f"{RUN}.log")
+
+
+def folder_as_file(runs: Path) -> None:
+    runs.mkdir()
+    (runs / RUN).write_text("")
+
+
+@pytest.mark.parametrize("make", [runs_in_a_file, log_as_folder, log_as_pipe, folder_as_file])
+def test_a_run_that_has_no_place_for_its_files_does_not_start(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "runs")
+    with Journal(tmp_path) as journal:
+        with pytest.raises(JournalError, match=f"Run {RUN} has no place for its files") as caught:
+            launch._start_executor(journal, RUN, None)
+        assert "in its place" in caught.value.mend
+        assert journal.events(RUN) == []
 
 
 def test_a_lock_file_that_may_not_be_read_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
