@@ -16,7 +16,7 @@ import pytest
 from infraconsole.engine.history import RunRecord
 from tests.terraform.conftest import DEV, HEAD, SERVICE, VARIABLES, Done, Site, SiteFactory, data
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 YES = [("confirm", "yes"), ("type-target", f"{SERVICE}-dev")]
 ANSWERS = (*DEV, *(f"--answer={gate}={SERVICE}-dev" for gate in ("type-target", "type-danger")))
