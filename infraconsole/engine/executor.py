@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,11 @@ from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
 from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateKind
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
-from infraconsole.engine.holders import is_stopped
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import BACK_OFF_SECONDS, RENEWALS, PatientAccess
 from infraconsole.engine.recorder import Recorder
+from infraconsole.engine.resumption import ALONE, Resumption, busy, check_unchanged, refuse_read_only
 from infraconsole.engine.runbook import (
     Intent,
     OpenFollowUp,
@@ -56,7 +56,6 @@ from infraconsole.errors import (
     JournalError,
     PrerequisiteMissing,
     StepFailed,
-    TargetBusy,
     Throttled,
     UsageError,
 )
@@ -69,10 +68,6 @@ ANSWER_VALID = timedelta(minutes=15)
 """How long an accepted answer opens the same gate again after a crash, if the gate shows the same."""
 GATE_PATIENCE_SECONDS = 12 * 3600.0
 """How long a person is waited for before the run is parked, resumable."""
-INTERACTIVE = "interactive"
-"""Argument of an executor that goes on with a run for a person who sits at it, whoever began it."""
-GIVEN = "given="
-"""Argument of an executor: the answers that were given when the run was resumed, and by whom, as JSON."""
 STOP = "stop"
 """The answer to the gate after a failure that ends the run; `no` means it too."""
 _ATTEMPTS = 3
@@ -95,26 +90,6 @@ class _Unanswered(GateRefused):
     """Nobody said no: there was nobody to ask."""
 
 
-@dataclass(frozen=True)
-class Resumption:
-    """What whoever resumes a run brings along: themselves, as somebody to be asked, and answers."""
-
-    interactive: bool = False
-    given: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    by: str = ""
-
-    def as_arguments(self) -> list[str]:
-        given = [f"{GIVEN}{json.dumps({'given': self.given, 'by': self.by})}"] if self.given else []
-        return [*([INTERACTIVE] if self.interactive else []), *given]
-
-    @classmethod
-    def from_arguments(cls, arguments: Sequence[str]) -> Resumption:
-        told: Mapping[str, Any] = next(
-            (json.loads(one.removeprefix(GIVEN)) for one in arguments if one.startswith(GIVEN)), {}
-        )
-        return cls(INTERACTIVE in arguments, told.get("given", {}), told.get("by", ""))
-
-
 class Executor(StepContext):
     """Carries out the run that `recorder` records. `reads` and `changes` are the same account and region."""
 
@@ -127,7 +102,7 @@ class Executor(StepContext):
         redactor: Redactor,
         reads: PatientAccess,
         changes: ChangingAccess,
-        resumption: Resumption = Resumption(),
+        resumption: Resumption = ALONE,
     ) -> None:
         self._runbook = runbook
         self._recorder = recorder
@@ -655,23 +630,6 @@ def _shown(gate: Gate) -> str:
     return hashlib.sha256(json.dumps(gate.as_json(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def check_unchanged(record: RunRecord, runbook: Runbook) -> None:
-    """A run goes on only with the steps it began with. Raises PrerequisiteMissing that says which differ."""
-    now = {step.id: step.fingerprint() for step in runbook.steps}
-    then = record.fingerprints
-    differences = [
-        *(f"{step} is gone" for step in then if step not in now),
-        *(f"{step} is new" for step in now if step not in then),
-        *(f"{step} has changed" for step in now if step in then and now[step] != then[step]),
-    ]
-    if differences or list(now) != list(then):
-        raise PrerequisiteMissing(
-            f"Run {record.run} cannot be resumed: {runbook.name} is not what it was when the run began.",
-            cause="; ".join(differences) or "its steps stand in another order",
-            mend="Install the version of infraconsole that began it, or start a new run; a new run looks at what was done.",
-        )
-
-
 def main(arguments: Sequence[str]) -> int:
     """`python -m infraconsole.engine.executor FOLDER RUN [interactive] [given=JSON]`; started by launch.py in a session of its
     own."""
@@ -692,17 +650,6 @@ def main(arguments: Sequence[str]) -> int:
         log.write_exception(error)
         log.write(str(files.told(error, InfraconsoleError)))
         return EXIT_FAILED
-
-
-def refuse_read_only(settings: Config, *, dry_run: bool, run: str = "") -> None:
-    """Before anything starts: a run that was begun stays as it is. Raises GateRefused."""
-    if settings.read_only and not dry_run:
-        stays = f"Run {run} stays as it is; resume it where the console may change something." if run else ""
-        raise GateRefused(
-            "This console is read-only.",
-            cause=f"{settings.file} says read_only.",
-            mend=stays or "--dry-run shows what would be done.",
-        )
 
 
 def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resumption: Resumption) -> int:
@@ -756,18 +703,6 @@ def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resump
         inbox.close()
         if target:
             target.release()
-
-
-def busy(record: RunRecord, holder: locks.Holder | None) -> TargetBusy:
-    if holder is None:
-        return TargetBusy(f"{record.target} is held by another run.", mend="Try again.")
-    since = holder.since.strftime("%Y-%m-%d %H:%M:%S UTC") if holder.since else "a moment ago"
-    stopped = f" Its process {holder.pid} is stopped: kill -CONT {holder.pid}" if is_stopped(holder.pid) else ""
-    return TargetBusy(
-        f"{record.target} is held by run {holder.run} of {holder.owner} since {since}.",
-        cause=f"Runs on one target exclude each other.{stopped}",
-        mend=f"Follow it with `infraconsole attach {holder.run}`, or end it with `infraconsole interrupt {holder.run}`.",
-    )
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from infraconsole.config import CONFIG_VARIABLE, Config, operator_name
 from infraconsole.engine import listing, locks, storage_errors
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
-from infraconsole.engine.executor import Resumption, busy, check_unchanged, refuse_read_only
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.locks import Holder
+from infraconsole.engine.resumption import Resumption, busy, check_unchanged, refuse_read_only
 from infraconsole.engine.runbook import Runbook
 from infraconsole.errors import (
     EXIT_FAILED,

@@ -23,7 +23,7 @@ from infraconsole.engine import launch, locks, patience, policy
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind
-from infraconsole.engine.executor import Executor, check_unchanged
+from infraconsole.engine.executor import Executor
 from infraconsole.engine.export import as_markdown
 from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind, GateSpec
 from infraconsole.engine.history import RunRecord, StepState, record_of
@@ -32,6 +32,7 @@ from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import PatientAccess
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.recorder import Recorder
+from infraconsole.engine.resumption import check_unchanged
 from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import (
     AwsError,

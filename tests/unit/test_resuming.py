@@ -16,11 +16,12 @@ import pytest
 from infraconsole import config
 from infraconsole.engine import executor as executor_module
 from infraconsole.engine import launch, locks
-from infraconsole.engine.executor import Executor, Resumption
+from infraconsole.engine.executor import Executor
 from infraconsole.engine.gate import FAILURE_GATE, Gate, GateKind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.recorder import Recorder
+from infraconsole.engine.resumption import Resumption
 from infraconsole.errors import AwsError, ConfigError, GateRefused, InfraconsoleError, TargetBusy, UnknownName
 from infraconsole.redaction import Redactor
 from tests.unit import test_executor as base
