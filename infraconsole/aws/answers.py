@@ -198,7 +198,7 @@ def _check(service: str, shape: Any, value: Any, path: str, kinds: _Kinds) -> No
     elif kind == "map":
         _expect(isinstance(value, dict), path, "an object", value)
         for name, item in value.items():
-            if item is not None:
+            if item is not None or shape.value.type_name in _WORDS:
                 _check(service, shape.value, item, f"{path}.{name}", kinds)
     elif kind in kinds:
         expected, fits = kinds[kind]

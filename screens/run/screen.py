@@ -183,7 +183,8 @@ class RunScreen(ConsoleScreen):
     def _draw_step(self) -> None:
         step = self._step()
         content = story.step_story(step, step.id == self.record.current, self.desk.now()) if step else said("")
-        self.query_one("#step-text", Says).say(content)
+        for shown in self.query("#step-text").results(Says):  # none while the screen comes up or goes
+            shown.say(content)
 
     def _step(self) -> StepRecord | None:
         key = self.query_one("#step-list", Rows).current_key or self.record.current
