@@ -145,7 +145,9 @@ def _unlocked(settings: LockSettings, version: Sequence[int]) -> Protection:
     """Why none is there; the first that holds is the one to change."""
     if settings.use_lockfile is False:
         why = f"use_lockfile is false in {settings.place}, and no lock_table is set."
-        return Protection(Lock.NONE, why, "Remove use_lockfile = false there, or set lock_table.", _rights(version))
+        return Protection(
+            Lock.NONE, why, f"Remove use_lockfile = false from {settings.place}, or set lock_table.", _rights(version)
+        )
     if version and tuple(version) < LOCK_FILE_SINCE:
         ours = ".".join(map(str, version))
         why = f"Terraform {ours} cannot lock by a file in the bucket ({_NEWER} or newer can), and no lock_table is set."

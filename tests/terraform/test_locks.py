@@ -41,7 +41,7 @@ def test_a_deploy_of_dev_without_a_lock_is_typed_and_says_why(unlocked: Site) ->
     changes = gate["changes"]
     assert isinstance(changes, list)
     assert changes[0].startswith(f"Error: {NO_LOCK}")
-    assert "Remove use_lockfile = false there, or set lock_table." in changes[0]
+    assert "Remove use_lockfile = false from [environments.dev], or set lock_table." in changes[0]
     assert NO_LOCK in refused.warnings
     assert site.values()["first"] == "old"
     done = site.deploy(*DANGER)
