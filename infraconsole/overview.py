@@ -184,6 +184,7 @@ class Overview:
         self._exports: dict[int, _Exports] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
+        self._terraform_lock = threading.Lock()
         self._terraform_version: tuple[int, ...] | None = None
         self._trails: dict[tuple[int, int], tuple[float, tuple[Trail, ...]]] = {}
 
@@ -378,16 +379,13 @@ class Overview:
         from infraconsole.errors import ToolMissing
         from infraconsole.terraform import binary
 
-        with self._lock:
-            version = self._terraform_version
-        if version is None:
-            try:
-                version = binary.find().at_least
-            except ToolMissing:
-                version = ()
-            with self._lock:
-                self._terraform_version = version
-        return state_protection.of_view(self.config, service, environment, os.environ, version)
+        with self._terraform_lock:  # one row asks it for its version, the others wait for that
+            if self._terraform_version is None:
+                try:
+                    self._terraform_version = binary.find().at_least
+                except ToolMissing:
+                    self._terraform_version = ()
+        return state_protection.of_view(self.config, service, environment, os.environ, self._terraform_version)
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""
