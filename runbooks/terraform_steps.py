@@ -302,11 +302,14 @@ class ApplyPlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        # From here on the plan counts as used, whatever becomes of it: Terraform itself would apply some plans twice.
-        write_private(context.folder / CONSUMED, context.result("plan")["bound"]["plan"].encode())
         listener = self._listener(context)
         arguments = commands.apply(context.folder / PLAN_FILE)
-        ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener)
+
+        def use() -> None:
+            """From here on the plan counts as used, whatever becomes of it: Terraform itself would apply some plans twice."""
+            write_private(context.folder / CONSUMED, context.result("plan")["bound"]["plan"].encode())
+
+        ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener, begins=use)
         return self._result(context, ended, listener)
 
     def offers(self) -> Sequence[Offer]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from infraconsole import clock
+from infraconsole.clock import Deadline
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError, JournalError
 
@@ -85,8 +86,8 @@ class Inbox:
 
     def next_answer(self, opening: int, timeout_seconds: float) -> Request | None:
         """The next answer to this opening of a gate; those to other openings are dropped. None when the time is over."""
-        deadline = clock.seconds() + timeout_seconds
-        while clock.seconds() < deadline:
+        patience = Deadline(timeout_seconds)
+        while not patience.is_over():
             self.raise_if_interrupted()
             with self._changed:
                 while self._answers:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from infraconsole.aws.access import AwsAccess
-from infraconsole.errors import AwsError, AwsFault, CredentialsExpired, NetworkUnreachable, Throttled
+from infraconsole.errors import AwsError, AwsFault, ClockSkew, CredentialsExpired, NetworkUnreachable, Throttled
 
 _T = TypeVar("_T")
 
@@ -19,9 +19,9 @@ class Waiter(Protocol):
 
     def back_off(self, error: AwsError, seconds: float) -> None: ...
 
-    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
+    def await_credentials(self, error: AwsError, account: Callable[[], str]) -> None:
         """Returns when `account`, whose credentials AWS takes now, is the one that it has to be. Raises where waiting is of no
-        use."""
+        use. `error`: they have expired, or AWS refuses what they sign since this machine's clock is off."""
 
 
 class PatientAccess(AwsAccess):
@@ -45,7 +45,7 @@ class PatientAccess(AwsAccess):
         while True:
             try:
                 return attempt()
-            except CredentialsExpired as error:
+            except (CredentialsExpired, ClockSkew) as error:
                 self.waiter.await_credentials(error, self.account_now)
             except (Throttled, AwsFault, NetworkUnreachable) as error:
                 pause = next(pauses, None)

@@ -25,7 +25,7 @@ class Patient:
     def back_off(self, error: AwsError, seconds: float) -> None:
         self.said.append(error)
 
-    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
+    def await_credentials(self, error: AwsError, account: Callable[[], str]) -> None:
         self.said.append(error)
 
 
