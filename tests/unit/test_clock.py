@@ -86,6 +86,15 @@ def test_an_hour_in_which_nobody_looked_does_not_use_a_deadline_up(hands: Hands,
     raise AssertionError("it never passes")
 
 
+def test_of_an_hour_asleep_a_tenth_of_the_limit_counts(hands: Hands) -> None:
+    deadline = Deadline(60)
+    hands.now += 3600
+    assert not deadline.is_over()
+    for _ in range(53):
+        hands.now += 1
+        assert not deadline.is_over()
+
+
 def test_a_deadline_passes_however_slow_the_looks_are(hands: Hands) -> None:
     deadline = Deadline(60)
     for _ in range(20):

@@ -92,6 +92,16 @@ def test_what_stays_invisible_ends_the_run_resumable_and_is_found_later(bench: B
     assert len(bench.cloud.sent) == 1
 
 
+def test_what_is_invisible_before_anything_was_sent_loses_nothing_either(bench: Bench) -> None:
+    settle(bench, 0.1, visible=0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        probed(patch, hidden)
+        bench.begin(REASON, TYPED)
+        assert bench.carry_out() == 5
+    assert (bench.record.outcome, bench.record.resumable, bench.cloud.sent) == ("interrupted", True, [])
+    assert bench.carry_out() == 0
+
+
 def test_an_interrupt_ends_the_wait_for_what_is_not_visible(bench: Bench, monkeypatch: Patch) -> None:
     settle(bench, 0.1, visible=60)
     probed(monkeypatch, hidden)
