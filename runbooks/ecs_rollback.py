@@ -6,21 +6,16 @@ watch, verify, follow up. What AWS means by its states is from the Amazon ECS AP
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from infraconsole import naming, text
-from infraconsole.aws.ecr import Ecr, parse_image
 from infraconsole.aws.ecs import (
     Deployment,
     Ecs,
     Service,
     ServiceDeployment,
-    TaskDefinition,
-    family_and_revision,
     parse_service,
 )
 from infraconsole.aws.elbv2 import Elbv2
@@ -39,8 +34,8 @@ from infraconsole.engine.runbook import (
     StepContext,
     aws_command,
 )
-from infraconsole.errors import AwsError, AwsNotFound, PrerequisiteMissing, StepFailed, UnknownName, UsageError
-from infraconsole.runbooks import recovery, rollout
+from infraconsole.errors import AwsError, PrerequisiteMissing, StepFailed
+from infraconsole.runbooks import recovery, revisions, rollout
 from infraconsole.terraform import tfvars
 
 SUPERSEDE = "supersede"
@@ -48,9 +43,6 @@ STOP_FIRST = "stop-first"
 STOP = "ecs:StopServiceDeployment"
 UPDATE = "ecs:UpdateService"
 
-_CANDIDATES = 12
-"""How many revisions before the current one are looked at, and how many good ones after it."""
-_COMPLETED = "SUCCESSFUL"
 _GOING = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 """The states of a service deployment that has not ended; only the first two can be stopped."""
 _STOPPING = {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
@@ -68,7 +60,7 @@ class Look(Step):
         return (
             _aws(context, "describe-services", cluster=cluster, services=service),
             _aws(context, "list-service-deployments", cluster=cluster, service=service),
-            _aws(context, "list-task-definitions", family_prefix=_family(context), sort="DESC"),
+            _aws(context, "list-task-definitions", family_prefix=revisions.family_of(context), sort="DESC"),
         )
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -82,18 +74,18 @@ class Look(Step):
         context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
         _say_targets(context, service)
         deployments = _deployments(context, say=True)
-        candidates = _candidates(context, ecs, current, deployments or ())
+        candidates = revisions.candidates(context, ecs, current, deployments or ())
         in_flight = service.in_flight
         return {
             "current": current.arn,
             "current_name": current.name,
-            "current_image": _main_image(current),
+            "current_image": revisions.main_image(current),
             **_as_seen(service, deployments),
             "in_flight": in_flight.id if in_flight else "",
             "in_flight_of": rollout.short(in_flight.task_definition) if in_flight else "",
             "in_flight_arn": next((known.arn for known in deployments or () if known.status == "IN_PROGRESS"), ""),
             "candidates": candidates,
-            "last_known_good": _last_known_good(context, current, candidates),
+            "last_known_good": revisions.last_known_good(context, current, candidates),
         }
 
 
@@ -106,7 +98,7 @@ class Choose(Step):
         if _set_revision(context) or not (context.interactive or context.given("revision")):
             return ()
         looked = context.result("look")
-        choices = tuple(_choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
+        choices = tuple(revisions.choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
         if not choices:
             raise StepFailed(
                 f"There is no revision before {looked['current_name']}.", mend="Deploy a good image instead."
@@ -130,7 +122,7 @@ class Choose(Step):
                 mend="Name one: --set revision=NUMBER.",
             )
         ecs = Ecs(context.reads)
-        target = ecs.task_definition(_reference(context, wanted, looked))
+        target = ecs.task_definition(revisions.reference(context, wanted, looked))
         current = ecs.task_definition(looked["current"])
         if target.arn == current.arn:
             what = "its rollout is watched" if looked["in_flight"] else "it is verified"
@@ -142,7 +134,7 @@ class Choose(Step):
         return {
             "arn": target.arn,
             "name": target.name,
-            "image": _main_image(target),
+            "image": revisions.main_image(target),
             "tag": target.image_tag,
             "diff": list(diff),
         }
@@ -190,7 +182,7 @@ class Check(Step):
                 mend="Choose another revision.",
             )
         for container in definition.containers:
-            _check_image(context, container.image, essential=container.essential)
+            revisions.check_image(context, container.image, essential=container.essential)
         if chosen["image"] == context.result("look")["current_image"]:
             context.note(f"{definition.name} has the same image as the revision it replaces.", warning=True)
         return {"in_flight": context.answer("in-flight") or context.inputs["in-flight"]}
@@ -229,7 +221,11 @@ class StopInFlight(Step):
         if known is None:
             return Probe(ProbeState.NOT_VISIBLE, "The deployment in flight is not in the list of deployments.")
         if known.status not in ("PENDING", "IN_PROGRESS"):
-            result = {"stopped": known.status != _COMPLETED, "status": known.status, "changed": context.has_sent()}
+            result = {
+                "stopped": known.status != revisions.COMPLETED,
+                "status": known.status,
+                "changed": context.has_sent(),
+            }
             return Probe(ProbeState.DONE, f"The deployment is {known.status}.", result)
         return Probe(ProbeState.NOT_DONE, f"The deployment is {known.status}.")
 
@@ -292,7 +288,7 @@ class Settle(Step):
         while True:
             service = rollout.current_service(context, _time(looked["as_of"]))
             primary = service.primary.id if service.primary else ""
-            if primary != looked["primary"] or stopped.status == _COMPLETED or patience.is_over():
+            if primary != looked["primary"] or stopped.status == revisions.COMPLETED or patience.is_over():
                 return service
             context.progress("AWS still shows the deployment that was stopped: looking again")
             context.wait(min(1.0, context.config.engine.poll_seconds))
@@ -371,8 +367,8 @@ class Update(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         cluster, name = rollout.names(context)
         revision = context.result("choose")["arn"]
-        answer = context.change("ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=revision)
-        return self._result(context, self.made(UPDATE, answer))
+        context.change("ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=revision)
+        return self._result(context, context.answered(UPDATE) or {})
 
     def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """The deployment, as the answer itself names it: a look afterwards may show the service as it was."""
@@ -559,17 +555,9 @@ def _deployment_in_flight(context: StepContext) -> ServiceDeployment | None:
     return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
 
 
-def _family(context: StepContext) -> str:
-    return naming.task_family(context.target.service, context.target.environment)
-
-
 def _aws(context: StepContext, verb: str, /, **options: object) -> tuple[str, ...]:
     profile = context.config.environment(context.target.environment).profile
     return aws_command(context.target, profile, "ecs", verb, **options)
-
-
-def _main_image(definition: TaskDefinition) -> str:
-    return definition.main_container.image if definition.main_container else ""
 
 
 def _say_in_flight(context: StepContext, service: Service) -> None:
@@ -597,151 +585,3 @@ def _deployments(context: StepContext, *, say: bool = False) -> tuple[ServiceDep
         if say:
             context.note(f"Which deployments were completed is not known: {error.title}", warning=True)
         return None
-
-
-def _candidates(
-    context: StepContext, ecs: Ecs, current: TaskDefinition, deployments: Sequence[ServiceDeployment]
-) -> list[dict[str, Any]]:
-    """The revisions before the current one, and those after it that are known to have worked, newest first, each with what speaks
-    for and against it."""
-    good = {
-        known.task_definition: f"deployment completed {text.ago(known.finished_at or known.created_at, context.now())} ago"
-        for known in reversed(deployments)
-        if known.status == _COMPLETED
-    }
-    for earlier in context.earlier("verify"):
-        good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
-    tried = {str(former["revision"]) for former in context.former("update") if former.get("revision")}
-    after, before = _around(current, ecs.revisions(current.family), good)
-    # INACTIVE ones cannot be chosen, but a person who looks for one is told why.
-    after_too, before_too = _around(current, ecs.revisions(current.family, status="INACTIVE"), good)
-    arns = [*_newest({*after, *after_too}), *_newest({*before, *before_too})]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        definitions = list(pool.map(ecs.task_definition, arns))
-        images = list(pool.map(lambda definition: _missing_image(context, definition), definitions))
-    found = []
-    for definition, missing in zip(definitions, images, strict=True):
-        why_not = f"it is {definition.status}" if definition.status != "ACTIVE" else missing
-        found.append(
-            {
-                "id": str(definition.revision),
-                "arn": definition.arn,
-                "name": definition.name,
-                "tag": definition.image_tag,
-                "registered_at": text.utc(definition.registered_at) if definition.registered_at else "",
-                "good": good.get(definition.arn, "") if definition.arn not in tried else "",
-                "tried": definition.arn in tried,
-                "why_not": why_not,
-                "diff": list(diff_lines(current, definition)),
-            }
-        )
-    return found
-
-
-def _around(current: TaskDefinition, arns: Iterator[str], good: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Of ARNs, newest first: those after the current one that are good, and the first ones before it."""
-    after: list[str] = []
-    before: list[str] = []
-    for arn in arns:
-        revision = family_and_revision(arn)[1]
-        if revision > current.revision and arn in good:
-            after.append(arn)
-        elif revision < current.revision:
-            before.append(arn)
-        if len(before) == _CANDIDATES:
-            break
-    return after, before
-
-
-def _newest(arns: Iterable[str]) -> list[str]:
-    return sorted(arns, key=lambda arn: family_and_revision(arn)[1], reverse=True)[:_CANDIDATES]
-
-
-def _last_known_good(context: StepContext, current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
-    """The newest one known to have worked before the revision that the run began at; "" where there is none."""
-    former = [each for each in context.former("look") if each]
-    began = family_and_revision(former[-1]["current"])[1] if former else current.revision
-    return next(
-        (
-            str(known["arn"])
-            for known in candidates
-            if known["good"] and not known["why_not"] and int(known["id"]) < began
-        ),
-        "",
-    )
-
-
-def _missing_image(context: StepContext, definition: TaskDefinition) -> str:
-    """Why the revision's image cannot be pulled; "" where it can, or where that cannot be told."""
-    image = parse_image(_main_image(definition))
-    if not image.in_ecr:
-        return ""
-    try:
-        return "" if Ecr(context.reads).image(image) else f"its image {definition.image_tag} is no longer in ECR"
-    except AwsError:
-        return ""
-
-
-def _choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
-    unknown = "this run went there already" if candidate["tried"] else "no completed deployment is known"
-    good = candidate["good"] or unknown
-    detail = (f"image {candidate['tag']}", f"registered {candidate['registered_at']}", good, *candidate["diff"])
-    return Choice(
-        candidate["id"],
-        f"{candidate['name']}  {candidate['tag']}  {good}",
-        detail,
-        candidate["arn"] == recommended,
-        candidate["why_not"],
-    )
-
-
-def _reference(context: StepContext, wanted: str, looked: Mapping[str, Any]) -> str:
-    """`wanted` as `family:revision`. Raises UsageError for another family, account or region, UnknownName for a revision that is
-    not there, and an AwsError where that cannot be told."""
-    family, target = _family(context), context.target
-    named = _REVISION.fullmatch(wanted)
-    if named is None or not int(named["revision"]):
-        raise UsageError(f"{wanted!r} is no revision.", mend="Give a number (42), family:42 or a task definition ARN.")
-    if named["arn"] and (named["region"], named["account"]) != (target.region, target.account):
-        raise UsageError(
-            f"{wanted} is of another account or region.",
-            cause=f"{target.name} is in {target.region}, account {target.account}.",
-            mend=f"Give a revision of {family} there.",
-        )
-    of_family, revision = named["family"] or family, int(named["revision"])
-    if of_family != family:
-        raise UsageError(
-            f"{wanted} is a revision of {of_family}, not of {family}.", mend=f"Give a revision of {family}."
-        )
-    number = str(revision)
-    known = {candidate["id"] for candidate in looked["candidates"]} | {str(family_and_revision(looked["current"])[1])}
-    if number in known:
-        return f"{family}:{number}"
-    try:
-        Ecs(context.reads).task_definition(f"{family}:{number}")
-    except AwsNotFound as error:
-        raise UnknownName("revision", number, known, where=f"of {family}") from error
-    return f"{family}:{number}"
-
-
-_REVISION = re.compile(
-    r"(?:(?P<arn>arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]+):task-definition/)?"
-    r"(?P<family>[A-Za-z0-9_-]+):)?(?P<revision>[0-9]{1,9})"
-)
-
-
-def _check_image(context: StepContext, image: str, *, essential: bool) -> None:
-    reference = parse_image(image)
-    if not reference.in_ecr:
-        context.note(f"{image} is not in ECR: whether it still exists was not checked.", warning=True)
-        return
-    if Ecr(context.reads).image(reference):
-        context.note(f"{image} is in ECR.")
-    elif essential:
-        raise StepFailed(
-            f"{image} is no longer in ECR.",
-            cause="Tasks of this revision could not start.",
-            mend="Choose another revision, or push the image again.",
-        )
-    else:
-        context.note(f"{image} is no longer in ECR; its container is not essential.", warning=True)

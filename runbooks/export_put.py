@@ -133,7 +133,7 @@ class Write(Step):
         return Probe(ProbeState.OVERTAKEN, f"{by} {untold}".strip(), back_to="look")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        answer = context.change(
+        context.change(
             "ssm",
             "PutParameter",
             Name=_name(context),
@@ -141,7 +141,7 @@ class Write(Step):
             Type=context.inputs["type"],
             Overwrite=bool(context.result("look")["version"]),
         )
-        return {**self.made(PUT, answer), "changed": True}
+        return {**(context.answered(PUT) or {}), "changed": True}
 
     def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         version = answer.get("Version")

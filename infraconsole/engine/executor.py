@@ -460,8 +460,7 @@ class Executor(StepContext):
         except AwsError as error:
             self._call_failed(call, name, str(error), maybe_done=error.maybe_done)
             raise
-        made = self._step.made(name, answer) if self._step else {}
-        self._write(Kind.CALL_DONE, call=call, operation=name, answer=_plain(made))
+        self._write(Kind.CALL_DONE, call=call, operation=name, answer=self._made(name, answer))
         return answer
 
     def _intended(self, name: str, parameters: Mapping[str, Any]) -> str:
@@ -475,6 +474,14 @@ class Executor(StepContext):
                 break
             self._call_failed(call, name, "It was held up, and not sent.", maybe_done=False)
         return call
+
+    def _made(self, name: str, answer: Mapping[str, Any]) -> Any:
+        """What the answer names as made; nothing where it is not what AWS documents: it was carried out all the same."""
+        try:
+            return _plain(self._step.made(name, answer)) if self._step else {}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            traceback.print_exc()
+            return {}
 
     def _call_failed(self, call: str, name: str, error: str, *, maybe_done: bool) -> None:
         clock_now = Stamp.now().as_json()
