@@ -32,8 +32,13 @@ JUMP, _, JUMP_SECONDS = os.environ.get("INFRACONSOLE_TEST_JUMP", "").partition("
 jumped: list[str] = []
 
 
-class Wall(datetime):
-    """The time of day, set wrongly."""
+class _AnyDatetime(type):
+    def __instancecheck__(cls, other: object) -> bool:
+        return isinstance(other, datetime)
+
+
+class Wall(datetime, metaclass=_AnyDatetime):
+    """The time of day, set wrongly. In the modules' eyes every datetime is one of these."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
