@@ -6,12 +6,19 @@ laptop may sleep in any step.
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LOOKS = 10
+"""How often work is looked at, at least, before its time is over."""
+_GRACES = 3
 
 
 def seconds() -> float:
@@ -22,8 +29,81 @@ def seconds() -> float:
 
 @cache
 def boot() -> str:
-    """Which start of this machine `seconds` counts from; "" where that cannot be told: then it is only good in one process."""
+    """Which start of this machine `seconds` counts from. Where that cannot be told it is only good in one process, and so is what
+    this gives."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        return ""
+        return f"process-{secrets.token_hex(8)}"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A moment on this clock, as the journal keeps it beside the time of day. `awake` leaves the time out that the machine was
+    asleep, where its clocks tell the two apart."""
+
+    seconds: float
+    awake: float
+    boot: str
+
+    @classmethod
+    def now(cls) -> Stamp:
+        return cls(seconds(), time.monotonic(), boot())
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Stamp | None:
+        """Of an event; None where it has none, as those of older versions."""
+        given = data.get("clock")
+        try:
+            return cls(float(given["seconds"]), float(given["awake"]), str(given["boot"])) if given else None
+        except (TypeError, KeyError, ValueError):
+            return None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"seconds": round(self.seconds, 3), "awake": round(self.awake, 3), "boot": self.boot}
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since; None where that cannot be told, since the machine was started again."""
+        passed = seconds() - self.seconds
+        return max(0.0, passed) if self.boot == boot() else None
+
+    @property
+    def awake_age(self) -> float | None:
+        """As `age`, of the time in which the machine was awake: what it had still to send when it fell asleep, it sends then."""
+        age, passed = self.age, time.monotonic() - self.awake
+        return None if age is None else max(0.0, min(age, passed))
+
+
+class Deadline:
+    """How long work may take that is looked at again and again. Ask `is_over` after each look.
+
+    What counts is the time in which somebody looked. Between two looks the machine may have been asleep, or this process
+    suspended or waiting for credentials: of such a gap a tenth of the limit counts, and what is over then is looked at again
+    before it is.
+    """
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._left = max(0.0, limit_seconds)
+        self._most = self._left / _LOOKS
+        self._graces = _GRACES
+        self._looked = seconds()
+
+    @property
+    def left_seconds(self) -> float:
+        """As of the newest look."""
+        return max(0.0, self._left)
+
+    @property
+    def pause_seconds(self) -> float:
+        """Between two looks, so that all the time counts that passes between them."""
+        return max(0.05, self._most)
+
+    def is_over(self) -> bool:
+        now = seconds()
+        gap, self._looked = now - self._looked, now
+        self._left -= min(gap, self._most)
+        if self._left <= 0 and gap > self._most and self._graces:
+            self._graces -= 1
+            self._left = self._most
+        return self._left <= 0

@@ -70,8 +70,10 @@ class ServiceSettings:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    settle_seconds: float = 5.0
-    """How long after an unanswered changing call AWS may still carry it out; only then `not done` is believed."""
+    settle_seconds: float = 30.0
+    """How long after an unanswered changing call AWS may still carry it out, or not show it; only then `not done` is believed."""
+    visible_seconds: float = 300.0
+    """How long a run looks again where AWS does not show yet what it was told, before it ends, resumable."""
     watch_minutes: float = 20.0
     """How long a rollout is watched before the step fails."""
     health_checks: int = 3
@@ -360,6 +362,7 @@ def _engine(table: _Table) -> EngineSettings:
     default = EngineSettings()
     return EngineSettings(
         settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0, high=3600.0),
+        visible_seconds=table.number("visible_seconds", default.visible_seconds, low=0.0, high=_WEEK_MINUTES * 60),
         watch_minutes=table.number("watch_minutes", default.watch_minutes, low=0.01, high=_WEEK_MINUTES),
         health_checks=table.count("health_checks", default.health_checks, high=1000),
         poll_seconds=table.number("poll_seconds", default.poll_seconds, low=0.05, high=600.0),

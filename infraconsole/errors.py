@@ -12,6 +12,7 @@ InfraconsoleError                1
 └── PrerequisiteMissing          5
     ├── ToolMissing              5
     ├── TargetBusy               5   another run holds the target
+    ├── NotVisibleYet            5   AWS does not show yet what it was told; a resume looks again
     └── AwsError                 5   what was tried, AWS's code, AWS's words
         ├── CredentialsMissing
         ├── CredentialsExpired
@@ -122,6 +123,10 @@ class ToolMissing(PrerequisiteMissing):
 
 class TargetBusy(PrerequisiteMissing):
     pass
+
+
+class NotVisibleYet(PrerequisiteMissing):
+    """AWS does not show yet whether something was done: a run that ends with it is resumed, and looks again."""
 
 
 class AwsError(PrerequisiteMissing):

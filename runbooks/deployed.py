@@ -9,6 +9,7 @@ from typing import Any
 from infraconsole import files
 from infraconsole.aws.ecr import parse_image
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
+from infraconsole.clock import Deadline
 from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import AwsNotFound, StepFailed
 from infraconsole.redaction import MASK
@@ -34,7 +35,8 @@ class ReadDeployed(Step):
         wanted = _task_definition(context)
         if wanted:
             context.note(f"Deployed: {rollout.short(wanted)}.")
-            return {"task_definition": wanted}
+            same = {"same_definition": True} if _keeps_definition(context, wanted) else {}
+            return {"task_definition": wanted, **same}
         try:
             service = Ecs(context.reads).service(*rollout.names(context))
         except AwsNotFound:
@@ -89,6 +91,12 @@ def _of_family(context: StepContext, changes: Sequence[Change], service: Change,
     return Ecs(context.reads).task_definition(family).arn
 
 
+def _keeps_definition(context: StepContext, wanted: str) -> bool:
+    """Whether the apply changed the service and left its task definition as it was: the deployment before looks the same."""
+    change = next((each for each in _changes(context) if _is_service(context, each)), None)
+    return change is not None and change.kind is Kind.UPDATE and change.before("task_definition") == wanted
+
+
 def _changes(context: StepContext) -> tuple[Change, ...]:
     return plan.read(files.read(context.folder / PLAN_DOCUMENT, files.MOST_STATE_BYTES)).changes
 
@@ -107,9 +115,10 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
     targets are healthy. Raises StepFailed, also where all that was rolled back before anybody looked."""
     target = context.target
     cluster, name = rollout.names(context)
-    wanted = str(context.result("deployed").get("task_definition", ""))
+    deployed = context.result("deployed")
+    wanted = str(deployed.get("task_definition", ""))
     try:
-        service = Ecs(context.reads).service(cluster, name)
+        service = _shown(context, wanted, is_same=bool(deployed.get("same_definition")))
     except AwsNotFound:
         if wanted:
             raise
@@ -119,17 +128,36 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
     if wanted and not _is_same(definition, wanted):
         # Named by family and revision, it is one of the same account and region.
         arn = wanted if wanted.startswith("arn:") else f"{definition.rpartition('/')[0]}/{wanted}"
-        raise rollout.Rollout(context, arn, "").failed(
+        raise rollout.Rollout(context, rollout.Ours(arn)).failed(
             f"{name} is on {rollout.short(definition)}, not on {rollout.short(wanted)}, which was deployed: "
             "a circuit breaker, another deployment or a person put it there."
         )
     _refuse_other_image(context, service)
     primary = service.primary
-    rollout.watch(context, definition, primary.id if primary and primary.task_definition == definition else "")
-    health = rollout.verify(context, definition)
+    named = primary.id if primary and primary.task_definition == definition else ""
+    ours = rollout.watch(context, rollout.Ours(definition, named, since=service.as_of))
+    health = rollout.verify(context, ours)
     family, revision = family_and_revision(definition)
     context.note(f"{target.name} runs {family}:{revision}.")
     return {"task_definition": definition, "health": health}
+
+
+def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
+    """The service once ECS shows it on what was deployed, or as it is where that does not come. `is_same`: it was on that before,
+    so that only a deployment which is under way is a new one for sure."""
+    patience = Deadline(context.config.engine.settle_seconds)
+    first = ""
+    while True:
+        service = Ecs(context.reads).service(*rollout.names(context))
+        primary = service.primary.id if service.primary else ""
+        first = first or primary
+        is_there = not wanted or _is_same(service.task_definition, wanted)
+        if is_there and not (is_same and service.in_flight is None and primary == first):
+            return service
+        if patience.is_over():
+            return service
+        context.progress("AWS does not show yet what was deployed: looking again")
+        context.wait(min(1.0, context.config.engine.poll_seconds))
 
 
 def _is_same(definition: str, wanted: str) -> bool:

@@ -6,23 +6,21 @@ watch, verify, follow up. What AWS means by its states is from the Amazon ECS AP
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from infraconsole import naming, text
-from infraconsole.aws.ecr import Ecr, parse_image
 from infraconsole.aws.ecs import (
+    Deployment,
     Ecs,
     Service,
     ServiceDeployment,
-    TaskDefinition,
-    family_and_revision,
+    parse_service,
 )
 from infraconsole.aws.elbv2 import Elbv2
 from infraconsole.checks.revision_diff import diff_lines
+from infraconsole.clock import Deadline
 from infraconsole.engine import policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
@@ -36,18 +34,18 @@ from infraconsole.engine.runbook import (
     StepContext,
     aws_command,
 )
-from infraconsole.errors import AwsError, AwsNotFound, PrerequisiteMissing, StepFailed, UnknownName, UsageError
-from infraconsole.runbooks import recovery, rollout
+from infraconsole.errors import AwsError, PrerequisiteMissing, StepFailed
+from infraconsole.runbooks import recovery, revisions, rollout
 from infraconsole.terraform import tfvars
 
 SUPERSEDE = "supersede"
 STOP_FIRST = "stop-first"
+STOP = "ecs:StopServiceDeployment"
+UPDATE = "ecs:UpdateService"
 
-_CANDIDATES = 12
-"""How many revisions before the current one are looked at, and how many good ones after it."""
-_COMPLETED = "SUCCESSFUL"
 _GOING = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 """The states of a service deployment that has not ended; only the first two can be stopped."""
+_STOPPING = {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
 _ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
 _LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
 
@@ -62,12 +60,12 @@ class Look(Step):
         return (
             _aws(context, "describe-services", cluster=cluster, services=service),
             _aws(context, "list-service-deployments", cluster=cluster, service=service),
-            _aws(context, "list-task-definitions", family_prefix=_family(context), sort="DESC"),
+            _aws(context, "list-task-definitions", family_prefix=revisions.family_of(context), sort="DESC"),
         )
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         ecs = Ecs(context.reads)
-        service = ecs.service(*rollout.names(context))
+        service = rollout.current_service(context, _newest_seen(context))
         current = ecs.task_definition(service.task_definition)
         context.note(
             f"{service.name} runs {service.running} of {service.desired} tasks on {current.name} ({current.image_tag})."
@@ -75,20 +73,19 @@ class Look(Step):
         _say_in_flight(context, service)
         context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
         _say_targets(context, service)
-        deployments = _deployments(context, ecs, service)
-        candidates = _candidates(context, ecs, current, deployments)
+        deployments = _deployments(context, say=True)
+        candidates = revisions.candidates(context, ecs, current, deployments or ())
         in_flight = service.in_flight
         return {
             "current": current.arn,
             "current_name": current.name,
-            "current_image": _main_image(current),
-            "primary": service.primary.id if service.primary else "",
+            "current_image": revisions.main_image(current),
+            **_as_seen(service, deployments),
             "in_flight": in_flight.id if in_flight else "",
             "in_flight_of": rollout.short(in_flight.task_definition) if in_flight else "",
-            "in_flight_arn": next((known.arn for known in deployments if known.status == "IN_PROGRESS"), ""),
-            "deployments": [known.arn for known in deployments],
+            "in_flight_arn": next((known.arn for known in deployments or () if known.status == "IN_PROGRESS"), ""),
             "candidates": candidates,
-            "last_known_good": _last_known_good(context, current, candidates),
+            "last_known_good": revisions.last_known_good(context, current, candidates),
         }
 
 
@@ -101,7 +98,7 @@ class Choose(Step):
         if _set_revision(context) or not (context.interactive or context.given("revision")):
             return ()
         looked = context.result("look")
-        choices = tuple(_choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
+        choices = tuple(revisions.choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
         if not choices:
             raise StepFailed(
                 f"There is no revision before {looked['current_name']}.", mend="Deploy a good image instead."
@@ -125,7 +122,7 @@ class Choose(Step):
                 mend="Name one: --set revision=NUMBER.",
             )
         ecs = Ecs(context.reads)
-        target = ecs.task_definition(_reference(context, wanted, looked))
+        target = ecs.task_definition(revisions.reference(context, wanted, looked))
         current = ecs.task_definition(looked["current"])
         if target.arn == current.arn:
             what = "its rollout is watched" if looked["in_flight"] else "it is verified"
@@ -137,7 +134,7 @@ class Choose(Step):
         return {
             "arn": target.arn,
             "name": target.name,
-            "image": _main_image(target),
+            "image": revisions.main_image(target),
             "tag": target.image_tag,
             "diff": list(diff),
         }
@@ -185,7 +182,7 @@ class Check(Step):
                 mend="Choose another revision.",
             )
         for container in definition.containers:
-            _check_image(context, container.image, essential=container.essential)
+            revisions.check_image(context, container.image, essential=container.essential)
         if chosen["image"] == context.result("look")["current_image"]:
             context.note(f"{definition.name} has the same image as the revision it replaces.", warning=True)
         return {"in_flight": context.answer("in-flight") or context.inputs["in-flight"]}
@@ -199,7 +196,7 @@ class StopInFlight(Step):
     title = "Stop the deployment in flight"
     why = "Only where it was asked for: ECS then returns the service to its last completed deployment."
     changes = True
-    calls = ("ecs:StopServiceDeployment",)
+    calls = (STOP,)
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         if not self._wanted(context):
@@ -218,17 +215,27 @@ class StopInFlight(Step):
     def probe(self, context: StepContext) -> Probe:
         if not self._wanted(context):
             return Probe(ProbeState.DONE, "Nothing is to be stopped.", {"stopped": False})
+        if context.answered(STOP) is not None:
+            return Probe(ProbeState.DONE, "AWS answered that the deployment is being stopped.", _STOPPING)
         known = _deployment_in_flight(context)
-        if known is None or known.status not in ("PENDING", "IN_PROGRESS"):
-            state = known.status if known else "gone"
-            result = {"stopped": state != _COMPLETED, "status": state, "changed": context.unanswered() is not None}
-            return Probe(ProbeState.DONE, f"The deployment is {state}.", result)
+        if known is None:
+            return Probe(ProbeState.NOT_VISIBLE, "The deployment in flight is not in the list of deployments.")
+        if known.status not in ("PENDING", "IN_PROGRESS"):
+            result = {
+                "stopped": known.status != revisions.COMPLETED,
+                "status": known.status,
+                "changed": context.has_sent(),
+            }
+            return Probe(ProbeState.DONE, f"The deployment is {known.status}.", result)
         return Probe(ProbeState.NOT_DONE, f"The deployment is {known.status}.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         arn = context.result("look")["in_flight_arn"]
         context.change("ecs", "StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK")
-        return {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
+        return _STOPPING
+
+    def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"stopped": str(answer.get("serviceDeploymentArn") or "")}
 
     def offers(self) -> Sequence[Offer]:
         return (_LOOK_AGAIN,)
@@ -251,27 +258,40 @@ class Settle(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         if not context.result("stop-in-flight").get("stopped"):
             return {}
-        deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
-        while (known := _deployment_in_flight(context)) is not None and known.status in _GOING:
-            if context.now() >= deadline:
+        minutes = context.config.engine.watch_minutes
+        deadline = Deadline(minutes * 60)
+        while (known := _deployment_in_flight(context)) is None or known.status in _GOING:
+            state = known.status if known else "not shown"
+            if deadline.is_over():
                 raise StepFailed(
-                    f"The deployment is {known.status} after {context.config.engine.watch_minutes:g} min.",
-                    cause=known.reason,
+                    f"The deployment is {state} after {minutes:g} min.",
+                    cause=known.reason if known else "",
                     mend="Retry to wait on, look again, or stop.",
                 )
-            context.progress(f"the deployment is {known.status}")
-            context.wait(context.config.engine.poll_seconds)
+            context.progress(f"the deployment is {state}")
+            context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
+        service = self._after(context, known)
         ecs = Ecs(context.reads)
-        service = ecs.service(*rollout.names(context))
         current = ecs.task_definition(service.task_definition)
-        context.note(f"The deployment is {known.status if known else 'gone'}; {service.name} is on {current.name}.")
+        context.note(f"The deployment is {known.status}; {service.name} is on {current.name}.")
         return {
             "current": current.arn,
             "current_name": current.name,
-            "primary": service.primary.id if service.primary else "",
-            "deployments": [known.arn for known in ecs.service_deployments(*rollout.names(context))],
+            **_as_seen(service, _deployments(context)),
             "diff": list(diff_lines(current, ecs.task_definition(context.result("choose")["arn"]))),
         }
+
+    def _after(self, context: StepContext, stopped: ServiceDeployment) -> Service:
+        """The service behind the stop. ECS may show it as it was for a while; where nothing was gone back to, it stays so."""
+        looked = context.result("look")
+        patience = Deadline(context.config.engine.settle_seconds)
+        while True:
+            service = rollout.current_service(context, _time(looked["as_of"]))
+            primary = service.primary.id if service.primary else ""
+            if primary != looked["primary"] or stopped.status == revisions.COMPLETED or patience.is_over():
+                return service
+            context.progress("AWS still shows the deployment that was stopped: looking again")
+            context.wait(min(1.0, context.config.engine.poll_seconds))
 
     def offers(self) -> Sequence[Offer]:
         return (_LOOK_AGAIN,)
@@ -282,7 +302,7 @@ class Update(Step):
     title = "Update the service"
     why = "The one change: UpdateService with the chosen revision, and nothing else in the service touched."
     changes = True
-    calls = ("ecs:UpdateService",)
+    calls = (UPDATE,)
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         cluster, service = rollout.names(context)
@@ -311,34 +331,35 @@ class Update(Step):
         )
 
     def probe(self, context: StepContext) -> Probe:
+        if (made := context.answered(UPDATE)) is not None:
+            return Probe(ProbeState.DONE, "AWS answered that the service is updated.", self._result(context, made))
         seen, chosen = _seen(context), context.result("choose")
-        ecs = Ecs(context.reads)
         # Before the service itself: a call may land between the two, and of one in the list the service then knows already.
-        # Compared by name, not by time: AWS's clock and ours need not agree.
-        was_made = context.unanswered() is not None and any(
-            known.task_definition == chosen["arn"] and known.arn not in seen["deployments"]
-            for known in ecs.service_deployments(*rollout.names(context))
-        )
-        service = ecs.service(*rollout.names(context))
-        deployment = service.primary.id if service.primary else ""
+        sent = context.unanswered() is not None
+        listed = _deployments(context) if sent else ()
+        service = Ecs(context.reads).service(*rollout.names(context))
+        if rollout.is_older(service, _time(seen["as_of"])):
+            return Probe(
+                ProbeState.NOT_VISIBLE, "AWS shows an older state of the service than the one that was looked at."
+            )
+        ours = rollout.Ours(chosen["arn"], before=tuple(seen["known"]))
         if service.task_definition == chosen["arn"]:
-            changed = context.unanswered() is not None
-            return Probe(
-                ProbeState.DONE,
-                f"{service.name} is on {chosen['name']}.",
-                {"deployment": deployment, "revision": chosen["arn"], "changed": changed},
-            )
-        if was_made:
-            return Probe(
-                ProbeState.UNKNOWN,
-                f"A deployment of {chosen['name']} was made, but the service is on {rollout.short(service.task_definition)} now.",
-            )
+            found = service.primary
+            return Probe(ProbeState.DONE, f"{service.name} is on {chosen['name']}.", self._found(context, found))
+        if sent and (found := ours.found_in(service)) is not None:
+            return Probe(ProbeState.DONE, f"A deployment of {chosen['name']} was made.", self._found(context, found))
+        if (made_then := _made_since(listed or (), seen, chosen["arn"])) is not None:
+            at = made_then.created_at.isoformat() if made_then.created_at else ""
+            made = {"deployment": "", "at": at, "task_definition": chosen["arn"]}
+            return Probe(ProbeState.DONE, f"A deployment of {chosen['name']} was made.", self._result(context, made))
+        deployment = service.primary.id if service.primary else ""
         if (service.task_definition, deployment) != (seen["current"], seen["primary"]):
             since = text.ago(service.primary.created_at, context.now()) if service.primary else "-"
+            more = " The permission ecs:ListServiceDeployments would tell whether ours was made first."
             return Probe(
                 ProbeState.OVERTAKEN,
                 f"{service.name} is on {rollout.short(service.task_definition)} since {since} (deployment {deployment}); "
-                f"{seen['current_name']} (deployment {seen['primary']}) was looked at.",
+                f"{seen['current_name']} (deployment {seen['primary']}) was looked at.{more if listed is None else ''}",
                 back_to="look",
             )
         return Probe(ProbeState.NOT_DONE, f"{service.name} is on {rollout.short(service.task_definition)}.")
@@ -347,8 +368,27 @@ class Update(Step):
         cluster, name = rollout.names(context)
         revision = context.result("choose")["arn"]
         context.change("ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=revision)
-        primary = Ecs(context.reads).service(cluster, name).primary
-        return {"deployment": primary.id if primary else "", "revision": revision, "changed": True}
+        return self._result(context, context.answered(UPDATE) or {})
+
+    def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The deployment, as the answer itself names it: a look afterwards may show the service as it was."""
+        raw = answer.get("service")
+        primary = parse_service(raw).primary if isinstance(raw, Mapping) else None
+        if primary is None:
+            return {}
+        at = primary.created_at.isoformat() if primary.created_at else ""
+        return {"deployment": primary.id, "at": at, "task_definition": primary.task_definition}
+
+    def _found(self, context: StepContext, found: Deployment | None) -> Mapping[str, Any]:
+        at = found.created_at.isoformat() if found and found.created_at else ""
+        result = {"deployment": found.id if found else "", "at": at, "revision": context.result("choose")["arn"]}
+        return {**result, "changed": context.has_sent()}
+
+    def _result(self, context: StepContext, made: Mapping[str, Any]) -> Mapping[str, Any]:
+        revision = context.result("choose")["arn"]
+        is_ours = made.get("task_definition") == revision
+        deployment, at = (made["deployment"], made["at"]) if is_ours else ("", "")
+        return {"deployment": deployment, "at": at, "revision": revision, "changed": True}
 
     def offers(self) -> Sequence[Offer]:
         return (_LOOK_AGAIN,)
@@ -363,8 +403,17 @@ class Watch(Step):
         return rollout.look_commands(context)
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        chosen = context.result("choose")
-        return {"deployment": rollout.watch(context, chosen["arn"], context.result("update").get("deployment", ""))}
+        updated = context.result("update")
+        ours = rollout.watch(
+            context,
+            rollout.Ours(
+                context.result("choose")["arn"],
+                updated.get("deployment", ""),
+                before=tuple(_seen(context)["known"]) if updated.get("changed") else (),
+                since=_time(updated.get("at", "")),
+            ),
+        )
+        return {"deployment": ours.id, "as_of": ours.since.isoformat() if ours.since else ""}
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
@@ -376,8 +425,9 @@ class Verify(Step):
     why = "Success: our deployment completed, the service on the revision, its targets healthy, its health path answering."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        chosen = context.result("choose")
-        return {"task_definition": chosen["arn"], "health": rollout.verify(context, chosen["arn"])}
+        watched, definition = context.result("watch"), context.result("choose")["arn"]
+        ours = rollout.Ours(definition, watched.get("deployment", ""), since=_time(watched.get("as_of", "")))
+        return {"task_definition": definition, "health": rollout.verify(context, ours)}
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
@@ -463,23 +513,51 @@ def _seen(context: StepContext) -> Mapping[str, Any]:
     return {**context.result("look"), **context.result("settle")}
 
 
+def _as_seen(service: Service, deployments: Sequence[ServiceDeployment] | None) -> Mapping[str, Any]:
+    """What a later look is compared with. `deployments` is None where the history could not be read."""
+    return {
+        "primary": service.primary.id if service.primary else "",
+        "known": [known.id for known in service.deployments],
+        "as_of": service.as_of.isoformat() if service.as_of else "",
+        "deployments": None if deployments is None else [known.arn for known in deployments],
+    }
+
+
+def _made_since(
+    listed: Sequence[ServiceDeployment], seen: Mapping[str, Any], definition: str
+) -> ServiceDeployment | None:
+    """The deployment of `definition` that the history has and had not when the service was looked at. Where that could not be read
+    then, AWS's own times tell: ours need not agree with them."""
+    before, as_of = seen["deployments"], _time(seen["as_of"])
+
+    def is_new(known: ServiceDeployment) -> bool:
+        if before is not None:
+            return known.arn not in before
+        return as_of is not None and known.created_at is not None and known.created_at > as_of
+
+    return next((known for known in listed if known.task_definition == definition and is_new(known)), None)
+
+
+def _newest_seen(context: StepContext) -> datetime | None:
+    """The newest time of AWS's that this run has seen of the service before it went back."""
+    keys = (("look", "as_of"), ("settle", "as_of"), ("update", "at"), ("watch", "as_of"))
+    times = (_time(str(former.get(key, ""))) for step, key in keys for former in context.former(step))
+    return max((known for known in times if known is not None), default=None)
+
+
+def _time(written: str) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None
+
+
 def _deployment_in_flight(context: StepContext) -> ServiceDeployment | None:
     """The deployment that was in flight when the service was looked at, as it is now."""
     deployments = Ecs(context.reads).service_deployments(*rollout.names(context))
     return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
 
 
-def _family(context: StepContext) -> str:
-    return naming.task_family(context.target.service, context.target.environment)
-
-
 def _aws(context: StepContext, verb: str, /, **options: object) -> tuple[str, ...]:
     profile = context.config.environment(context.target.environment).profile
     return aws_command(context.target, profile, "ecs", verb, **options)
-
-
-def _main_image(definition: TaskDefinition) -> str:
-    return definition.main_container.image if definition.main_container else ""
 
 
 def _say_in_flight(context: StepContext, service: Service) -> None:
@@ -499,158 +577,11 @@ def _say_targets(context: StepContext, service: Service) -> None:
         context.note(f"{healthy} of {len(healths)} targets are healthy.")
 
 
-def _deployments(context: StepContext, ecs: Ecs, service: Service) -> tuple[ServiceDeployment, ...]:
-    """The service's deployment history; empty, with a warning, where the credentials may not read it."""
+def _deployments(context: StepContext, *, say: bool = False) -> tuple[ServiceDeployment, ...] | None:
+    """The service's deployment history; None where it cannot be read, with a warning if asked for: a rollback works without it."""
     try:
-        return ecs.service_deployments(service.cluster, service.name)
+        return Ecs(context.reads).service_deployments(*rollout.names(context))
     except AwsError as error:
-        context.note(f"Which deployments were completed is not known: {error.title}", warning=True)
-        return ()
-
-
-def _candidates(
-    context: StepContext, ecs: Ecs, current: TaskDefinition, deployments: Sequence[ServiceDeployment]
-) -> list[dict[str, Any]]:
-    """The revisions before the current one, and those after it that are known to have worked, newest first, each with what speaks
-    for and against it."""
-    good = {
-        known.task_definition: f"deployment completed {text.ago(known.finished_at or known.created_at, context.now())} ago"
-        for known in reversed(deployments)
-        if known.status == _COMPLETED
-    }
-    for earlier in context.earlier("verify"):
-        good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
-    tried = {str(former["revision"]) for former in context.former("update") if former.get("revision")}
-    after, before = _around(current, ecs.revisions(current.family), good)
-    # INACTIVE ones cannot be chosen, but a person who looks for one is told why.
-    after_too, before_too = _around(current, ecs.revisions(current.family, status="INACTIVE"), good)
-    arns = [*_newest({*after, *after_too}), *_newest({*before, *before_too})]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        definitions = list(pool.map(ecs.task_definition, arns))
-        images = list(pool.map(lambda definition: _missing_image(context, definition), definitions))
-    found = []
-    for definition, missing in zip(definitions, images, strict=True):
-        why_not = f"it is {definition.status}" if definition.status != "ACTIVE" else missing
-        found.append(
-            {
-                "id": str(definition.revision),
-                "arn": definition.arn,
-                "name": definition.name,
-                "tag": definition.image_tag,
-                "registered_at": text.utc(definition.registered_at) if definition.registered_at else "",
-                "good": good.get(definition.arn, "") if definition.arn not in tried else "",
-                "tried": definition.arn in tried,
-                "why_not": why_not,
-                "diff": list(diff_lines(current, definition)),
-            }
-        )
-    return found
-
-
-def _around(current: TaskDefinition, arns: Iterator[str], good: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Of ARNs, newest first: those after the current one that are good, and the first ones before it."""
-    after: list[str] = []
-    before: list[str] = []
-    for arn in arns:
-        revision = family_and_revision(arn)[1]
-        if revision > current.revision and arn in good:
-            after.append(arn)
-        elif revision < current.revision:
-            before.append(arn)
-        if len(before) == _CANDIDATES:
-            break
-    return after, before
-
-
-def _newest(arns: Iterable[str]) -> list[str]:
-    return sorted(arns, key=lambda arn: family_and_revision(arn)[1], reverse=True)[:_CANDIDATES]
-
-
-def _last_known_good(context: StepContext, current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
-    """The newest one known to have worked before the revision that the run began at; "" where there is none."""
-    former = [each for each in context.former("look") if each]
-    began = family_and_revision(former[-1]["current"])[1] if former else current.revision
-    return next(
-        (
-            str(known["arn"])
-            for known in candidates
-            if known["good"] and not known["why_not"] and int(known["id"]) < began
-        ),
-        "",
-    )
-
-
-def _missing_image(context: StepContext, definition: TaskDefinition) -> str:
-    """Why the revision's image cannot be pulled; "" where it can, or where that cannot be told."""
-    image = parse_image(_main_image(definition))
-    if not image.in_ecr:
-        return ""
-    try:
-        return "" if Ecr(context.reads).image(image) else f"its image {definition.image_tag} is no longer in ECR"
-    except AwsError:
-        return ""
-
-
-def _choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
-    unknown = "this run went there already" if candidate["tried"] else "no completed deployment is known"
-    good = candidate["good"] or unknown
-    detail = (f"image {candidate['tag']}", f"registered {candidate['registered_at']}", good, *candidate["diff"])
-    return Choice(
-        candidate["id"],
-        f"{candidate['name']}  {candidate['tag']}  {good}",
-        detail,
-        candidate["arn"] == recommended,
-        candidate["why_not"],
-    )
-
-
-def _reference(context: StepContext, wanted: str, looked: Mapping[str, Any]) -> str:
-    """`wanted` as `family:revision`. Raises UsageError for another family, account or region, UnknownName for a revision that is
-    not there, and an AwsError where that cannot be told."""
-    family, target = _family(context), context.target
-    named = _REVISION.fullmatch(wanted)
-    if named is None or not int(named["revision"]):
-        raise UsageError(f"{wanted!r} is no revision.", mend="Give a number (42), family:42 or a task definition ARN.")
-    if named["arn"] and (named["region"], named["account"]) != (target.region, target.account):
-        raise UsageError(
-            f"{wanted} is of another account or region.",
-            cause=f"{target.name} is in {target.region}, account {target.account}.",
-            mend=f"Give a revision of {family} there.",
-        )
-    of_family, revision = named["family"] or family, int(named["revision"])
-    if of_family != family:
-        raise UsageError(
-            f"{wanted} is a revision of {of_family}, not of {family}.", mend=f"Give a revision of {family}."
-        )
-    number = str(revision)
-    known = {candidate["id"] for candidate in looked["candidates"]} | {str(family_and_revision(looked["current"])[1])}
-    if number in known:
-        return f"{family}:{number}"
-    try:
-        Ecs(context.reads).task_definition(f"{family}:{number}")
-    except AwsNotFound as error:
-        raise UnknownName("revision", number, known, where=f"of {family}") from error
-    return f"{family}:{number}"
-
-
-_REVISION = re.compile(
-    r"(?:(?P<arn>arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]+):task-definition/)?"
-    r"(?P<family>[A-Za-z0-9_-]+):)?(?P<revision>[0-9]{1,9})"
-)
-
-
-def _check_image(context: StepContext, image: str, *, essential: bool) -> None:
-    reference = parse_image(image)
-    if not reference.in_ecr:
-        context.note(f"{image} is not in ECR: whether it still exists was not checked.", warning=True)
-        return
-    if Ecr(context.reads).image(reference):
-        context.note(f"{image} is in ECR.")
-    elif essential:
-        raise StepFailed(
-            f"{image} is no longer in ECR.",
-            cause="Tasks of this revision could not start.",
-            mend="Choose another revision, or push the image again.",
-        )
-    else:
-        context.note(f"{image} is no longer in ECR; its container is not essential.", warning=True)
+        if say:
+            context.note(f"Which deployments were completed is not known: {error.title}", warning=True)
+        return None

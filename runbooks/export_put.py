@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infraconsole.aws.ssm import SECURE, Parameter, Ssm
+from infraconsole.aws.ssm import SECURE, Parameter, ParameterVersion, Ssm
 from infraconsole.checks.export_rules import ExportRules, Shape, load_rules
+from infraconsole.clock import Deadline
 from infraconsole.engine import policy
 from infraconsole.engine.gate import LEAST_REASON, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
@@ -24,10 +25,11 @@ from infraconsole.engine.runbook import (
     aws_command,
     command_line,
 )
-from infraconsole.errors import StepFailed, UsageError
+from infraconsole.errors import AwsError, AwsNotFound, StepFailed, UsageError
 
 NAME = "export-put"
 TYPE_NAME = "type-export"
+PUT = "ssm:PutParameter"
 _TYPES = ("String", "StringList")
 
 
@@ -63,7 +65,12 @@ class Look(Step):
         context.note(
             f"It belongs to the module {owner}: applying that is the better way." if owner else "No module owns it."
         )
-        return {"version": now.version if now else 0, "before": now.value if now else None, "owner": owner}
+        return {
+            "version": now.version if now else 0,
+            "modified": _modified(now),
+            "before": now.value if now else None,
+            "owner": owner,
+        }
 
 
 class Write(Step):
@@ -71,7 +78,7 @@ class Write(Step):
     title = "Write the export"
     why = "One PutParameter; the version before stays in the parameter's history."
     changes = True
-    calls = ("ssm:PutParameter",)
+    calls = (PUT,)
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         options: dict[str, object] = {"name": _name(context), "value": context.inputs["value"]}
@@ -107,17 +114,26 @@ class Write(Step):
         return (*opened[:-1], typed)
 
     def probe(self, context: StepContext) -> Probe:
-        now = _now(context)
-        looked = context.result("look")
+        if (made := context.answered(PUT)) is not None:
+            return Probe(ProbeState.DONE, "AWS answered that it is written.", {**made, "changed": True})
+        now, looked = _now(context), context.result("look")
         version = now.version if now else 0
-        if now is not None and now.value == context.inputs["value"] and now.type == context.inputs["type"]:
-            return Probe(ProbeState.DONE, f"It is version {version}, with that value.", {"version": version})
-        if version != looked["version"]:
-            return Probe(ProbeState.UNKNOWN, f"Somebody else wrote version {version} meanwhile.")
-        return Probe(ProbeState.NOT_DONE, f"It is version {version}." if version else "It does not exist.")
+        if now is not None and 0 < version < looked["version"] and _modified(now) <= looked["modified"]:
+            return Probe(ProbeState.NOT_VISIBLE, f"AWS shows version {version}; {looked['version']} was looked at.")
+        if now is not None and _says(context, now):
+            result = {"version": version, "changed": context.has_sent()}
+            return Probe(ProbeState.DONE, f"It is version {version}, with that value.", result)
+        if (version, _modified(now)) == (looked["version"], looked["modified"]):
+            return Probe(ProbeState.NOT_DONE, f"It is version {version}." if version else "It does not exist.")
+        ours, untold = _written_since(context, looked["version"]) if context.unanswered() else (0, "")
+        if ours:
+            said = f"It was written as version {ours}; somebody has written version {version} since."
+            return Probe(ProbeState.DONE, said, {"version": ours, "changed": True})
+        by = f"Somebody else wrote version {version} meanwhile." if version else "Somebody else deleted it meanwhile."
+        return Probe(ProbeState.OVERTAKEN, f"{by} {untold}".strip(), back_to="look")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        answer = context.change(
+        context.change(
             "ssm",
             "PutParameter",
             Name=_name(context),
@@ -125,7 +141,11 @@ class Write(Step):
             Type=context.inputs["type"],
             Overwrite=bool(context.result("look")["version"]),
         )
-        return {"version": int(answer["Version"]), "changed": True}
+        return {**(context.answered(PUT) or {}), "changed": True}
+
+    def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        version = answer.get("Version")
+        return {"version": version if isinstance(version, int) else 0}
 
 
 class Verify(Step):
@@ -134,7 +154,7 @@ class Verify(Step):
     why = "What is stored is what counts."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        now = _now(context)
+        now = self._shown(context)
         if now is None or now.value != context.inputs["value"]:
             raise StepFailed(
                 f"{_name(context)} does not say what was written.",
@@ -149,6 +169,17 @@ class Verify(Step):
                 warning=True,
             )
         return {"version": now.version}
+
+    def _shown(self, context: StepContext) -> Parameter | None:
+        """The parameter as of what was written, or as it is where AWS does not come to show that."""
+        written = context.result("write").get("version", 0)
+        patience = Deadline(context.config.engine.settle_seconds)
+        while (now := _now(context)) is None or now.version < written:
+            if patience.is_over():
+                break
+            context.progress(f"AWS does not show version {written} yet: looking again")
+            context.wait(min(1.0, context.config.engine.poll_seconds))
+        return now
 
 
 def _check_environment(context: StepContext, rules: ExportRules, name: str) -> None:
@@ -181,6 +212,27 @@ def _check_shape(name: str, shape: Shape, value: str, *, listed: bool) -> None:
 
 def _name(context: StepContext) -> str:
     return context.inputs["name"]
+
+
+def _modified(parameter: Parameter | None) -> str:
+    """By AWS's time; "" where it does not say."""
+    return parameter.modified_at.isoformat() if parameter and parameter.modified_at else ""
+
+
+def _says(context: StepContext, known: Parameter | ParameterVersion) -> bool:
+    return (known.value, known.type) == (context.inputs["value"], context.inputs["type"])
+
+
+def _written_since(context: StepContext, version: int) -> tuple[int, str]:
+    """The version since `version` that says what was to be written, 0 where there is none; and why that cannot be told, where it
+    cannot: a normal run needs no right to the history."""
+    try:
+        history = Ssm(context.reads).history(_name(context))
+    except AwsNotFound:
+        return 0, ""
+    except AwsError:
+        return 0, "The permission ssm:GetParameterHistory would tell whether ours was written first."
+    return next((known.version for known in history if known.version > version and _says(context, known)), 0), ""
 
 
 def _now(context: StepContext) -> Parameter | None:

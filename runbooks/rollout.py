@@ -6,15 +6,17 @@ What AWS means by its states is from the Amazon ECS API reference (Deployment, T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from infraconsole import naming, text
 from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceEvent, Task
 from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
+from infraconsole.clock import Deadline
 from infraconsole.engine.runbook import StepContext, aws_command
-from infraconsole.errors import StepFailed
+from infraconsole.errors import NotVisibleYet, StepFailed
 
 _UNREACHABLE = 3
 """How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
@@ -34,62 +36,122 @@ def look_commands(context: StepContext) -> Sequence[Sequence[str]]:
     )
 
 
-def watch(context: StepContext, definition: str, deployment: str) -> str:
-    """Until ECS says COMPLETED of the deployment of `definition` (ARN; `deployment` is its id, "" where it is not known). The
-    deployment's id. Raises StepFailed where ECS gives it up, somebody replaces it, or the time is over."""
-    rollout = Rollout(context, definition, deployment)
-    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+@dataclass(frozen=True)
+class Ours:
+    """The deployment that is watched: of `definition` (ARN), by its `id` from the answer of the call that made it. Where that
+    answer was lost `id` is "", and it is the one of that definition which is not among those `before`.
+
+    `since` is the newest time of AWS's own that is known of the service: an answer that is older shows less than was seen already.
+    """
+
+    definition: str
+    id: str = ""
+    before: tuple[str, ...] = ()
+    since: datetime | None = None
+
+    def found_in(self, service: Service) -> Deployment | None:
+        if self.id:
+            return service.deployment(self.id)
+        known = [each for each in service.deployments if each.task_definition == self.definition]
+        return next((each for each in known if each.id not in self.before), None)
+
+
+def watch(context: StepContext, ours: Ours) -> Ours:
+    """Until ECS says COMPLETED of our deployment, and of no other; what is known of it then. Raises StepFailed where ECS gives it
+    up, somebody replaces it, or the time is over, and NotVisibleYet where ECS never showed it."""
+    rollout = Rollout(context, ours)
+    minutes = context.config.engine.watch_minutes
+    deadline, patience = Deadline(minutes * 60), Deadline(context.config.engine.settle_seconds)
+    seen = False
     while True:
         service = rollout.look()
-        ours = rollout.deployment_of(service)
-        if ours.rollout_state == "COMPLETED":
-            return ours.id
-        if ours.rollout_state == "FAILED":
-            raise rollout.failed(f"ECS gave the deployment of {short(definition)} up: {ours.rollout_reason}")
-        if context.now() >= deadline:
-            raise rollout.failed(
-                f"{short(definition)} is not stable after {context.config.engine.watch_minutes:g} min."
-            )
-        context.wait(context.config.engine.poll_seconds)
+        found = ours.found_in(service) if service else None
+        waited = patience.is_over()
+        if found is not None:
+            seen = True
+            if found.rollout_state == "FAILED":
+                raise rollout.failed(f"ECS gave the deployment of {short(ours.definition)} up: {found.rollout_reason}")
+            if found.status != "PRIMARY":
+                raise rollout.replaced(service)
+            if found.rollout_state == "COMPLETED":
+                return replace(ours, id=found.id, since=rollout.since)
+        elif service is not None and (seen or waited):
+            raise rollout.replaced(service)
+        if deadline.is_over():
+            if seen:
+                raise rollout.failed(f"{short(ours.definition)} is not stable after {minutes:g} min.")
+            raise not_visible(f"the deployment of {short(ours.definition)}")
+        context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
 
 
-def verify(context: StepContext, definition: str) -> str:
-    """The service on `definition`, its deployment completed, its targets healthy, its health path answering: what that said.
-    Raises StepFailed."""
-    service = Ecs(context.reads).service(*names(context))
-    if service.task_definition != definition:
+def is_older(service: Service, since: datetime | None) -> bool:
+    """Whether that answer shows less than was known of the service already. Answers come from copies of different age (the ECS API
+    is eventually consistent), and only AWS's own times are compared."""
+    return since is not None and (service.as_of is None or service.as_of < since)
+
+
+def current_service(context: StepContext, since: datetime | None) -> Service:
+    """The service as of `since` at least. Raises NotVisibleYet where ECS does not show that in time."""
+    patience = Deadline(context.config.engine.visible_seconds)
+    while is_older(service := Ecs(context.reads).service(*names(context)), since):
+        if patience.is_over():
+            raise not_visible(f"what {service.name} became at {since}")
+        context.progress("AWS still shows the service as it was before: looking again")
+        context.wait(min(1.0, context.config.engine.poll_seconds))
+    return service
+
+
+def not_visible(what: str) -> NotVisibleYet:
+    return NotVisibleYet(f"AWS does not show {what}.", mend="Look at the service.")
+
+
+def verify(context: StepContext, ours: Ours) -> str:
+    """The service on our definition, its deployment completed, its targets healthy, its health path answering: what that said.
+    Raises StepFailed, and NotVisibleYet."""
+    service = current_service(context, ours.since)
+    if service.task_definition != ours.definition:
         raise StepFailed(
-            f"{service.name} is on {short(service.task_definition)}, not on {short(definition)}.",
+            f"{service.name} is on {short(service.task_definition)}, not on {short(ours.definition)}.",
             cause="A circuit breaker, a deployment or a person put it there.",
             mend="Look at the service's events, then roll back again.",
         )
     if service.primary is None or service.primary.rollout_state != "COMPLETED":
         raise StepFailed(
-            f"The deployment of {short(definition)} is not completed any more.", mend="Retry, and watch it again."
+            f"The deployment of {short(ours.definition)} is not completed any more.", mend="Retry, and watch it again."
         )
     await_targets(context, service)
     health = await_health(context, service)
-    context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {short(definition)}.")
+    context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {short(ours.definition)}.")
     return health
 
 
 class Rollout:
     """What was seen of a rollout so far, so that only what is new is said."""
 
-    def __init__(self, context: StepContext, target: str, deployment: str) -> None:
+    def __init__(self, context: StepContext, ours: Ours) -> None:
         self._context = context
         self._ecs = Ecs(context.reads)
         self._elbv2 = Elbv2(context.reads)
-        self._target = target
-        self._deployment = deployment
-        self._began = context.now() - timedelta(seconds=30)
+        self._ours = ours
+        self.since = ours.since
+        """The newest time of AWS's own that was seen."""
+        self._began: datetime | None = None
+        """Since when what happens is said: AWS's time, since ours may be off."""
         self._events: set[str] = set()
         self._tasks: dict[str, str] = {}
         self._targets: dict[str, str] = {}
 
-    def look(self) -> Service:
+    def look(self) -> Service | None:
+        """The service; None where the answer is older than what was seen already, and tells nothing."""
         cluster, name = names(self._context)
         service = self._ecs.service(cluster, name)
+        if is_older(service, self.since):
+            self._context.progress("AWS still shows the service as it was before: looking again")
+            return None
+        self.since = service.as_of
+        if self._began is None:
+            found = self._ours.found_in(service)
+            self._began = found.created_at if found else service.as_of
         self._say_events(service)
         for status in ("RUNNING", "STOPPED"):
             self._say_tasks(self._ecs.tasks(cluster, name, desired_status=status))
@@ -114,23 +176,14 @@ class Rollout:
             )
         return service
 
-    def deployment_of(self, service: Service) -> Deployment:
-        ours = next((known for known in service.deployments if known.id == self._deployment), None)
-        if (
-            ours is None
-            and not self._deployment
-            and service.primary
-            and service.primary.task_definition == self._target
-        ):
-            ours = service.primary
-        if ours is None or (ours.status != "PRIMARY" and ours.rollout_state != "FAILED"):
-            raise self.failed(f"Our deployment is no longer the primary one: {short(service.task_definition)} is.")
-        return ours
+    def replaced(self, service: Service | None) -> StepFailed:
+        now = f": {short(service.task_definition)} is" if service else ""
+        return self.failed(f"Our deployment is no longer the primary one{now}.")
 
     def failed(self, title: str) -> StepFailed:
         cluster, name = names(self._context)
         stopped = self._ecs.tasks(cluster, name, desired_status="STOPPED")
-        reasons = [why_stopped(task) for task in stopped if task.task_definition == self._target][:5]
+        reasons = [why_stopped(task) for task in stopped if task.task_definition == self._ours.definition][:5]
         service = self._ecs.service(cluster, name)
         events = [event.message for event in service.events[:5]]
         return StepFailed(
@@ -139,9 +192,12 @@ class Rollout:
 
     def _say_events(self, service: Service) -> None:
         for event in reversed(service.events):
-            if event.id not in self._events and event.at is not None and event.at >= self._began:
+            if event.id not in self._events and self._is_new(event.at):
                 self._context.output(event_line(event))
             self._events.add(event.id)
+
+    def _is_new(self, at: datetime | None) -> bool:
+        return at is not None and (self._began is None or at >= self._began)
 
     def _say_tasks(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
@@ -149,11 +205,7 @@ class Rollout:
             if known == task.last_status:
                 continue
             self._tasks[task.id] = task.last_status
-            if (
-                known is None
-                and task.last_status == "STOPPED"
-                and (task.stopped_at is None or task.stopped_at < self._began)
-            ):
+            if known is None and task.last_status == "STOPPED" and not self._is_new(task.stopped_at):
                 continue
             why = f": {why_stopped(task)}" if task.last_status == "STOPPED" else ""
             self._context.output(f"task {task.id[:8]} of {short(task.task_definition)} is {task.last_status}{why}")
@@ -193,7 +245,7 @@ def why_stopped(task: Task) -> str:
 
 def await_targets(context: StepContext, service: Service) -> None:
     """Until as many targets are healthy as tasks are desired; draining ones do not count against it."""
-    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    deadline = Deadline(context.config.engine.watch_minutes * 60)
     for binding in service.load_balancers:
         while True:
             healths = Elbv2(context.reads).target_health(binding.target_group_arn)
@@ -201,7 +253,7 @@ def await_targets(context: StepContext, service: Service) -> None:
             bad = [health for health in healths if health.state not in ("healthy", "draining")]
             if healthy >= service.desired and not bad:
                 break
-            if context.now() >= deadline:
+            if deadline.is_over():
                 states = "; ".join(f"{health.target_id} {health.state}: {health.description}" for health in bad)
                 raise StepFailed(
                     f"Only {healthy} of {service.desired} targets are healthy.",
@@ -209,7 +261,7 @@ def await_targets(context: StepContext, service: Service) -> None:
                     mend="Look at the tasks' logs.",
                 )
             context.progress(f"{healthy} of {service.desired} targets are healthy")
-            context.wait(context.config.engine.poll_seconds)
+            context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
 
 
 def await_health(context: StepContext, service: Service) -> str:
@@ -225,7 +277,7 @@ def await_health(context: StepContext, service: Service) -> str:
         return "not asked"
     url = urlsplit(address)._replace(path=path, query="").geturl()
     wanted = context.config.engine.health_checks
-    deadline = context.now() + timedelta(minutes=context.config.engine.watch_minutes)
+    deadline = Deadline(context.config.engine.watch_minutes * 60)
     in_a_row, said, asked, answered = 0, "", 0, False
     while in_a_row < wanted:
         answer = http_health.ask(url)
@@ -237,9 +289,9 @@ def await_health(context: StepContext, service: Service) -> str:
         if str(answer) != said:
             said = str(answer)
             context.output(said)
-        if context.now() >= deadline:
+        if deadline.is_over():
             raise StepFailed(f"The health path is not healthy: {answer}", mend="Look at the application's log.")
         if in_a_row < wanted:
-            context.wait(min(1.0, context.config.engine.poll_seconds))
+            context.wait(min(1.0, context.config.engine.poll_seconds, deadline.pause_seconds))
     context.note(f"{answer}, {wanted} times in a row.")
     return str(answer)

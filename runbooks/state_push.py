@@ -86,12 +86,15 @@ class PushState(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         initialise(context, root)
-        write_private(context.folder / f"{self.file}{_PUSHED}", b"")
         arguments = commands.state_push(context.folder / self.file)
         what = self.pushed(context)
         try:
             ended = context.terraform_change(
-                "terraform:state-push", root.terraform, arguments, lambda line: context.output(line)
+                "terraform:state-push",
+                root.terraform,
+                arguments,
+                lambda line: context.output(line),
+                begins=lambda: write_private(context.folder / f"{self.file}{_PUSHED}", b""),
             )
         except Lost as error:
             if not self._is_stored(context, stored_state(context, root) or b"", what):

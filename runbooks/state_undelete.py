@@ -145,17 +145,22 @@ class Undelete(Step):
         found = _find(context)
         if not found.lost:
             same = found.last is not None and found.last.id == looked["last"]
-            return Probe(ProbeState.DONE, "It is back." if same else "Another state was stored meanwhile.")
+            said = "It is back." if same else "Another state was stored meanwhile."
+            return Probe(ProbeState.DONE, said, {"changed": context.has_sent()})
         if not {version.id for version in found.lost} <= set(looked["lost"]):
             return Probe(ProbeState.OVERTAKEN, "Something else lies on it by now.", back_to="look")
         refuse_locked(context, root_of(context))
         return Probe(ProbeState.NOT_DONE, "It still lies there.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        place = _place(context)
+        place, shown = _place(context), context.result("look")["lost"]
         for version in _find(context).lost:
-            context.change("s3", "DeleteObject", Bucket=place.bucket, Key=place.key, VersionId=version.id)
+            if version.id in shown:
+                context.change("s3", "DeleteObject", Bucket=place.bucket, Key=place.key, VersionId=version.id)
         return {"changed": True}
+
+    def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"version": str(answer.get("VersionId") or ""), "was_marker": bool(answer.get("DeleteMarker"))}
 
 
 class Verify(Step):

@@ -290,13 +290,16 @@ class ApplyPlan(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
-        # From here on the plan counts as used, whatever becomes of it: Terraform itself would apply some plans twice.
-        write_private(context.folder / CONSUMED, context.result("plan")["bound"]["plan"].encode())
-        apply_end.note_bound(context)
         listener = self._listener(context)
         arguments = commands.apply(context.folder / PLAN_FILE)
+
+        def use() -> None:
+            """From here on the plan counts as used, whatever becomes of it: Terraform itself would apply some plans twice."""
+            write_private(context.folder / CONSUMED, context.result("plan")["bound"]["plan"].encode())
+            apply_end.note_bound(context)
+
         try:
-            ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener)
+            ended = context.terraform_change("terraform:apply", root.terraform, arguments, listener, begins=use)
         except Lost:
             return self._settled(context, root, None, listener)
         return self._settled(context, root, ended, listener)

@@ -80,6 +80,21 @@ class Service:
         """The deployment that the service is at, or is being brought to."""
         return next((deployment for deployment in self.deployments if deployment.status == "PRIMARY"), None)
 
+    def deployment(self, id: str) -> Deployment | None:  # noqa: A002
+        return next((deployment for deployment in self.deployments if deployment.id == id), None)
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The newest time that AWS wrote in it: of two answers of one service, the one with the earlier time is the older, whatever
+        order they came in. Events come at the front and the primary deployment is the one changed last, so it never goes back."""
+        primary = self.primary
+        times = (
+            self.events[0].at if self.events else None,
+            primary.created_at if primary else None,
+            primary.updated_at if primary else None,
+        )
+        return max((known for known in times if known is not None), default=None)
+
     @property
     def in_flight(self) -> Deployment | None:
         """The primary deployment while it has not completed; a failed one is still in the way and counts."""

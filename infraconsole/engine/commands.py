@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from infraconsole.clock import Stamp
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent
@@ -42,7 +43,8 @@ class Commands:
     ) -> Ended:
         """Run a command that changes something, once, and record how it ended. Raises TerraformError."""
         parameters = {"record": str(record), "command": ["terraform", *arguments], "folder": str(terraform.folder)}
-        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=parameters)
+        clock = Stamp.now().as_json()
+        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=parameters, clock=clock)
         try:
             running = _started(terraform, arguments, record)
         except TerraformError as error:

@@ -14,13 +14,14 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from infraconsole import __version__, clock, config, files
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import expiry, identity
+from infraconsole.clock import Deadline, Stamp
 from infraconsole.config import Config
 from infraconsole.engine import locks, log
 from infraconsole.engine.catalogue import runbook as find_runbook
@@ -31,6 +32,7 @@ from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.engine.patience import BACK_OFF_SECONDS, RENEWALS, PatientAccess
+from infraconsole.engine.probing import FRESH_SECONDS, Probing
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.resumption import ALONE, Resumption, busy, check_unchanged, refuse_read_only
 from infraconsole.engine.runbook import (
@@ -50,10 +52,12 @@ from infraconsole.errors import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
     AwsError,
+    ClockSkew,
     CredentialsExpired,
     GateRefused,
     InfraconsoleError,
     JournalError,
+    NotVisibleYet,
     PrerequisiteMissing,
     StepFailed,
     Throttled,
@@ -64,13 +68,15 @@ from infraconsole.terraform import commands, complaints, texts
 from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended, Terraform
 
-ANSWER_VALID = timedelta(minutes=15)
+ANSWER_VALID_SECONDS = 15 * 60.0
 """How long an accepted answer opens the same gate again after a crash, if the gate shows the same."""
 GATE_PATIENCE_SECONDS = 12 * 3600.0
 """How long a person is waited for before the run is parked, resumable."""
 STOP = "stop"
 """The answer to the gate after a failure that ends the run; `no` means it too."""
 _ATTEMPTS = 3
+_LOOKS = 2
+"""How often a step is probed again right before a call, where its probe takes so long that what it saw is old already."""
 _CREDENTIALS_POLL_SECONDS = 3.0
 _OF_CREDENTIALS = (texts.Kind.CREDENTIALS_EXPIRED, texts.Kind.NO_CREDENTIALS)
 _REPETITIONS = 2
@@ -88,6 +94,14 @@ class _Rewind(Exception):
 
 class _Unanswered(GateRefused):
     """Nobody said no: there was nobody to ask."""
+
+
+class _DoneMeanwhile(Exception):
+    """What was about to be sent turned out to be done."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__(probe.detail)
+        self.probe = probe
 
 
 class Executor(StepContext):
@@ -115,6 +129,7 @@ class Executor(StepContext):
         self._resumption = resumption
         self._resumed = recorder.record.starts > 0
         self._commands = Commands(inbox, self._write, self.note)
+        self._probing = Probing(self, self._write)
         self.folder = recorder.folder
         reads.waiter = self
         self.reads = self._patient = reads
@@ -180,6 +195,8 @@ class Executor(StepContext):
     def _can_go_on(self, error: InfraconsoleError) -> bool:
         """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network, to credentials, or to
         a setting that is missing now."""
+        if isinstance(error, NotVisibleYet):
+            return True
         return isinstance(error, PrerequisiteMissing | UsageError) and (self._resumed or self.record.changed)
 
     def finish(self, outcome: Outcome, code: int, error: InfraconsoleError | None = None, mend: str = "") -> int:
@@ -275,12 +292,14 @@ class Executor(StepContext):
             self._may_change = True
             try:
                 return step.act(self)
+            except _DoneMeanwhile as done:
+                return done.probe.result
             except AwsError as error:
                 self._may_change = False
-                if self.unanswered() is not None:
+                if error.maybe_done and self.unanswered() is not None:
                     attempts += 1
                     self._after_no_answer(step, attempts)
-                elif isinstance(error, CredentialsExpired) and (renewals := renewals + 1) <= RENEWALS:
+                elif isinstance(error, CredentialsExpired | ClockSkew) and (renewals := renewals + 1) <= RENEWALS:
                     self.await_credentials(error, self._patient.account_now)
                 elif isinstance(error, Throttled) and (pause := next(pauses, None)) is not None:
                     self.back_off(error, pause)
@@ -295,16 +314,8 @@ class Executor(StepContext):
             )
 
     def _probe(self, step: Step) -> Probe:
-        """What is known of the step. Where a call was left unanswered, `not done` is believed only after the settling time."""
-        probe = step.probe(self)
-        intent = self.unanswered()
-        if intent:
-            open_still = (ProbeState.NOT_DONE, ProbeState.OVERTAKEN)
-            settled = intent.at + timedelta(seconds=self.config.engine.settle_seconds)
-            while probe.state in open_still and self.now() < settled:
-                self.wait(min(1.0, max(0.05, (settled - self.now()).total_seconds())))
-                probe = step.probe(self)
-        self._write(Kind.PROBED, state=probe.state.value, detail=probe.detail)
+        """Done or not done: all else raises."""
+        probe = self._probing.probe(step)
         if probe.state is ProbeState.OVERTAKEN:
             self._overtaken(step, probe)
         if probe.state is ProbeState.UNKNOWN:
@@ -407,7 +418,7 @@ class Executor(StepContext):
             answers.append(value)
             more = len(answers) < needed
             about = {"opening": opening, "gate": gate.id, "value": value, "by": by, "shown": shown, "more": more}
-            self._write(Kind.GATE_ANSWERED, **about, **led)
+            self._write(Kind.GATE_ANSWERED, **about, clock=Stamp.now().as_json(), **led)
         return answers[-1]
 
     def _still_valid(self, gate: Gate, shown: str) -> list[str]:
@@ -415,11 +426,10 @@ class Executor(StepContext):
         if gate.id == FAILURE_GATE:
             return []
         step = self._step.id if self._step else ""
-        fresh = self.now() - ANSWER_VALID
         return [
             known.value
             for known in self.record.accepted
-            if known.gate == gate.id and known.step == step and known.shown == shown and known.at >= fresh
+            if known.gate == gate.id and known.step == step and known.shown == shown and _is_fresh(known.stamp)
         ]
 
     def _refused(self, gate: Gate, opening: int, why: str, mend: str, **led: Any) -> GateRefused:
@@ -451,20 +461,51 @@ class Executor(StepContext):
         intents = self._current().unanswered
         return intents[-1] if intents else None
 
+    def answered(self, operation: str) -> Mapping[str, Any] | None:
+        found = (known.answer for known in reversed(self._current().answered) if known.operation == operation)
+        return next(found, None)
+
+    def has_sent(self) -> bool:
+        return self._current().sent
+
     def change(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
         name = f"{service}:{operation}"
-        call = self._permitted(name)
-        self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters))
+        call = self._intended(name, parameters)
         try:
             answer = self._changes.change(service, operation, **parameters)
         except AwsError as error:
-            self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=error.maybe_done)
+            self._call_failed(call, name, str(error), maybe_done=error.maybe_done)
             raise
-        self._write(Kind.CALL_DONE, call=call, operation=name)
+        self._write(Kind.CALL_DONE, call=call, operation=name, answer=self._made(name, answer))
         return answer
 
+    def _intended(self, name: str, parameters: Mapping[str, Any]) -> str:
+        """The number of a call that is on the disk and is sent now: one that was held up meanwhile is looked at again."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            call, stamp = self._permitted(name), Stamp.now()
+            self._write(
+                Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters), clock=stamp.as_json()
+            )
+            if attempt == _ATTEMPTS or (stamp.age or 0.0) <= FRESH_SECONDS:
+                break
+            self._call_failed(call, name, "It was held up, and not sent.", maybe_done=False)
+        return call
+
+    def _made(self, name: str, answer: Mapping[str, Any]) -> Any:
+        """What the answer names as made; nothing where it is not what AWS documents: it was carried out all the same."""
+        try:
+            return _plain(self._step.made(name, answer)) if self._step else {}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            log.write_exception(error)
+            return {}
+
+    def _call_failed(self, call: str, name: str, error: str, *, maybe_done: bool) -> None:
+        clock_now = Stamp.now().as_json()
+        self._write(Kind.CALL_FAILED, call=call, operation=name, error=error, maybe_done=maybe_done, clock=clock_now)
+
     def _permitted(self, name: str) -> str:
-        """The number of a changing call that may be made now. Raises GateRefused."""
+        """The number of a changing call that may be made now, on what was seen just now. Raises GateRefused, and _DoneMeanwhile or
+        what `_probe` raises where that has changed."""
         step = self._step
         if step is None or not self._may_change or name not in step.calls or self.dry_run or self.config.read_only:
             raise GateRefused(
@@ -473,6 +514,12 @@ class Executor(StepContext):
                 if self.config.read_only
                 else "No open gate of this step allows this call.",
             )
+        for _ in range(_LOOKS):
+            if self._probing.is_fresh:
+                break
+            probe = self._probe(step)
+            if probe.state is ProbeState.DONE:
+                raise _DoneMeanwhile(probe)
         return f"{self.record.run}/{self.record.seq + 1}"
 
     def terraform(
@@ -513,9 +560,16 @@ class Executor(StepContext):
         return True
 
     def terraform_change(
-        self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
+        self,
+        name: str,
+        terraform: Terraform,
+        arguments: Sequence[str],
+        each: Callable[[str], None] | None = None,
+        *,
+        begins: Callable[[], None] = lambda: None,
     ) -> Ended:
         call = self._permitted(name)
+        begins()
         record = self._command_record(name.partition(":")[2])
         return self._commands.change(name, call, terraform, arguments, record, each)
 
@@ -576,17 +630,17 @@ class Executor(StepContext):
     def heed(self) -> None:
         self._inbox.raise_if_interrupted()
 
-    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
+    def await_credentials(self, error: AwsError, account: Callable[[], str]) -> None:
         minutes = self.config.engine.credentials_minutes
         waits_for: InfraconsoleError = error
         self._write(Kind.WAITING, reason=error.title, mend=error.mend)
-        deadline = clock.seconds() + minutes * 60
-        while clock.seconds() < deadline:
-            self.wait(_CREDENTIALS_POLL_SECONDS)
+        deadline = Deadline(minutes * 60)
+        while not deadline.is_over():
+            self.wait(min(_CREDENTIALS_POLL_SECONDS, deadline.pause_seconds))
             found = account()
             if found == self.target.account:
                 self._changes.renew()
-                self._write(Kind.WAITING_OVER, reason="the credentials are valid again")
+                self._write(Kind.WAITING_OVER, reason="AWS takes the credentials again")
                 return
             if found:
                 other = self._other_account(found)
@@ -594,7 +648,9 @@ class Executor(StepContext):
                     waits_for = other
                     self._write(Kind.WAITING, reason=f"{other.title} {other.cause}", mend=other.mend)
         raise InterruptRequested(
-            f"{waits_for.title} They were not renewed in {minutes:g} min.", cause=waits_for.cause, mend=waits_for.mend
+            f"{waits_for.title} AWS did not take them again in {minutes:g} min.",
+            cause=waits_for.cause,
+            mend=waits_for.mend,
         )
 
     def _current(self) -> StepRecord:
@@ -619,6 +675,12 @@ def _as_ours(error: Exception) -> InfraconsoleError:
 
 def _speaks_of_credentials(ended: Ended) -> bool:
     return any(found.kind in _OF_CREDENTIALS for found in complaints.proposed(ended))
+
+
+def _is_fresh(answered: Stamp | None) -> bool:
+    """Whether an answer of then still holds; of before the machine was started again nobody knows how old it is."""
+    age = answered.age if answered else None
+    return age is not None and age <= ANSWER_VALID_SECONDS
 
 
 def _plain(parameters: Mapping[str, Any]) -> Any:

@@ -8,9 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from infraconsole.clock import Stamp
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.gate import FAILURE_GATE, Gate
-from infraconsole.engine.runbook import Intent
+from infraconsole.engine.runbook import Answered, Intent
 from infraconsole.target import Target
 from infraconsole.terraform.claims import Stray
 
@@ -43,6 +44,8 @@ class StepRecord:
     """Of what is under way, where the step tells it one by one: name, state, seconds as of `told_at`."""
     told_at: datetime | None = None
     unanswered: tuple[Intent, ...] = ()
+    answered: tuple[Answered, ...] = ()
+    """The changing calls that were carried out, in their order."""
     sent: bool = False
     """Whether it has sent a changing call that was carried out, or may have been."""
 
@@ -92,6 +95,7 @@ class Acceptance:
     value: str
     at: datetime
     shown: str
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,9 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
         case Kind.GATE_REJECTED:
             return replace(record, gate=replace(record.gate, rejected=data["why"])) if record.gate else record
         case Kind.GATE_ANSWERED:
-            accepted = Acceptance(data["gate"], event.step, data["value"], event.at, data["shown"])
+            accepted = Acceptance(
+                data["gate"], event.step, data["value"], event.at, data["shown"], Stamp.from_json(data)
+            )
             still_open = record.gate if data.get("more") else None
             if still_open:
                 still_open = replace(still_open, answered=(*still_open.answered, data["value"]), rejected="")
@@ -220,17 +226,11 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
         case Kind.GATE_REFUSED:
             return replace(record, gate=None)
         case Kind.CALL_INTENDED:
-            intent = Intent(data["call"], data["operation"], data["parameters"], event.at)
+            intent = Intent(data["call"], data["operation"], data["parameters"], event.at, stamp=Stamp.from_json(data))
             record = replace(record, sent=True, calls=(*record.calls, intent.call))
             return _with_step(record, event.step, unanswered=(*record.step(event.step).unanswered, intent), sent=True)
         case Kind.CALL_DONE | Kind.CALL_FAILED:
-            if data.get("maybe_done"):
-                return record
-            if event.kind == Kind.CALL_FAILED:
-                record = replace(record, calls=tuple(call for call in record.calls if call != data["call"]))
-            left = tuple(intent for intent in record.step(event.step).unanswered if intent.call != data["call"])
-            sent = event.kind == Kind.CALL_DONE or bool(left)
-            return _with_step(record, event.step, unanswered=left, sent=sent)
+            return _call_ended(record, event)
         case Kind.PROGRESS:
             rows = tuple((str(name), str(state), float(seconds)) for name, state, seconds in data.get("rows", ()))
             return _with_step(record, event.step, progress=data["text"], rows=rows, told_at=event.at)
@@ -285,6 +285,23 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
                 steps=tuple(_ended(known, event.at) for known in record.steps),
             )
     return record
+
+
+def _call_ended(record: RunRecord, event: Event) -> RunRecord:
+    data, step = event.data, record.step(event.step)
+    if data.get("maybe_done"):
+        stamp = Stamp.from_json(data)
+        intents = (
+            replace(known, stamp=stamp) if known.call == data["call"] and stamp else known for known in step.unanswered
+        )
+        return _with_step(record, event.step, unanswered=tuple(intents))
+    left = tuple(intent for intent in step.unanswered if intent.call != data["call"])
+    if event.kind == Kind.CALL_FAILED:
+        record = replace(record, calls=tuple(call for call in record.calls if call != data["call"]))
+        return _with_step(record, event.step, unanswered=left, sent=bool(left or step.answered))
+    answer = data.get("answer")
+    answered = Answered(data["operation"], answer if isinstance(answer, Mapping) else {})
+    return _with_step(record, event.step, unanswered=left, answered=(*step.answered, answered), sent=True)
 
 
 def _created(record: RunRecord, event: Event) -> RunRecord:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from infraconsole import clock, text
+from infraconsole.clock import Deadline
 from infraconsole.engine import log
 from infraconsole.engine.journal import Journal, Request
 from infraconsole.errors import EXIT_INTERRUPTED, InfraconsoleError, JournalError
@@ -101,8 +102,8 @@ class Inbox:
     def next_answer(self, opening: int, left_before: Collection[int], timeout_seconds: float) -> Request | None:
         """The next answer to this opening of a gate; those to other openings, and the requests `left_before` anybody could see it,
         are dropped. None when the time is over."""
-        deadline = clock.seconds() + timeout_seconds
-        while clock.seconds() < deadline:
+        patience = Deadline(timeout_seconds)
+        while not patience.is_over():
             self.raise_if_interrupted()
             with self._changed:
                 while self._answers:

@@ -15,9 +15,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from infraconsole import clock
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.sts import identity
+from infraconsole.clock import Deadline
 from infraconsole.config import CONFIG_VARIABLE, Config, operator_name
 from infraconsole.engine import listing, locks, storage_errors
 from infraconsole.engine.catalogue import runbook as find_runbook
@@ -165,11 +165,11 @@ def executor_of(folder: Path, run: str) -> Holder | None:
 def _holder(journal: Journal, lock: Path) -> Holder | None:
     """Who holds that lock. One whose run is over has only to end as a process: that is waited for, so that a script's next
     command is not refused for it."""
-    deadline = clock.seconds() + _ENDING_SECONDS
+    patience = Deadline(_ENDING_SECONDS)
     while holder := locks.holder_of(lock):
         last = journal.last_event(holder.run)
         over = last is not None and last.kind == Kind.RUN_FINISHED
-        if not over or clock.seconds() > deadline:
+        if not over or patience.is_over():
             break
         time.sleep(0.02)
     return holder
@@ -221,8 +221,8 @@ def _start_executor(journal: Journal, run: str, config_file: Path | None, *more:
             env=environ,
             # In the view's own folder: AWS settings may name files relative to it, as AWS_SHARED_CREDENTIALS_FILE does.
         )
-    deadline = clock.seconds() + _START_SECONDS
-    while clock.seconds() < deadline:
+    patience = Deadline(_START_SECONDS)
+    while not patience.is_over():
         ended = process.poll() is not None
         last = journal.last_event(run)
         if last and (before is None or last.seq > before.seq):

@@ -10,6 +10,7 @@ from infraconsole.aws.access import AwsAccess
 from infraconsole.errors import (
     AwsError,
     AwsFault,
+    ClockSkew,
     CredentialsExpired,
     NetworkUnreachable,
     Throttled,
@@ -32,9 +33,9 @@ class Waiter(Protocol):
     def heed(self) -> None:
         """Asked a few times a second while a call is under way; what it raises ends the waiting for it."""
 
-    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
+    def await_credentials(self, error: AwsError, account: Callable[[], str]) -> None:
         """Returns when `account`, whose credentials AWS takes now, is the one that it has to be. Raises where waiting is of no
-        use."""
+        use. `error`: they have expired, or AWS refuses what they sign since this machine's clock is off."""
 
 
 class PatientAccess(AwsAccess):
@@ -70,7 +71,7 @@ class PatientAccess(AwsAccess):
         while True:
             try:
                 return attempt()
-            except CredentialsExpired as error:
+            except (CredentialsExpired, ClockSkew) as error:
                 renewals += 1
                 if renewals > RENEWALS:
                     raise

@@ -22,6 +22,7 @@ from typing import Any
 
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecr import TAG, is_tag
+from infraconsole.clock import Stamp
 from infraconsole.config import Config
 from infraconsole.engine import gate as gates
 from infraconsole.engine import policy
@@ -76,7 +77,11 @@ class ProbeState(StrEnum):
     NOT_DONE = "not-done"
     OVERTAKEN = "overtaken"
     """Not done, and what the gate shows is no longer so: somebody else changed it."""
+    NOT_VISIBLE = "not-visible"
+    """Neither done nor not done: AWS shows less than it has answered already, or may still show what was sent. The executor looks
+    again until it does, or for as long as the settings say; then the run ends, resumable."""
     UNKNOWN = "unknown"
+    """It will never be told."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,16 @@ class Intent:
     operation: str
     parameters: Mapping[str, Any]
     at: datetime
+    stamp: Stamp | None = None
+    """When it was sent at the latest, as far as that was recorded; None in a journal of an older version."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A changing call that was carried out. `answer` is what its answer names as made, or a command's exit code."""
+
+    operation: str
+    answer: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -162,8 +177,18 @@ class StepContext(ABC):
         """The changing call of this step that was intended and of which no answer is known."""
 
     @abstractmethod
+    def answered(self, operation: str) -> Mapping[str, Any] | None:
+        """What the answer to this step's newest call of `operation` (`ecs:UpdateService`) names as made (`Step.made`), also after a
+        crash behind it; None where no such call is known to have been carried out."""
+
+    @abstractmethod
+    def has_sent(self) -> bool:
+        """Whether this step has sent a changing call that was carried out, or may have been."""
+
+    @abstractmethod
     def change(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
-        """Send one changing call, once: recorded before it is sent and after it is answered. Only in a step's `act`."""
+        """Send one changing call, once: recorded before it is sent and after it is answered. Only in a step's `act`. Where some
+        time has passed since the step was probed, it is probed again first; what is done or overtaken by then is not sent."""
 
     @abstractmethod
     def terraform(
@@ -176,10 +201,17 @@ class StepContext(ABC):
 
     @abstractmethod
     def terraform_change(
-        self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
+        self,
+        name: str,
+        terraform: Terraform,
+        arguments: Sequence[str],
+        each: Callable[[str], None] | None = None,
+        *,
+        begins: Callable[[], None] = lambda: None,
     ) -> Ended:
         """Run a Terraform command that changes something, once: `name` is a call that the step declares (`terraform:apply`),
-        recorded before it starts and after it has ended. Only in a step's `act`."""
+        recorded before it starts and after it has ended. Only in a step's `act`, and probed again as `change`; `begins` is called
+        behind that, right before the command starts."""
 
     @abstractmethod
     def terraform_ended(self, each: Callable[[str], None] | None = None) -> Ended | None:
@@ -257,6 +289,11 @@ class Step(ABC):
     @abstractmethod
     def act(self, context: StepContext) -> Mapping[str, Any]:
         """Do it; the result is kept for later steps and must be JSON. Raises InfraconsoleError where it fails."""
+
+    def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What AWS's answer to a changing call names as made, as JSON: it is recorded with the call's end, so that it is known
+        whatever happens next. No secrets."""
+        return {}
 
     def offers(self) -> Sequence[Offer]:
         return ()
@@ -352,6 +389,7 @@ def aws_command(target: Target, profile: str | None, service: str, verb: str, /,
 
 
 __all__ = [
+    "Answered",
     "Choice",
     "Gate",
     "Input",

@@ -25,6 +25,7 @@ from werkzeug.exceptions import HTTPException
 
 from infraconsole.world.clock import WorldClock
 from infraconsole.world.http import ConnectionCut, ConnectionDrips, Environ, StartResponse, WsgiApp, collect
+from infraconsole.world.replicas import Replicas
 
 GARBLED = {"answer-list": b"[]", "answer-null": b"null", "answer-empty": b"{}"}
 """What is answered with 200 to a call that was carried out."""
@@ -39,6 +40,7 @@ ACTIONS = (
     "hostile",
     "drip",
     *GARBLED,
+    "lag",
 )
 HOSTILE = "\x1b[2J\x1b[31mPWNED\x1b[0m [bold]markup[/bold] \u202etxet\u202c \x07\r\nnext line"
 MAX_CALLS = 50_000
@@ -67,7 +69,7 @@ class Rule:
     count: int | None = None
     """How many calls at most; None is without end."""
     seconds: float = 0.0
-    """Of real time, for delay."""
+    """Of real time: how long a delay holds a call back, or of how long ago a lagging read's answer is."""
     id: int = 0
     seen: int = 0
     used: int = 0
@@ -159,12 +161,19 @@ class FaultRules:
         with self._lock:
             return [asdict(rule) for rule in self._rules]
 
+    def lag(self, service: str = "", operation: str = "") -> bool:
+        """Whether reads have to lag: any, or those of that operation, be it only a share of them."""
+        with self._lock:
+            return any(
+                rule.action == "lag" and (not operation or _matches(rule, service, operation)) for rule in self._rules
+            )
+
     def hits(self, service: str, operation: str) -> list[Rule]:
         """The rules that apply to this call: all delays, and the first of the others."""
         found: list[Rule] = []
         with self._lock:
             for rule in self._rules:
-                if rule.service not in ("*", service) or rule.operation not in ("*", operation):
+                if not _matches(rule, service, operation):
                     continue
                 if rule.action != "delay" and any(one.action != "delay" for one in found):
                     continue
@@ -176,6 +185,10 @@ class FaultRules:
                 rule.used += 1
                 found.append(rule)
         return found
+
+
+def _matches(rule: Rule, service: str, operation: str) -> bool:
+    return rule.service in ("*", service) and rule.operation in ("*", operation)
 
 
 class CallLog:
@@ -233,6 +246,7 @@ class FaultyApp:
         self._calls = calls
         self._credentials = credentials
         self._account = account
+        self._replicas = Replicas(app, rules.lag)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = _identify(environ)
@@ -260,7 +274,8 @@ class FaultyApp:
         if action in ("throttle", "error500", "expired", "access-denied"):
             status, headers, body = self._refusal(action, request, environ)
         else:
-            status, headers, body = collect(self._app, environ)
+            lag = next((rule.seconds for rule in rules if rule.action == "lag"), 0.0)
+            status, headers, body = self._answer(request, environ, lag)
             call.accepted = int(status[:3]) < 400
             if action == "drop-after":
                 raise ConnectionCut
@@ -274,6 +289,15 @@ class FaultyApp:
             call.code = next((value for name, value in headers if name.lower() == "x-amzn-errortype"), "")
         start_response(status, headers)
         return [body]
+
+    def _answer(
+        self, request: _Request, environ: Environ, lag_seconds: float
+    ) -> tuple[str, list[tuple[str, str]], bytes]:
+        if not Replicas.can_lag(request.operation) or not self._rules.lag(request.service, request.operation):
+            return collect(self._app, environ)
+        where = (str(environ.get("PATH_INFO")), str(environ.get("QUERY_STRING")), str(environ.get("HTTP_HOST")))
+        key = (request.service, request.operation, request.region, *where, request.body.decode("latin-1"))
+        return self._replicas.read(key, environ, request.body, lag_seconds)
 
     def _refusal(self, action: str, request: _Request, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
         model = get_service_model(_MODELS.get(request.service, request.service))

@@ -26,6 +26,7 @@ from tests.world.conftest import world_factory as world_factory
 
 KILLED_EXECUTOR = Path(__file__).with_name("killed_executor.py")
 PATIENCE_SECONDS = 60.0
+_EXECUTOR = ("-P", "-m", "infraconsole.engine.executor")
 ENGINE = "settle_seconds = 3\npoll_seconds = 0.2\nwatch_minutes = 0.5\n"
 
 
@@ -109,17 +110,17 @@ class Stage:
         environment: str,
         *,
         kill: str = "",
+        jump: str = "",
         timeout_seconds: float = 0.0,
         by_hand: bool = False,
         **inputs: str,
     ) -> str:
-        """Begin a rollback; `kill` is where its executor kills itself or stands still. `by_hand`: a person answers its gates."""
+        """Begin a rollback; `kill` is where its executor kills itself, stands still, or meets a `jump` of the clocks. `by_hand`:
+        a person answers its gates."""
         for name, value in self.environ.items():
             monkeypatch.setenv(name, value)
         if kill or timeout_seconds:
-            monkeypatch.setenv("INFRACONSOLE_TEST_KILL", kill or "::")
-            monkeypatch.setenv("INFRACONSOLE_TEST_TIMEOUT", str(timeout_seconds))
-            monkeypatch.setattr(launch, "_EXECUTOR", (str(KILLED_EXECUTOR),))
+            self._with_a_bullet(monkeypatch, kill, jump, timeout_seconds)
         inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
         answers = [("confirm", "yes"), ("type-target", f"{service}-{environment}"), ("reason", "prod answers 503")]
         try:
@@ -135,7 +136,15 @@ class Stage:
                 operator="kim",
             )
         finally:
-            monkeypatch.setattr(launch, "_EXECUTOR", ("-P", "-m", "infraconsole.engine.executor"))
+            monkeypatch.setattr(launch, "_EXECUTOR", _EXECUTOR)
+
+    def _with_a_bullet(
+        self, monkeypatch: pytest.MonkeyPatch, kill: str, jump: str = "", timeout_seconds: float = 0.0
+    ) -> None:
+        monkeypatch.setenv("INFRACONSOLE_TEST_KILL", kill or "::")
+        monkeypatch.setenv("INFRACONSOLE_TEST_TIMEOUT", str(timeout_seconds))
+        monkeypatch.setenv("INFRACONSOLE_TEST_JUMP", jump)
+        monkeypatch.setattr(launch, "_EXECUTOR", (str(KILLED_EXECUTOR),))
 
     def until_gate(self, run: str, gate: str) -> OpenGate:
         self.until(lambda: (opened := self.record(run).gate) and opened.gate.id == gate, f"gate {gate} of run {run}")
@@ -161,6 +170,14 @@ class Stage:
 
     def resume(self, run: str) -> None:
         launch.resume(self.journal, run, self.config)
+
+    def resume_with(self, monkeypatch: pytest.MonkeyPatch, run: str, kill: str, jump: str = "") -> None:
+        """As `begin` with `kill`: its executor kills itself there, stands still, or meets a jump of the clocks."""
+        self._with_a_bullet(monkeypatch, kill, jump)
+        try:
+            self.resume(run)
+        finally:
+            monkeypatch.setattr(launch, "_EXECUTOR", _EXECUTOR)
 
     def executor(self, run: str) -> int:
         """The pid of the run's executor; 0 where there is none."""

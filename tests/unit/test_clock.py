@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import time
+from pathlib import Path
+
+import pytest
 
 from infraconsole import clock
+from infraconsole.clock import Deadline, Stamp
+
+ROOT = Path(__file__).parents[2]
+
+
+class Hands:
+    """The clock's hands, moved by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        monkeypatch.setattr(clock, "seconds", lambda: self.now)
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    return Hands(monkeypatch)
 
 
 def test_the_clock_counts_sleep_and_runs_forward() -> None:
@@ -13,3 +33,92 @@ def test_the_clock_counts_sleep_and_runs_forward() -> None:
     if hasattr(time, "CLOCK_BOOTTIME"):
         assert abs(clock.seconds() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5
     assert clock.boot() == clock.boot()
+
+
+def test_where_the_boot_cannot_be_told_a_stamp_is_good_in_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_BOOT_ID", Path("/nowhere"))
+    clock.boot.cache_clear()
+    try:
+        here = Stamp.now()
+        assert here.age is not None
+        clock.boot.cache_clear()  # as in another process
+        assert here.age is None
+    finally:
+        clock.boot.cache_clear()
+
+
+def test_a_stamp_is_of_no_meaning_after_a_restart(hands: Hands) -> None:
+    stamp = Stamp.from_json({"clock": Stamp.now().as_json()})
+    assert stamp
+    hands.now += 20
+    assert stamp.age == 20
+    assert Stamp(stamp.seconds, stamp.awake, "another boot").age is None
+    awake = stamp.awake_age
+    assert awake is not None
+    assert awake < 20, "what the machine slept is not in it"
+    assert Stamp.from_json({}) is None
+    assert Stamp.from_json({"clock": {"seconds": "?"}}) is None
+
+
+def test_a_deadline_that_is_looked_at_passes_when_its_time_is_over(hands: Hands) -> None:
+    deadline = Deadline(60)
+    for _ in range(29):
+        hands.now += 2
+        assert not deadline.is_over()
+    hands.now += 2
+    assert deadline.is_over()
+
+
+@pytest.mark.parametrize("spent", [0, 30, 59])
+def test_an_hour_in_which_nobody_looked_does_not_use_a_deadline_up(hands: Hands, spent: int) -> None:
+    deadline = Deadline(60)
+    for _ in range(spent):
+        hands.now += 1
+        assert not deadline.is_over()
+    hands.now += 3600
+    assert not deadline.is_over()
+    hands.now += 1
+    assert not deadline.is_over(), "it is looked at again"
+    for _ in range(70):
+        hands.now += 1
+        if deadline.is_over():
+            return
+    raise AssertionError("it never passes")
+
+
+def test_of_an_hour_asleep_a_tenth_of_the_limit_counts(hands: Hands) -> None:
+    deadline = Deadline(60)
+    hands.now += 3600
+    assert not deadline.is_over()
+    for _ in range(53):
+        hands.now += 1
+        assert not deadline.is_over()
+
+
+def test_a_deadline_passes_however_slow_the_looks_are(hands: Hands) -> None:
+    deadline = Deadline(60)
+    for _ in range(20):
+        hands.now += 3600
+        if deadline.is_over():
+            return
+    raise AssertionError("it never passes")
+
+
+def test_nothing_waits_by_the_time_of_day() -> None:
+    """No runbook and nothing of the engine adds to or subtracts from `now()`: what waits takes a Deadline."""
+    found = []
+    for folder in ("runbooks", "infraconsole/engine"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+                    sides = (node.left, node.right)
+                    found += [f"{file.name}:{node.lineno}" for side in sides if _is_now(side)]
+                if isinstance(node, ast.Compare) and any(_is_now(side) for side in (node.left, *node.comparators)):
+                    found.append(f"{file.name}:{node.lineno}")
+                if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.time", "time.monotonic"):
+                    found.append(f"{file.name}:{node.lineno}")
+    assert found == []
+
+
+def _is_now(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("now", "utcnow")

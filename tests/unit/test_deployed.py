@@ -63,7 +63,9 @@ class Spoken:
         self.notes: list[str] = []
         self.results: dict[str, Mapping[str, Any]] = {}
         self.config = SimpleNamespace(
-            engine=SimpleNamespace(watch_minutes=0.01, poll_seconds=0.01, health_checks=1),
+            engine=SimpleNamespace(
+                watch_minutes=0.01, poll_seconds=0.01, health_checks=1, settle_seconds=0.05, visible_seconds=0.05
+            ),
             environment=lambda _: SimpleNamespace(health_path="/"),
         )
         self.reads = FakeAccess(

@@ -29,7 +29,7 @@ class Patient:
     def heed(self) -> None:
         pass
 
-    def await_credentials(self, error: CredentialsExpired, account: Callable[[], str]) -> None:
+    def await_credentials(self, error: AwsError, account: Callable[[], str]) -> None:
         self.said.append(error)
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -266,7 +265,7 @@ def test_a_gate_that_nobody_answers_leaves_the_resumed_run_to_be_resumed(
     killed(bench, REASON, TYPED)
     bench.cloud.revision = 8
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor_module, "ANSWER_VALID", timedelta(0))
+        patch.setattr(executor_module, "ANSWER_VALID_SECONDS", -1.0)
         patch.setattr(RUNBOOK.steps[1].__class__, "gates", _another_name(base.Change.gates))
         assert resumed() == 3
         assert (bench.record.outcome, bench.record.resumable) == ("interrupted", True)

@@ -215,3 +215,45 @@ def test_parallel_calls_on_open_connections(calm: World) -> None:
         thread.join(60)
     assert failures == []
     assert calm.counted_calls("DescribeServices", accepted=True) == 120
+
+
+def desired_count(world: World) -> int:
+    asked = {"cluster": WHERE["cluster"], "services": [WHERE["service"]]}
+    return int(client(world, "ecs").describe_services(**asked)["services"][0]["desiredCount"])
+
+
+def test_lagging_reads_show_what_was_so_some_seconds_ago(world_factory: WorldFactory) -> None:
+    world = world_factory("healthy")
+    ecs = client(world, "ecs")
+    before = desired_count(world)
+    world.fault("lag", service="ecs", operation="DescribeServices", seconds=2.0)
+    assert desired_count(world) == before
+    changed = time.monotonic()
+    ecs.update_service(**WHERE, desiredCount=before + 1)
+    took, seen = 0.0, before
+    while seen == before and took < 60:
+        time.sleep(0.1)
+        took, seen = time.monotonic() - changed, desired_count(world)
+    assert seen == before + 1
+    assert took >= 1.7, "a sample may be a moment older than the lag"
+    world.clear_faults()
+    ecs.update_service(**WHERE, desiredCount=before)
+    assert desired_count(world) == before
+
+
+def test_of_a_share_of_lagging_reads_the_others_are_of_now(world_factory: WorldFactory) -> None:
+    world = world_factory("healthy")
+    world.fault("lag", operation="DescribeServices", seconds=60.0, share=0.5)
+    before = desired_count(world)
+    client(world, "ecs").update_service(**WHERE, desiredCount=before + 1)
+    assert {desired_count(world) for _ in range(30)} == {before, before + 1}
+
+
+def test_a_call_that_changes_something_never_lags(world_factory: WorldFactory) -> None:
+    world = world_factory("healthy")
+    world.fault("lag", seconds=60.0)
+    ecs = client(world, "ecs")
+    for count in (3, 2):
+        assert ecs.update_service(**WHERE, desiredCount=count)["service"]["desiredCount"] == count
+    time.sleep(0.5)
+    assert world.counted_calls("UpdateService") == 2
