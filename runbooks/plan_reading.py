@@ -178,8 +178,7 @@ def learn_secrets(context: StepContext) -> None:
         document = (context.folder / PLAN_DOCUMENT).read_bytes()
     except OSError:
         return
-    for secret in plan.read(document).secrets():
-        context.learn_secret(secret)
+    context.learn_secret(*plan.read(document).secrets())
 
 
 _SIGNS = {

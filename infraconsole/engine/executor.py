@@ -14,10 +14,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from infraconsole import __version__, clock, config
 from infraconsole.aws.access import AwsAccess, ChangingAccess
@@ -31,6 +31,7 @@ from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateK
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal
+from infraconsole.engine.learning import NEEDED_IN_CLEAR, Learning, RedactedLog
 from infraconsole.engine.patience import BACK_OFF_SECONDS, PatientAccess
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.runbook import (
@@ -108,6 +109,7 @@ class Executor(StepContext):
         self._may_change = False
         self._resumed = recorder.record.current != ""
         self._commands = Commands(inbox, self._write, self.note)
+        self._learning = Learning(redactor, reads, config.state_folder() / "cache")
         self.folder = recorder.folder
         reads.waiter = self
         self.reads = self._patient = reads
@@ -127,6 +129,7 @@ class Executor(StepContext):
         self.start()
         try:
             self._check_account()
+            self._learning.of_run(self.folder)
             index = 0
             while index < len(self._runbook.steps):
                 step = self._runbook.steps[index]
@@ -453,6 +456,7 @@ class Executor(StepContext):
     def terraform(
         self, terraform: Terraform, arguments: Sequence[str], name: str, each: Callable[[str], None] | None = None
     ) -> Ended:
+        self._learning.before(terraform.folder, terraform.environ, arguments)
         while True:
             ended = self._commands.read(terraform, arguments, self._command_record(name), each)
             if not ended.code or not _met_expired_credentials(ended):
@@ -475,6 +479,7 @@ class Executor(StepContext):
         self, name: str, terraform: Terraform, arguments: Sequence[str], each: Callable[[str], None] | None = None
     ) -> Ended:
         call = self._permitted(name)
+        self._learning.before(terraform.folder, terraform.environ, arguments)
         record = self._command_record(name.partition(":")[2])
         return self._commands.change(name, call, terraform, arguments, record, each)
 
@@ -489,8 +494,8 @@ class Executor(StepContext):
     def note(self, text: str, *, warning: bool = False) -> None:
         self._write(Kind.NOTE, level="warning" if warning else "info", text=text)
 
-    def output(self, *lines: str) -> None:
-        self._recorder.line(self._step.id if self._step else "", *lines)
+    def output(self, *lines: str, source: str = "") -> None:
+        self._recorder.line(self._step.id if self._step else "", *lines, source=source)
 
     def progress(self, text: str, **figures: Any) -> None:
         self._write(Kind.PROGRESS, text=text, **figures)
@@ -507,8 +512,8 @@ class Executor(StepContext):
     def open_follow_ups(self) -> Sequence[OpenFollowUp]:
         return self._recorder.open_follow_ups()
 
-    def learn_secret(self, value: str) -> None:
-        self._redactor.learn(value)
+    def learn_secret(self, *values: str) -> None:
+        self._redactor.learn(*values)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -611,8 +616,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bool) -> int:
     redactor = Redactor()
+    sys.stderr = cast("TextIO", RedactedLog(sys.stderr, redactor))
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
+    redactor.spare(*NEEDED_IN_CLEAR, *map(str, astuple(record.target)), record.target.name, run, str(recorder.folder))
     if not record.resumable:
         return record.exit_code or EXIT_DONE
     settings = config.load()

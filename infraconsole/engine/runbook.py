@@ -185,7 +185,8 @@ class StepContext(ABC):
         """Say one sentence; warnings are repeated in the run's result."""
 
     @abstractmethod
-    def output(self, *lines: str) -> None: ...
+    def output(self, *lines: str, source: str = "") -> None:
+        """`source`, as the address of a resource, is said before each line. Lines of one source go on in each other."""
 
     @abstractmethod
     def progress(self, text: str, **figures: Any) -> None:
@@ -204,7 +205,7 @@ class StepContext(ABC):
         """What earlier runs on this target left to do and nobody has seen done."""
 
     @abstractmethod
-    def learn_secret(self, value: str) -> None: ...
+    def learn_secret(self, *values: str) -> None: ...
 
     @abstractmethod
     def now(self) -> datetime: ...

@@ -22,6 +22,7 @@ LAYERS = (
     {"aws", "terraform"},
     {"config"},
     {"target", "window", "redaction"},
+    {"secret_forms", "secret_places"},
     {"clock", "collector", "errors", "naming", "text"},
 )
 """From the top down; a layer imports only from those below it, and from itself."""
