@@ -23,7 +23,7 @@ from infraconsole import __version__, clock, config
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import identity
 from infraconsole.config import Config
-from infraconsole.engine import locks
+from infraconsole.engine import kept_files, locks
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
@@ -658,6 +658,15 @@ def _run(journal: Journal, folder: Path, run: str, seen: int, *, interactive: bo
         inbox.close()
         if target:
             target.release()
+        if settings.engine.keep_files == "delete":
+            _tidy(journal, recorder, redactor)
+
+
+def _tidy(journal: Journal, recorder: Recorder, redactor: Redactor) -> None:
+    """Take what holds secrets out of this run's folder, if it is over, and out of those whose executor was killed before that."""
+    own = [recorder.folder] if kept_files.is_over(recorder.record) else []
+    for problem in kept_files.tidy_all([*own, *kept_files.over(journal)], redactor):
+        sys.stderr.write(f"Not removed: {problem}\n")
 
 
 def busy(record: RunRecord, holder: locks.Holder | None) -> TargetBusy:

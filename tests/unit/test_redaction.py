@@ -196,10 +196,10 @@ def test_a_private_key_that_comes_line_by_line_is_masked_to_its_end() -> None:
 
 # Properties
 
-secrets = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=8, max_size=40).filter(
+secrets = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=8, max_size=40).filter(
     lambda s: len("".join(s.split())) >= 8 and "•" not in s and len(set(s)) > 3
 )
-surroundings = st.text(st.characters(blacklist_categories=("Cs",)), max_size=60).filter(lambda s: "•" not in s)
+surroundings = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).filter(lambda s: "•" not in s)
 
 
 @PATIENT
