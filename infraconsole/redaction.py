@@ -20,7 +20,8 @@ from infraconsole.secret_forms import SHORTEST_BROKEN, WHITE, compact, forms
 from infraconsole.secret_places import MASK as MASK
 from infraconsole.secret_places import Span, merged, without
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
+"""Bytes that are read at once: small enough for the cache, and for memory that is used again instead of being asked for anew."""
 _BLOCK = 1 << 8
 _ANCHOR = 8
 """Only the beginning of a form is looked for by the automaton, so that it stays small enough for the processor's cache."""
