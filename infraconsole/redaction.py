@@ -107,9 +107,11 @@ class Redactor:
     def lines(self, lines: Sequence[str], before: Before = NOTHING, *, unfinished: bool = False) -> Scrubbed:
         """Lines that follow on those that left `before`, each without its line feed. `unfinished`: nothing is known of what
         follows, so that a beginning of a secret is masked as well."""
-        raw = [line.encode("utf-8", "surrogatepass") for line in lines]
-        text = b"\n".join((*raw, b""))
+        text = "\n".join((*lines, "")).encode("utf-8", "surrogatepass")
         found = self._look(text, before, mask_rest=unfinished)
+        if not found.spans and found.held == len(text):
+            return Scrubbed(list(lines), len(lines), found.after)
+        raw = [line.encode("utf-8", "surrogatepass") for line in lines]
         starts = [0, *accumulate(len(line) + 1 for line in raw)]
         held = bisect_right(starts, found.held) - 1
         return Scrubbed(_by_line(lines, raw, starts, found.spans), held, found.after)
