@@ -13,6 +13,7 @@ from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ssm import SECURE, Parameter, Ssm
 from infraconsole.config import Config
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, UsageError
+from infraconsole.secret_places import masked
 
 if TYPE_CHECKING:
     from infraconsole.checks.findings import Finding
@@ -156,7 +157,7 @@ def _print(found: Sequence[_Listed], trace: Trace | None) -> None:
             print(f"{listed.account} {listed.region}: {', '.join(listed.environments)}")
         width = max((len(parameter.name) for parameter in listed.parameters), default=0)
         for parameter in listed.parameters:
-            value = listed.revealed.get(parameter.name) if parameter.type == SECURE else parameter.value
+            value = listed.revealed.get(parameter.name) if parameter.type == SECURE else masked(parameter.value or "")
             shown = "(SecureString)" if value is None else text.line(value)
             print(f"{text.line(parameter.name):<{width}}  {parameter.type:<12}  v{parameter.version:<3}  {shown}")
     for finding in _all_findings(found):

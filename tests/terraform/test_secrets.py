@@ -143,7 +143,7 @@ def test_what_is_echoed_while_planning_and_applying_is_masked_everywhere(site: S
         '${jsonencode(nonsensitive(var.settings))} ${file("${path.module}/.out")} ${nonsensitive(terraform_data.kept.output)}',
     )
     message = f'error_message = "told: {" ".join(told)}"'
-    warns = f'check "echo" {{\n  assert {{\n    condition     = false\n    {message}\n  }}\n}}\n'
+    warns = f'check "echo" {{\n  assert {{\n    condition     = var.value == "never"\n    {message}\n  }}\n}}\n'
     write(site, warns, data("echoes", '"new"', local(echo(planted))))
     done = site.deploy()
     assert done.code == 0, done.stderr
