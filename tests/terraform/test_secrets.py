@@ -191,3 +191,36 @@ def test_keep_keeps_all_files(site: Site, planted: Path) -> None:
     folder = site.folder / "runs" / done.run
     assert (folder / "plan.tfplan").exists()
     assert_nowhere(everything(site, done), "plan.tfplan", "plan.json", "stdout", "stderr", "tfstate")
+
+
+def test_an_executor_that_comes_after_a_crash_knows_the_secrets_before_it_prints(
+    site: Site, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_VAR_token", PLANTED["token"])
+    write(site)
+    assert site.deploy().code == 0
+    waits = f"touch '{site.begun}'; for i in $(seq 1200); do [ -e '{site.go}' ] && break; sleep 0.05; done; "
+    write(site, data("echoes", '"new"', local(waits + echo(planted))))
+    run = site.start(monkeypatch, answers=[("confirm", "yes")])
+    site.until_applying(run)
+    site.kill_executor(run)
+    site.go.touch()
+    done = site.resumed(run)
+    assert done.code == 0, done.stderr
+    assert any(f"plain {MASK}" in line for each in site.events(run, "output") for line in each.data["lines"])
+    assert_nowhere(everything(site, done))
+
+
+def test_files_of_a_run_whose_executor_was_killed_at_its_end_go_with_the_next_run(
+    site: Site, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_VAR_token", PLANTED["token"])
+    write(site)
+    run = site.start(monkeypatch, kill="after:run-finished:", answers=[("confirm", "yes")])
+    assert site.finished(run).outcome == "done"
+    folder = site.folder / "runs" / run
+    assert (folder / "plan.tfplan").exists()
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    assert not (folder / "plan.tfplan").exists()
+    assert_nowhere(everything(site, done))
