@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -27,6 +28,8 @@ NEEDED_IN_CLEAR = (
     *("info", "warning", "terraform", "secret", "password"),
 )
 """Words of the journal's own: masked there, a run could not be read any more."""
+_UNREADABLE = (AwsError, PrerequisiteMissing, OSError)
+_MISSHAPEN = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 _NOTHING_SAID = ("fmt", "version", "validate", "force-unlock", "workspace")
 """Commands that evaluate no variable and read no state."""
 _CHANGES_STATE = ("apply", "plan", "state", "import", "destroy", "refresh")
@@ -48,7 +51,8 @@ class Learning:
         self._redactor.spare(str(folder), environ.get("TF_DATA_DIR", ""))
         self._redactor.learn(*known_secrets.of_environment(environ))
         if arguments[:1] and arguments[0] not in _NOTHING_SAID:
-            self._redactor.learn(*known_secrets.of_variables(folder, self._cache, environ, arguments))
+            with _said_if_not("the variables"):
+                self._redactor.learn(*known_secrets.of_variables(folder, self._cache, environ, arguments))
             self._learn_state(folder, environ, is_needed=arguments[0] in _CHANGES_STATE)
 
     def of_run(self, folder: Path) -> None:
@@ -65,15 +69,12 @@ class Learning:
         data = Path(environ.get("TF_DATA_DIR") or folder / ".terraform")
         if data in self._states and not is_needed:
             return
-        try:
+        with _said_if_not("the stored state"):
             body = self._state(folder, data)
-        except (AwsError, PrerequisiteMissing, OSError):
-            return
-        digest = hashlib.sha256(body).hexdigest()
-        if self._states.get(data) != digest:
-            self._states[data] = digest
-            with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
+            digest = hashlib.sha256(body).hexdigest()
+            if body and self._states.get(data) != digest:
                 self._redactor.learn(*known_secrets.of_state(body))
+            self._states[data] = digest
 
     def _state(self, folder: Path, data: Path) -> bytes:
         """As it is stored, where `init` has told where that is; empty where there is none."""
@@ -83,6 +84,15 @@ class Learning:
             return S3(self._reads).get(place.bucket, place.key_of(backend.selected_workspace(data))).body or b""
         file = found.local_state(folder, backend.selected_workspace(data)) if found else folder / "terraform.tfstate"
         return file.read_bytes() if file and file.is_file() else b""
+
+
+@contextlib.contextmanager
+def _said_if_not(what: str) -> Iterator[None]:
+    """What cannot be read is said in the executor's log."""
+    try:
+        yield
+    except (*_UNREADABLE, *_MISSHAPEN) as error:
+        sys.stderr.write(f"The secrets of {what} are not known: {type(error).__name__}: {error}\n")
 
 
 class RedactedLog:
