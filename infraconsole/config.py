@@ -23,6 +23,7 @@ FILE_NAME = "infraconsole.toml"
 CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
 STATE_VARIABLE = "INFRACONSOLE_STATE"
 _WEEK_MINUTES = 7 * 24 * 60.0
+KEEP_FILES = ("delete", "keep")
 UNPROTECTED = ("dev", "development", "staging", "stage", "test", "qa", "sandbox")
 """Environments, alone or with a hyphen behind, in which a change needs no more than a yes unless `protected` says so."""
 
@@ -82,6 +83,8 @@ class EngineSettings:
     """Between two looks at a rollout."""
     credentials_minutes: float = 60.0
     """How long a run waits for renewed credentials before it stops, resumable."""
+    keep_files: str = "delete"
+    """What becomes of plans and Terraform's records when a run is over: one of KEEP_FILES."""
 
 
 @dataclass(frozen=True)
@@ -369,7 +372,15 @@ def _engine(table: _Table) -> EngineSettings:
         credentials_minutes=table.number(
             "credentials_minutes", default.credentials_minutes, low=0.0, high=_WEEK_MINUTES
         ),
+        keep_files=_one_of(table, "keep_files", KEEP_FILES, default.keep_files),
     )
+
+
+def _one_of(table: _Table, key: str, known: tuple[str, ...], default: str) -> str:
+    value = table.text(key) or default
+    if value not in known:
+        raise table.wrong(key, f"one of {', '.join(known)}", value)
+    return value
 
 
 def _journal(table: _Table, environments: Mapping[str, EnvironmentSettings]) -> JournalSettings:

@@ -1,71 +1,267 @@
-"""Redaction: every secret value that was learned, and every password in a URL, is scrubbed from whatever goes to journal,
-output and screens."""
+"""Redaction: every secret that was learned, in all of its forms, and every one that is to be told by where it stands, is masked
+in whatever goes to journal, output and screens.
+
+All learned forms are looked for at once (Aho-Corasick), in the text without its white space, so that the time grows with the
+length alone and a line that wraps in the middle of a secret hides nothing from it.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
-from urllib.parse import unquote
 
-MASK = "••••••"
-_SHORTEST = 4
-_SECRET_NAME = re.compile(r"passw(or)?d|secret|token|credential|private.?key|api.?key|access.?key", re.IGNORECASE)
+from infraconsole import secret_places
+from infraconsole.secret_forms import SHORTEST_BROKEN, WHITE, compact, forms
+from infraconsole.secret_places import MASK as MASK
+from infraconsole.secret_places import Span, merged, without
 
-_URL_PASSWORD = re.compile(r"""(://[^\s/?#:@\[\]"<>]*:)([^\s/?#"<>]+|(?!\d+[/?#])[^\s"<>]+)(?=@)""")
-"""After `user:`, up to the last @ before the path; where there is none, up to the last @ at all, unless a port was meant: people
-write passwords with a / in them and forget to encode it."""
+_CHUNK = 1 << 16
+"""Bytes that are read at once: small enough for the cache, and for memory that is used again instead of being asked for anew."""
+_BLOCK = 1 << 8
+_ANCHOR = 8
+"""Only the beginning of a form is looked for by the automaton, so that it stays small enough for the processor's cache."""
+_HELD = 4
+"""A line that ends in so much of a secret's beginning waits for the next one."""
+_MASKED_UNFINISHED = 6
+"""So much of a secret's beginning is masked where the rest does not come."""
+_SHOWN_OF_BROKEN = 4
+"""Less than that of a secret at a line's end is left as it is: it may have been shown before the rest came."""
+_ESCAPES = re.compile(rb"\x1b\[[0-9;]{0,32}[A-Za-z]|\xe2\x94\x82|\xe2\x95[\xb5\xb7]")
+_BLACK = re.compile(rb"[^ \t\r\n\v\f]+")
+_NO_SECRETS = frozenset(("true", "false", "null", "none", "True", "False", "None"))
 
 
-def names_a_secret(name: str) -> bool:
-    """Whether a variable of this name probably holds a secret, so that its value is masked wherever it is shown."""
-    return _SECRET_NAME.search(name) is not None
+@dataclass(frozen=True)
+class Before:
+    """What has to be known of the lines before: `tail` is the beginning of a secret, without white space, in which they end."""
+
+    tail: bytes = b""
+    in_key: bool = False
+    awaits_value: bool = False
 
 
-def without_url_passwords(text: str) -> str:
-    """`mysql://root:••••••@db/x`: the text with the passwords in its URLs masked."""
-    return _URL_PASSWORD.sub(rf"\1{MASK}", text) if "://" in text else text
+NOTHING = Before()
 
 
-def url_passwords(text: str) -> Iterator[str]:
-    """The passwords in the URLs of a text, as they stand there, and decoded where that is something else."""
-    for _, password in _URL_PASSWORD.findall(text) if "://" in text else ():
-        yield from dict.fromkeys((password, unquote(password)))
+@dataclass(frozen=True)
+class Scrubbed:
+    """`held`: the first of the lines that may change with what follows; their number where none does. `after`: what has to be
+    known of all of them for those that follow."""
+
+    lines: list[str]
+    held: int
+    after: Before
 
 
 class Redactor:
-    """Knows the secrets of one process. Values under four characters are not scrubbed: they would erase half of any text.
-
-    A password in a URL is scrubbed unlearned, where it stands.
-    """
+    """Knows the secrets of one process. Values under four characters are not masked: they would erase half of any text."""
 
     def __init__(self) -> None:
+        self._public: tuple[str, ...] = ()
         self._secrets: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._known: _Known | None = None
         self._lock = threading.Lock()
 
-    def learn(self, secret: str) -> None:
-        if len(secret) < _SHORTEST:
-            return
-        forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-        forms.update(line for line in secret.splitlines() if len(line) >= _SHORTEST)
+    def spare(self, *texts: str) -> None:
+        """Texts that a run cannot do without, as its target's name and its folder: what stands in one of them is not learned."""
+        self._public += texts
+
+    def learn(self, *secrets: str) -> None:
         with self._lock:
-            self._secrets |= forms
-            longest_first = sorted(self._secrets, key=len, reverse=True)
-            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+            new = {each for each in secrets if each not in self._secrets and self._is_secret(each)}
+            if new:
+                self._secrets |= new
+                self._known = None
+
+    def _is_secret(self, text: str) -> bool:
+        plain = text.strip()
+        is_said = plain in _NO_SECRETS or any(plain in public for public in self._public)
+        return bool(plain) and not is_said and MASK not in text
 
     def text(self, value: str) -> str:
-        pattern = self._pattern
-        return without_url_passwords(pattern.sub(MASK, value) if pattern else value)
+        if not value:
+            return value
+        raw = value.encode("utf-8", "surrogatepass")
+        parts: list[bytes] = []
+        at, size, before = 0, _CHUNK, Before()
+        while at < len(raw):
+            end = raw.find(b"\n", at + size) + 1 or len(raw)
+            is_last = end == len(raw)
+            found = self._look(raw[at:end], before, is_last=is_last)
+            cut = end if is_last or found.held == end - at else raw.rfind(b"\n", at, at + found.held) + 1
+            if cut <= at:  # what began before this chunk is not over yet
+                size *= 2
+                continue
+            if cut < end:
+                found = self._look(raw[at:cut], before)
+            parts.append(without(raw[at:cut], found.spans) if found.spans else raw[at:cut])
+            at, size, before = cut, _CHUNK, found.after
+        scrubbed = b"".join(parts)
+        return value if scrubbed == raw else scrubbed.decode("utf-8", "surrogatepass")
+
+    def lines(self, lines: Sequence[str], before: Before = NOTHING, *, unfinished: bool = False) -> Scrubbed:
+        """Lines that follow on those that left `before`, each without its line feed. `unfinished`: nothing is known of what
+        follows, so that a beginning of a secret is masked as well."""
+        text = "\n".join((*lines, "")).encode("utf-8", "surrogatepass")
+        found = self._look(text, before, mask_rest=unfinished)
+        if not found.spans and found.held == len(text):
+            return Scrubbed(list(lines), len(lines), found.after)
+        raw = [line.encode("utf-8", "surrogatepass") for line in lines]
+        starts = [0, *accumulate(len(line) + 1 for line in raw)]
+        held = bisect_right(starts, found.held) - 1
+        return Scrubbed(_by_line(lines, raw, starts, found.spans), held, found.after)
 
     def data(self, value: Any) -> Any:
-        """A copy of JSON-like `value` with every text scrubbed, keys included."""
+        """A copy of JSON-like `value` with every text scrubbed, keys included, and what stands under the name of a secret."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self.text(str(key)): self.data(item) for key, item in value.items()}
+            return {self.text(str(key)): self.data(item) for key, item in secret_places.masked_entries(value)}
         if isinstance(value, list | tuple):
+            if value and all(isinstance(item, str) for item in value):
+                return self.lines(secret_places.masked_arguments(value)).lines
             return [self.data(item) for item in value]
         return value
+
+    def _look(self, text: bytes, before: Before, *, mask_rest: bool = False, is_last: bool = False) -> _Look:
+        found = secret_places.find(text, in_key=before.in_key, awaits_value=before.awaits_value)
+        spans, tail, held = found.spans, b"", len(text)
+        known = self._knowledge()
+        if known is not None:
+            learned = known.look(text, before.tail, is_last=is_last)
+            spans, tail, held = [*spans, *learned.spans], learned.after.tail, learned.held
+            if mask_rest and len(tail) >= _MASKED_UNFINISHED:
+                spans.append((held, len(text)))
+        return _Look(merged(spans), Before(tail, found.in_key, found.awaits_value), held)
+
+    def _knowledge(self) -> _Known | None:
+        known = self._known
+        if known is None and self._secrets:
+            with self._lock:
+                known = self._known = _Known(frozenset(self._secrets))
+        return known
+
+
+@dataclass(frozen=True)
+class _Look:
+    """`held`: where the beginning of a secret stands in which the text ends; its length where there is none."""
+
+    spans: list[Span]
+    after: Before
+    held: int
+
+
+class _Known:
+    """All forms of all secrets, made ready for looking."""
+
+    def __init__(self, secrets: frozenset[str]) -> None:
+        from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+        found: set[bytes] = set()
+        self._whole: dict[bytes, set[bytes]] = {}
+        for secret in secrets:
+            found |= forms(secret)
+            plain = secret.strip().encode("utf-8", "surrogatepass")
+            if len(compact(plain)) < SHORTEST_BROKEN and compact(plain) != plain:
+                self._whole.setdefault(compact(plain), set()).add(plain)
+        self._long = sorted(each for each in found if len(each) >= SHORTEST_BROKEN)
+        self._longest = max(map(len, found), default=0)
+        self._begins = {size: {each[:size] for each in self._long} for size in range(1, _HELD + 1)}
+        groups: dict[bytes, set[bytes]] = {}
+        for form in found:
+            groups.setdefault(form[:_ANCHOR], set()).add(form)
+        self._anchors = [(sorted({len(form) for form in group}, reverse=True), group) for group in groups.values()]
+        self._automaton = (
+            BytesAhoCorasick(list(groups), implementation=Implementation.ContiguousNFA) if groups else None
+        )
+
+    def look(self, text: bytes, tail: bytes, *, is_last: bool) -> _Look:
+        if self._automaton is None:
+            return _Look([], Before(), len(text))
+        plain = _ESCAPES.sub(lambda match: b" " * len(match[0]), text) if b"\x1b" in text or b"\xe2" in text else text
+        packed = tail + plain.translate(None, WHITE)
+        places = _Places(plain)
+        spans: list[Span] = []
+        for number, start, _ in self._automaton.find_matches_as_indexes(packed, overlapping=True):
+            lengths, group = self._anchors[number]
+            form = next((each for size in lengths if (each := packed[start : start + size]) in group), None)
+            if form is not None and start + len(form) > len(tail):
+                spans += self._spans(form, start - len(tail), plain, places)
+        rest = b"" if is_last else self._unfinished(packed)
+        held = places.at(max(0, len(packed) - len(rest) - len(tail))) if len(rest) >= _HELD else len(text)
+        return _Look(spans, Before(rest), held)
+
+    def _spans(self, form: bytes, start: int, plain: bytes, places: _Places) -> Iterator[Span]:
+        first, last = places.at(max(0, start)), places.at(start + len(form) - 1) + 1
+        inside = plain[first:last]
+        if len(form) < SHORTEST_BROKEN:
+            if start >= 0 and (inside == form or inside in self._whole.get(form, ())):
+                yield first, last
+            return
+        if b"\n" not in inside:
+            yield first, last
+            return
+        at, is_first = first, start >= 0
+        for line in inside.split(b"\n"):
+            stop = at + len(line)
+            if not is_first or len(compact(line)) >= _SHOWN_OF_BROKEN:
+                begin = at + len(line) - len(line.lstrip(WHITE))
+                if begin < stop:
+                    yield begin, at + len(line.rstrip(WHITE))
+            at, is_first = stop + 1, False
+
+    def _unfinished(self, packed: bytes) -> bytes:
+        """The longest end of it in which a form begins that is broken off."""
+        for start in range(max(0, len(packed) - self._longest + 1), len(packed)):
+            begin = packed[start : start + _HELD]
+            if begin in self._begins[len(begin)]:
+                rest = packed[start:]
+                at = bisect_right(self._long, rest)  # a form that is whole is not broken off
+                if at < len(self._long) and self._long[at].startswith(rest):
+                    return rest
+        return b""
+
+
+class _Places:
+    """Where the bytes of a text without white space stand in the text itself; only what is asked for is looked up."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._ends: list[int] = []
+        self._blocks: dict[int, list[int]] = {}
+
+    def at(self, place: int) -> int:
+        if not self._ends:
+            total = 0
+            for start in range(0, len(self._text), _BLOCK):
+                total += len(self._text[start : start + _BLOCK].translate(None, WHITE))
+                self._ends.append(total)
+        block = bisect_right(self._ends, place)
+        if block >= len(self._ends):
+            return len(self._text)
+        if block not in self._blocks:
+            begin = block * _BLOCK
+            self._blocks[block] = [
+                place for match in _BLACK.finditer(self._text, begin, begin + _BLOCK) for place in range(*match.span())
+            ]
+        return self._blocks[block][place - (self._ends[block - 1] if block else 0)]
+
+
+def _by_line(lines: Sequence[str], raw: Sequence[bytes], starts: Sequence[int], spans: Sequence[Span]) -> list[str]:
+    found = list(lines)
+    inside: dict[int, list[Span]] = {}
+    for start, end in spans:
+        at = bisect_right(starts, start) - 1
+        while at < len(raw) and starts[at] < end:
+            from_, to = max(start, starts[at]) - starts[at], min(end - starts[at], len(raw[at]))
+            if from_ < to:
+                inside.setdefault(at, []).append((from_, to))
+            at += 1
+    for at, each in inside.items():
+        found[at] = without(raw[at], each).decode("utf-8", "surrogatepass")
+    return found

@@ -195,8 +195,7 @@ def learn_secrets(context: StepContext) -> None:
         document = files.read(context.folder / PLAN_DOCUMENT, files.MOST_STATE_BYTES)
     except OSError:
         return
-    for secret in plan.read(document).secrets():
-        context.learn_secret(secret)
+    context.learn_secret(*plan.read(document).secrets())
 
 
 _SIGNS = {

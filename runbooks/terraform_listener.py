@@ -56,7 +56,7 @@ class Listener:
                 self.applied.take(event)
                 self._say(_told(event))
             case events.Provision(output=words) if words:
-                self._output(f"{event.resource.address}: {words}")
+                self._output(*words.split("\n"), source=event.resource.address)
 
     def _say(self, line: str) -> None:
         if line:
@@ -71,9 +71,9 @@ class Listener:
     def _of(self) -> str:
         return f" of {self.applied.planned}" if self.applied.planned else ""
 
-    def _output(self, line: str) -> None:
+    def _output(self, *lines: str, source: str = "") -> None:
         if not self.silent:
-            self.context.output(line)
+            self.context.output(*lines, source=source)
 
     def _progress(self, words: str, **figures: Any) -> None:
         if not self.silent:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from infraconsole.redaction import MASK, names_a_secret, without_url_passwords
+from infraconsole.secret_places import MASK, masked, names_a_secret
 from infraconsole.terraform.attributes import differences, same, shown
 from infraconsole.terraform.evaluate import Scope, Unknown
 from infraconsole.terraform.hcl import Attribute
@@ -210,7 +210,7 @@ def _undeclared(name: str, known: Mapping[str, Declared]) -> str:
 
 def _words(name: str, value: Any, secret: bool) -> str:
     if isinstance(value, Unknown):
-        return MASK if secret else without_url_passwords(value.text)
+        return MASK if secret else masked(value.text)
     plain = _plain(value)
     if secret and plain not in (None, ""):
         return MASK

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infraconsole.aws.ecs import ContainerDefinition, TaskDefinition
-from infraconsole.redaction import MASK, names_a_secret, without_url_passwords
+from infraconsole.secret_places import MASK, masked, names_a_secret
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _changed(what: str, before: object, after: object) -> Iterator[Difference]:
 
 
 def _text(value: object) -> str:
-    return without_url_passwords(str(value))
+    return masked(str(value))
 
 
 def _image(container: ContainerDefinition | None) -> str | None:

@@ -12,6 +12,7 @@ from infraconsole.aws.ssm import SECURE, Parameter, Ssm
 from infraconsole.cli.output import document, say, tell
 from infraconsole.config import Config
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, UsageError
+from infraconsole.secret_places import masked
 
 if TYPE_CHECKING:
     from infraconsole.checks.findings import Finding
@@ -155,7 +156,7 @@ def _print(found: Sequence[_Listed], trace: Trace | None) -> None:
             say(f"{text.line(listed.account)} {listed.region}: {', '.join(listed.environments)}")
         width = max((len(parameter.name) for parameter in listed.parameters), default=0)
         for parameter in listed.parameters:
-            value = listed.revealed.get(parameter.name) if parameter.type == SECURE else parameter.value
+            value = listed.revealed.get(parameter.name) if parameter.type == SECURE else masked(parameter.value or "")
             shown = "(SecureString)" if value is None else text.line(value)
             say(
                 f"{text.line(parameter.name):<{width}}  {text.line(parameter.type):<12}  v{parameter.version:<3}  {shown}"

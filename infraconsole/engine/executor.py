@@ -13,17 +13,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from infraconsole import __version__, clock, config, files
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import expiry, identity
 from infraconsole.clock import Deadline, Stamp
 from infraconsole.config import Config
-from infraconsole.engine import locks, log
+from infraconsole.engine import kept_files, locks, log
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
@@ -31,6 +31,7 @@ from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Choice, Gate, GateK
 from infraconsole.engine.history import RunRecord, StepRecord, StepState
 from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.journal import Journal, Request
+from infraconsole.engine.learning import NEEDED_IN_CLEAR, Learning, RedactedLog
 from infraconsole.engine.patience import BACK_OFF_SECONDS, RENEWALS, PatientAccess
 from infraconsole.engine.probing import FRESH_SECONDS, Probing
 from infraconsole.engine.recorder import Recorder
@@ -130,6 +131,7 @@ class Executor(StepContext):
         self._resumed = recorder.record.starts > 0
         self._commands = Commands(inbox, self._write, self.note)
         self._probing = Probing(self, self._write)
+        self._learning = Learning(redactor, reads, config.state_folder() / "cache")
         self.folder = recorder.folder
         reads.waiter = self
         self.reads = self._patient = reads
@@ -149,6 +151,7 @@ class Executor(StepContext):
         self.start()
         try:
             self._check_account()
+            self._learning.of_run(self.folder)
             index = 0
             while index < len(self._runbook.steps):
                 step = self._runbook.steps[index]
@@ -530,6 +533,7 @@ class Executor(StepContext):
                 f"terraform {arguments[0]} was not started.",
                 cause="It would write to the backend, if only a lock: a dry run and a read-only console change nothing.",
             )
+        self._learning.before(terraform.folder, terraform.environ, arguments)
         for repetition in range(_REPETITIONS + 1):
             had = self._patient.as_of_now()
             ended = self._commands.read(terraform, arguments, self._command_record(name), each)
@@ -568,6 +572,8 @@ class Executor(StepContext):
         *,
         begins: Callable[[], None] = lambda: None,
     ) -> Ended:
+        # Before anything is permitted: reading what is secret may take longer than what a probe saw is good for.
+        self._learning.before(terraform.folder, terraform.environ, arguments)
         call = self._permitted(name)
         begins()
         record = self._command_record(name.partition(":")[2])
@@ -584,8 +590,8 @@ class Executor(StepContext):
     def note(self, text: str, *, warning: bool = False) -> None:
         self._write(Kind.NOTE, level="warning" if warning else "info", text=text)
 
-    def output(self, *lines: str) -> None:
-        self._recorder.line(self._step.id if self._step else "", *lines)
+    def output(self, *lines: str, source: str = "") -> None:
+        self._recorder.line(self._step.id if self._step else "", *lines, source=source)
 
     def progress(self, text: str, **figures: Any) -> None:
         self._write(Kind.PROGRESS, text=text, **figures)
@@ -612,8 +618,8 @@ class Executor(StepContext):
     def close_follow_up(self, known: OpenFollowUp, detail: str) -> None:
         self._recorder.close_follow_up(known, detail)
 
-    def learn_secret(self, value: str) -> None:
-        self._redactor.learn(value)
+    def learn_secret(self, *values: str) -> None:
+        self._redactor.learn(*values)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -716,8 +722,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resumption: Resumption) -> int:
     redactor = Redactor()
+    sys.stderr = cast("TextIO", RedactedLog(sys.stderr, redactor))
     recorder = Recorder(journal, run, redactor)
     record = recorder.record
+    redactor.spare(*NEEDED_IN_CLEAR, *map(str, astuple(record.target)), record.target.name, run, str(recorder.folder))
     if not record.resumable:
         return record.exit_code or EXIT_DONE
     settings = config.load()
@@ -765,6 +773,15 @@ def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resump
         inbox.close()
         if target:
             target.release()
+        if settings.engine.keep_files == "delete":
+            _tidy(journal, recorder, redactor)
+
+
+def _tidy(journal: Journal, recorder: Recorder, redactor: Redactor) -> None:
+    """Take what holds secrets out of this run's folder, if it is over, and out of those whose executor was killed before that."""
+    own = [recorder.folder] if kept_files.is_over(recorder.record) else []
+    for problem in kept_files.tidy_all([*own, *kept_files.over(journal)], redactor):
+        sys.stderr.write(f"Not removed: {problem}\n")
 
 
 if __name__ == "__main__":

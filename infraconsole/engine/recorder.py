@@ -13,12 +13,12 @@ from infraconsole.engine import followups, listing, log
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.history import RunRecord, advanced, record_of
 from infraconsole.engine.journal import Journal
+from infraconsole.engine.output import LINES_A_BATCH, Output
 from infraconsole.engine.runbook import OpenFollowUp
 from infraconsole.errors import JournalError
 from infraconsole.redaction import Redactor
 
 _RETRY_SECONDS = 1.0
-_LINES_A_BATCH = 2_000
 _EARLIER_RUNS = 50
 """How far back a run looks for what worked on its target."""
 
@@ -36,8 +36,8 @@ class Recorder:
         self._redactor = redactor
         self._patience_seconds = patience_seconds
         self._lock = threading.RLock()
-        self._lines: list[str] = []
-        self._lines_step = ""
+        self._output = Output(redactor)
+        self._output_step = ""
         self.record: RunRecord = record_of(run, journal.events(run))
 
     @property
@@ -48,8 +48,9 @@ class Recorder:
     def write(self, kind: Kind, step: str = "", **data: Any) -> Event:
         """On return the event is on the disk. Raises JournalError."""
         with self._lock:
-            self.flush()
-            return self._append(kind, step, data)
+            # A progress between two lines of output ends nothing: a secret may go on in the second.
+            self._flush(self._patience_seconds, whole=kind is not Kind.PROGRESS)
+            return self._append(kind, step, self._redactor.data(data))
 
     def write_unless_finished(self, kind: Kind, **data: Any) -> None:
         """For what comes from outside at any time: a run's last event is its end."""
@@ -57,15 +58,16 @@ class Recorder:
             if not self.record.finished:
                 self.write(kind, **data)
 
-    def line(self, step: str, *lines: str) -> None:
-        """Output lines; on the disk within a tenth of a second, by `flush`."""
+    def line(self, step: str, *lines: str, source: str = "") -> None:
+        """Output lines; on the disk within a tenth of a second, by `tick`, and where one may be the beginning of a secret within
+        `HELD_SECONDS`. `source` is said before each line, and tells the lines apart that go on in each other."""
         with self._lock:
-            if step != self._lines_step:
+            if step != self._output_step:
                 self.flush()
-            self._lines_step = step
-            self._lines.extend(lines)
-            if len(self._lines) >= _LINES_A_BATCH:
-                self.flush()
+            self._output_step = step
+            self._output.add(source, lines)
+            if self._output.count >= LINES_A_BATCH:
+                self._flush(self._patience_seconds, whole=False)
 
     def earlier_results(self, step: str) -> list[Mapping[str, Any]]:
         """Of `step` in the newest earlier runs of this runbook on this target that were done, newest first."""
@@ -99,29 +101,29 @@ class Recorder:
 
     def flush(self) -> None:
         with self._lock:
-            self._flush(self._patience_seconds)
+            self._flush(self._patience_seconds, whole=True)
 
     def tick(self) -> None:
         """Flush now and then; waits for nothing, neither for the disk nor for another thread. Raises JournalError."""
         if self._lock.acquire(blocking=False):
             try:
-                self._flush(0.0)
+                self._flush(0.0, whole=False)
             finally:
                 self._lock.release()
 
-    def _flush(self, patience_seconds: float) -> None:
-        while self._lines:
-            batch = self._lines[:_LINES_A_BATCH]
-            self._append(Kind.OUTPUT, self._lines_step, {"lines": batch}, patience_seconds)
-            del self._lines[: len(batch)]
+    def _flush(self, patience_seconds: float, *, whole: bool) -> None:
+        """`whole`: also what may be the beginning of a secret."""
+        while lines := self._output.ready(whole=whole):
+            self._append(Kind.OUTPUT, self._output_step, {"lines": lines}, patience_seconds)
+            self._output.taken()
 
     def _append(self, kind: Kind, step: str, data: Mapping[str, Any], patience_seconds: float | None = None) -> Event:
-        scrubbed = self._redactor.data(data)
+        """Of what is redacted already."""
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
         deadline = clock.seconds() + (0.0 if kind is Kind.CALL_INTENDED else patience)
         while True:
             try:
-                event = self._journal.append(self._run, kind, step, scrubbed)
+                event = self._journal.append(self._run, kind, step, data)
                 break
             except JournalError as error:
                 log.write(str(error))

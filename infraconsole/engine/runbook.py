@@ -223,7 +223,8 @@ class StepContext(ABC):
         """Say one sentence; warnings are repeated in the run's result."""
 
     @abstractmethod
-    def output(self, *lines: str) -> None: ...
+    def output(self, *lines: str, source: str = "") -> None:
+        """`source`, as the address of a resource, is said before each line. Lines of one source go on in each other."""
 
     @abstractmethod
     def progress(self, text: str, **figures: Any) -> None:
@@ -254,7 +255,7 @@ class StepContext(ABC):
         """Record that it is done, and what shows it."""
 
     @abstractmethod
-    def learn_secret(self, value: str) -> None: ...
+    def learn_secret(self, *values: str) -> None: ...
 
     @abstractmethod
     def now(self) -> datetime: ...

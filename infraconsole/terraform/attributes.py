@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from infraconsole.redaction import MASK, Redactor, names_a_secret, url_passwords, without_url_passwords
+from infraconsole.redaction import MASK, Redactor
+from infraconsole.secret_places import masked, names_a_secret, url_passwords
 
 UNKNOWN = "(known after apply)"
 LONG_CHARACTERS = 200
@@ -334,7 +335,7 @@ def _masked(value: Any, marks: Any, secret: bool) -> Any:
         if secret:
             return value if not value or value == UNKNOWN or _ARN.fullmatch(value) else MASK
         held = _parsed(value)
-        return without_url_passwords(value) if held is None else _masked(held, None, secret)
+        return masked(value) if held is None else _masked(held, None, secret)
     return MASK if secret and not isinstance(value, bool) else value
 
 

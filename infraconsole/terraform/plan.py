@@ -19,8 +19,9 @@ import msgspec
 
 from infraconsole.collector import uncollected
 from infraconsole.errors import InfraconsoleError
-from infraconsole.redaction import MASK, Redactor, names_a_secret
-from infraconsole.terraform import documents
+from infraconsole.redaction import MASK, Redactor
+from infraconsole.secret_places import names_a_secret
+from infraconsole.terraform import documents, known_secrets
 from infraconsole.terraform.attributes import (
     AttributeChange,
     Path,
@@ -486,11 +487,13 @@ class Plan:
         return found
 
     def secrets(self) -> Iterator[str]:
-        """The texts that Terraform marks as sensitive in what changes, and the passwords in its URLs, in clear: for redaction to
-        learn, and nothing else."""
+        """The texts that Terraform marks as sensitive, also in what stays as it is, and the passwords in URLs, in clear: for
+        redaction to learn, and nothing else."""
         for change in self.changes:
-            if change.kind is not Kind.NO_OP:
-                yield from change.secrets()
+            yield from change.secrets()
+        yield from known_secrets.of_plan(
+            {name: _part(self._parts, name) for name in ("configuration", "variables", "output_changes")}
+        )
 
     def totals(self) -> Totals:
         table = _part(self._parts, "output_changes")

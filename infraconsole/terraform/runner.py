@@ -29,7 +29,7 @@ START_SECONDS = 20.0
 """Until a command that is being started has to be there."""
 COMMAND = "command"
 INTERRUPTED = "interrupted"
-_LOG = "supervisor.log"
+LOG = "supervisor.log"
 
 Each = Callable[[str], None]
 
@@ -90,7 +90,7 @@ class Terraform:
             _create(record / COMMAND, json.dumps(told))
             with (
                 open(os.devnull, "r+b") as null,  # noqa: PTH123
-                open(os.open(record / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log,  # noqa: PTH123
+                open(os.open(record / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log,  # noqa: PTH123
             ):
                 process = sh.Command(sys.executable)(
                     *("-I", "-S", supervise.__file__, str(record), "--", *self.binary.argv, *arguments),
@@ -112,7 +112,7 @@ class Terraform:
                 "Terraform cannot be started.", command=command, words=str(error), mend=mend
             ) from error
         if not _appears(record, lambda: bool(process.is_alive())):
-            words = _read(record / _LOG).decode(errors="replace").strip()[-2000:]
+            words = _read(record / LOG).decode(errors="replace").strip()[-2000:]
             raise TerraformError("Terraform did not start.", command=command, words=words)
         return Running.attach(record)
 

@@ -6,7 +6,7 @@ Of the AWS provider it is data, made from its schema: `assets/sensitive.toml`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -34,6 +34,38 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
     # Which outputs of the other state are sensitive, this one does not say.
     "terraform_remote_state": ("outputs", "defaults"),
 }
+
+
+def marks(type_: str, attributes: Mapping[str, Any], paths: Any) -> dict[Any, Any]:
+    """What is sensitive in a state's instance, as a tree that ends in true: by its `sensitive_attributes`, which are `paths`, and
+    by its type."""
+    tree: dict[Any, Any] = {}
+    # A path that is not understood hides more, never less.
+    marked = [list(_steps(path)) for path in (paths if isinstance(paths, list) else ()) if isinstance(path, list)]
+    for steps in (*marked, *places(type_, attributes)):
+        _mark(tree, steps)
+    return tree
+
+
+def _mark(tree: dict[Any, Any], steps: Sequence[str | int]) -> None:
+    here = tree
+    for step in steps[:-1]:
+        below = here.setdefault(step, {})
+        if below is True:
+            return
+        here = below
+    if steps:
+        here[steps[-1]] = True
+
+
+def _steps(path: Iterable[Any]) -> Iterator[str | int]:
+    for step in path:
+        value = step.get("value") if isinstance(step, dict) else None
+        if isinstance(value, dict):  # an index carries its type with it
+            value = value.get("value")
+        if not isinstance(value, str | int):
+            return
+        yield value
 
 
 def places(type_: str, attributes: Mapping[str, Any]) -> Iterator[tuple[str | int, ...]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from infraconsole.collector import uncollected
 from infraconsole.terraform import documents, sensitive
-from infraconsole.terraform.attributes import AttributeChange, Step, differences, same
+from infraconsole.terraform.attributes import AttributeChange, differences, same
 from infraconsole.terraform.state import FORMAT_VERSION, StateSummary, StateUnreadable, summary
 
 _SOURCE = re.compile(r'provider\["([^"]*)"\]')
@@ -361,38 +361,10 @@ def _untyped(value: Any) -> Any:
 
 
 def _sensitive(instance: Instance | None) -> dict[Any, Any]:
-    """The paths in `sensitive_attributes` as a tree that ends in true, and what is sensitive by the resource's type."""
-    tree: dict[Any, Any] = {}
     if instance is None:
-        return tree
+        return {}
     paths = instance.values.get("sensitive_attributes")
-    # A path that is not understood hides more, never less.
-    marked = [list(_steps(path)) for path in (paths if isinstance(paths, list) else ()) if isinstance(path, list)]
-    declared = sensitive.places(_text(instance.resource, "type"), _attributes(instance) or {})
-    for steps in (*marked, *declared):
-        _mark(tree, steps)
-    return tree
-
-
-def _mark(tree: dict[Any, Any], steps: Sequence[Step]) -> None:
-    here = tree
-    for step in steps[:-1]:
-        below = here.setdefault(step, {})
-        if below is True:
-            return
-        here = below
-    if steps:
-        here[steps[-1]] = True
-
-
-def _steps(path: Iterable[Any]) -> Iterator[str | int]:
-    for step in path:
-        value = step.get("value") if isinstance(step, dict) else None
-        if isinstance(value, dict):  # an index carries its type with it
-            value = value.get("value")
-        if not isinstance(value, str | int):
-            return
-        yield value
+    return sensitive.marks(_text(instance.resource, "type"), _attributes(instance) or {}, paths)
 
 
 def _merged(one: Any, other: Any) -> Any:

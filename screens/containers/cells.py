@@ -12,9 +12,9 @@ from infraconsole import text
 from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.overview import Fact, ServiceFacts, revision_name, tag_of
-from infraconsole.redaction import MASK, names_a_secret, without_url_passwords
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
+from infraconsole.secret_places import MASK, masked, names_a_secret
 
 TASK_COLUMNS = (
     Column("mark", "", 1),
@@ -215,7 +215,7 @@ def definition_story(definition: TaskDefinition) -> Content:
     for container in definition.containers:
         rows.append(said(("container ", STRONG), f"{container.name}  {container.image}"))
         for name, value in container.environment:
-            rows.append(f"  {name} = {MASK if names_a_secret(name) else without_url_passwords(value)}")
+            rows.append(f"  {name} = {MASK if names_a_secret(name) else masked(value)}")
         rows += [f"  {secret.name} from {secret.value_from}" for secret in container.secrets]
     return lines(rows)
 

@@ -14,9 +14,9 @@ from infraconsole.aws.ssm import SECURE, Parameter
 from infraconsole.checks.findings import Finding
 from infraconsole.checks.trace import ImpactLine
 from infraconsole.exports.survey import Expected
-from infraconsole.redaction import MASK
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
+from infraconsole.secret_places import MASK, masked
 from infraconsole.terraform.exports import Consumer, Producer, Trace
 
 MISSING = "missing"
@@ -140,7 +140,7 @@ FOLDER_COLUMNS = (
 def shown_value(parameter: Parameter, revealed: str | None = None) -> str:
     if parameter.type == SECURE:
         return revealed if revealed is not None else MASK
-    return "…" if parameter.value is None else parameter.value
+    return "…" if parameter.value is None else masked(parameter.value)
 
 
 def export_rows(
@@ -277,7 +277,7 @@ def story(entry: Entry, now: datetime, revealed: str | None = None, impact: Sequ
             rows.append(f"The module {entry.owner} of the infrastructure repository writes it.")
         return lines(rows)
     if parameter.type == "StringList" and parameter.value is not None:
-        items = parameter.value.split(",")
+        items = masked(parameter.value).split(",")
         rows.append((f"value ({len(items)} items)", DIM))
         rows += [f"  {item}" for item in items]
     else:

@@ -72,7 +72,7 @@ class Spoken:
     def note(self, text: str, *, warning: bool = False) -> None:
         (self.warnings if warning else self.notes).append(text)
 
-    def output(self, *lines: str) -> None: ...
+    def output(self, *lines: str, source: str = "") -> None: ...
 
     def progress(self, text: str, **figures: Any) -> None: ...
 
@@ -81,7 +81,7 @@ class Spoken:
     def open_strays(self, place: str) -> Sequence[OpenFollowUp]:
         return self.missing
 
-    def learn_secret(self, value: str) -> None: ...
+    def learn_secret(self, *values: str) -> None: ...
 
     def now(self) -> datetime:
         return datetime.now(UTC)

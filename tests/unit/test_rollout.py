@@ -78,7 +78,7 @@ class Shown(Spoken):
         self.calls_answered: list[Answered] = []
         self.intent: Intent | None = None
 
-    def output(self, *lines: str) -> None:
+    def output(self, *lines: str, source: str = "") -> None:
         self.said += lines
 
     def unanswered(self) -> Intent | None:

@@ -48,8 +48,8 @@ class Spoken:
         self.inputs: dict[str, str] = {}
         self.dry_run = False
 
-    def output(self, *lines: str) -> None:
-        self.lines.extend(lines)
+    def output(self, *lines: str, source: str = "") -> None:
+        self.lines.extend(f"{source}: {line}" if source else line for line in lines)
 
     def progress(self, text: str, **figures: Any) -> None:
         self.newest = (text, figures)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infraconsole import text
-from infraconsole.redaction import MASK, Redactor, names_a_secret, url_passwords, without_url_passwords
+from infraconsole.redaction import MASK, Redactor
+from infraconsole.secret_places import masked, names_a_secret, url_passwords
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x00\r\x9b2Jb‮evil⁦​c\ud800d"
 
@@ -108,8 +109,8 @@ def test_short_values_do_not_erase_half_of_the_text() -> None:
     ],
 )  # fmt: skip
 def test_passwords_in_urls_are_masked_and_nothing_else_is(url: str, shown: str, passwords: list[str]) -> None:
-    assert without_url_passwords(url) == shown
-    assert without_url_passwords(shown) == shown
+    assert masked(url) == shown
+    assert masked(shown) == shown
     assert list(url_passwords(url)) == passwords
     assert Redactor().data({"x": [url]}) == {"x": [shown]}, "unlearned"
 

@@ -1,0 +1,159 @@
+"""The secrets that can be known before a Terraform command starts: from the environment, the variables, the stored state. In
+clear: for redaction to learn, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from infraconsole.secret_places import is_secret, names_a_secret, url_passwords
+from infraconsole.terraform import documents, sensitive
+from infraconsole.terraform.attributes import marked_texts
+from infraconsole.terraform.evaluate import Scope
+from infraconsole.terraform.hcl import Attribute
+from infraconsole.terraform.reader import Tree, read_tree
+
+_CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+_TOKEN, _VARIABLE = "TF_TOKEN_", "TF_VAR_"
+_PLAIN_NAMES = ("PWD", "OLDPWD", "AWS_ACCESS_KEY_ID")
+_WORD = re.compile(r"[A-Za-z]+(?:[ _.\-][A-Za-z]+)*|/[\w./\-]*")
+"""What in a state is no secret even under the name of one, but a word or the name of something."""
+
+
+def of_environment(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, value in environ.items():
+        known = name in _CREDENTIALS or name.startswith(_TOKEN)
+        if known or (name not in _PLAIN_NAMES and is_secret(name, value) and not value.startswith("/")):
+            yield value
+        yield from url_passwords(value)
+
+
+def of_variables(folder: Path, cache: Path, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Iterator[str]:
+    """The values of all variables that some module declares as sensitive, or whose name says secret, wherever one is given: files,
+    defaults, the environment, `-var`, calls of modules. `folder` is the root module, `cache` as in `read_tree`."""
+    tree = read_tree(folder, cache)
+    outside = {Path(file).parent for each in arguments if (file := _after(each, "-var-file="))}
+    trees = [tree, *(read_tree(place, cache, below=False) for place in outside if not place.is_relative_to(folder))]
+    declared = {name for each in trees for name in _declared(each)}
+    for each in trees:
+        for name, value in _given(each):
+            yield from _of_variable(name, value, name in declared)
+    written = {name.removeprefix(_VARIABLE): value for name, value in environ.items() if name.startswith(_VARIABLE)}
+    pairs = (_after(each, "-var=").partition("=") for each in arguments)
+    for name, value in (*written.items(), *((pair[0], pair[2]) for pair in pairs)):
+        yield from _of_variable(name, _parsed(value), name in declared)
+        if name in declared:
+            yield value
+
+
+def of_state(body: bytes) -> Iterator[str]:
+    """What is sensitive in a state by its own marks, by the resource's type or by name. Raises ValueError for what is no JSON."""
+    document = documents.load(body)
+    outputs = document.get("outputs")
+    for name, output in outputs.items() if isinstance(outputs, dict) else ():
+        if isinstance(output, dict):
+            if output.get("sensitive") is True or names_a_secret(name):
+                yield from _leaves(output.get("value"))
+            yield from _named(output.get("value"))
+    for resource in document.get("resources") or ():
+        for instance in resource.get("instances") or ():
+            attributes = instance.get("attributes") or instance.get("attributes_flat") or {}
+            paths = instance.get("sensitive_attributes")
+            yield from marked_texts(attributes, sensitive.marks(str(resource.get("type")), attributes, paths))
+            yield from _named(attributes)
+
+
+def of_plan(document: Mapping[str, Any]) -> Iterator[str]:
+    """Of a plan's variables and outputs."""
+    configured = document.get("configuration")
+    root = configured.get("root_module") if isinstance(configured, dict) else None
+    declared = root.get("variables") if isinstance(root, dict) else None
+    variables = document.get("variables")
+    for name, entry in variables.items() if isinstance(variables, dict) else ():
+        about = declared.get(name) if isinstance(declared, dict) else None
+        is_sensitive = isinstance(about, dict) and about.get("sensitive") is True
+        yield from _of_variable(name, entry.get("value") if isinstance(entry, dict) else None, is_sensitive)
+    outputs = document.get("output_changes")
+    for change in outputs.values() if isinstance(outputs, dict) else ():
+        for side in ("before", "after"):
+            yield from marked_texts(change.get(side), change.get(f"{side}_sensitive"))
+
+
+def _declared(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        for block in file.digest.blocks:
+            marked = block.attribute("sensitive") if block.kind == "variable" and block.labels else None
+            if marked and marked.text.strip() == "true":
+                yield block.labels[0]
+
+
+def _given(tree: Tree) -> Iterator[tuple[str, Any]]:
+    for file in tree.files:
+        for block in file.digest.blocks:
+            if not block.kind:
+                yield from ((each.path, _value(each)) for each in block.attributes)
+            elif block.kind == "variable" and block.labels and (default := block.attribute("default")):
+                yield block.labels[0], _value(default)
+            elif block.kind == "module":
+                yield from ((each.path, _value(each)) for each in block.attributes)
+
+
+def _value(attribute: Attribute) -> Any:
+    node = attribute.node
+    return Scope({}, {}).evaluate(node) if node else None
+
+
+def _of_variable(name: str, value: Any, is_sensitive: bool) -> Iterator[str]:
+    if is_sensitive:
+        yield from _leaves(value)
+    elif names_a_secret(name):
+        yield from (text for text in _leaves(value) if is_secret(name, text))
+    yield from _named(value, words=True)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """All texts in a value, and its numbers, which Terraform turns into text wherever one is put together."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+
+
+def _named(value: Any, *, words: bool = False) -> Iterator[str]:
+    """The texts in a value that stand under the name of a secret, and the passwords in URLs. `words`: also plain words."""
+    if isinstance(value, str):
+        held = _parsed(value) if value.lstrip()[:1] in ("{", "[") else value
+        if isinstance(held, str):
+            yield from url_passwords(held)
+        else:
+            yield from _named(held, words=words)
+    elif isinstance(value, dict):
+        entry = (value.get("name"), value.get("value"))
+        for name, item in (*value.items(), entry):
+            if isinstance(name, str) and isinstance(item, str) and is_secret(name, item):
+                if words or not _WORD.fullmatch(item):
+                    yield item
+            elif item is not entry[1] or name != entry[0]:
+                yield from _named(item, words=words)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named(item, words=words)
+
+
+def _parsed(text: str) -> Any:
+    """JSON, as which Terraform also reads lists and maps in simple cases; else the text itself."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return found if isinstance(found, dict | list) else text
+
+
+def _after(argument: str, option: str) -> str:
+    return argument.removeprefix(option) if argument.startswith(option) else ""
