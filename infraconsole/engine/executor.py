@@ -781,7 +781,7 @@ def _tidy(journal: Journal, recorder: Recorder, redactor: Redactor) -> None:
     """Take what holds secrets out of this run's folder, if it is over, and out of those whose executor was killed before that."""
     own = [recorder.folder] if kept_files.is_over(recorder.record) else []
     for problem in kept_files.tidy_all([*own, *kept_files.over(journal)], redactor):
-        sys.stderr.write(f"Not removed: {problem}\n")
+        log.write(f"Not removed: {problem}")
 
 
 if __name__ == "__main__":

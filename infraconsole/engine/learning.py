@@ -7,13 +7,13 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.s3 import S3
+from infraconsole.engine import log
 from infraconsole.engine.event import Outcome
 from infraconsole.engine.gate import GateKind
 from infraconsole.engine.history import StepState
@@ -92,7 +92,7 @@ def _said_if_not(what: str) -> Iterator[None]:
     try:
         yield
     except (*_UNREADABLE, *_MISSHAPEN) as error:
-        sys.stderr.write(f"The secrets of {what} are not known: {type(error).__name__}: {error}\n")
+        log.write(f"The secrets of {what} are not known: {type(error).__name__}: {error}")
 
 
 class RedactedLog:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -970,7 +971,10 @@ def test_a_dry_run_starts_no_terraform_command_that_takes_a_lock(
         return _Ended()
 
     monkeypatch.setattr(Commands, "read", read)
-    monkeypatch.setattr(Look, "act", lambda step, context: context.terraform(None, arguments, "x") and {"revision": 8})
+    terraform = SimpleNamespace(folder=bench.folder, environ={})
+    monkeypatch.setattr(
+        Look, "act", lambda step, context: context.terraform(terraform, arguments, "x") and {"revision": 8}
+    )
     bench.begin(dry_run=True)
     assert bench.carry_out() == (3 if refused else 0)
     assert started == ([] if refused else [arguments])

@@ -31,7 +31,7 @@ class Reads:
         self.calls += 1
         if self.body is None:
             raise AwsError("Denied.", operation=f"{service}:{operation}")
-        return {"Body": io.BytesIO(self.body), "ContentLength": len(self.body), "ETag": '"x"', "LastModified": None}
+        return {"Body": self.body, "ContentLength": len(self.body), "ETag": '"x"', "LastModified": None}
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import json
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import OpenFollowUp, StepContext
-from infraconsole.errors import StepFailed, TerraformError
+from infraconsole.errors import AwsNotFound, StepFailed, TerraformError
 from infraconsole.runbooks import read_back, state_history, terraform_steps
 from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import Root
@@ -53,6 +54,15 @@ class Spoken:
         self.root = Root(folder / "plain", folder / "data", "dev", tool, S3Backend("b", "k", "r"), ())
         self.stdout = record / supervise.STDOUT
         self.stdout.write_bytes(said)
+
+    @property
+    def reads(self) -> Any:
+        """An S3 in which there is no state."""
+
+        def call(service: str, operation: str, **_: str) -> None:
+            raise AwsNotFound("Nothing.", operation=f"{service}:{operation}", code="NoSuchKey")
+
+        return SimpleNamespace(call=call)
 
     @property
     def ended(self) -> Ended:

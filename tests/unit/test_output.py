@@ -32,6 +32,8 @@ MAY_WRITE = {
     "cli/__init__.py": "flushes, and closes an output that nobody reads",
     "cli/arguments.py": "asks which stream argparse writes to",
     "cli/console.py": "asks whether it is a terminal",
+    "cli/journal_care.py": "asks whether it is a terminal",
+    "engine/executor.py": "puts what masks secrets before its log",
     "cli/runs.py": "asks whether it is a terminal, and flushes",
     "checks/doctor.py": "asks what the terminal can show",
     "engine/log.py": "the executor's log, made harmless there",

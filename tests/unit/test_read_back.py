@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -108,7 +107,7 @@ class Bucket:
         body = self.bodies[at]
         self.ranges += "Range" in asked
         version = {"VersionId": f"v{at}"} if self.versioned else {}
-        return {"Body": io.BytesIO(body), "ETag": str(hash(body)), "ContentLength": len(body), **version}
+        return {"Body": body, "ETag": str(hash(body)), "ContentLength": len(body), **version}
 
     def whole_pages(self, service: str, operation: str, **_: Any) -> list[Mapping[str, Any]]:
         if self.denied:

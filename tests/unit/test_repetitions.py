@@ -85,6 +85,8 @@ class Bench:
             Any, SimpleNamespace(as_of_now=as_of_now, account_now=lambda: ACCOUNT if self.valid_now else "")
         )
         executor._changes = cast(Any, SimpleNamespace(renew=lambda: None))
+        executor._learning = cast(Any, SimpleNamespace(before=lambda *_: None))
+        executor.dry_run, executor.config = False, cast(Any, SimpleNamespace(read_only=False))
         executor.target = Target("plain", "dev", "r", ACCOUNT)
         patched = cast(Any, executor)
         patched.note = lambda text, *, warning=False: self.notes.append(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,7 +44,7 @@ class World(AwsAccess):
         if operation == "HeadBucket":
             return self._found("bucket", "NoSuchBucket") and {}
         name = "lockfile" if parameters["Key"].endswith(".tflock") else "state"
-        return {"Body": io.BytesIO(self._found(name, "NoSuchKey"))}
+        return {"Body": self._found(name, "NoSuchKey")}
 
     def _given(self, name: str) -> Any:
         value = self.there.get(name)
