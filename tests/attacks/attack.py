@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -24,13 +25,15 @@ from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.history import OpenGate, RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import InfraconsoleError, TargetBusy
+from infraconsole.terraform import supervise
 from tests.attacks.grounds import Field, Ground
-from tests.attacks.plan import Hit, Plan
+from tests.attacks.plan import SHAPES, Hit, Plan
 
 EXECUTOR = Path(__file__).with_name("attacked_executor.py")
 RESUMES = 8
 PATIENCE_SECONDS = 90.0
 """For the whole attack; a run that is not over by then stands still."""
+APPLY = SHAPES["deploy"].change.operation
 HELD_SECONDS = 1.5
 """How long AWS holds a call back that is struck inside of."""
 TIMEOUT_SECONDS = 1.0
@@ -76,21 +79,23 @@ class Story:
 
 
 class Attack:
-    def __init__(self, plan: Plan, field_: Field, folder: Path) -> None:
+    def __init__(self, plan: Plan, field_: Field, folder: Path, *, blind: str = "") -> None:
         self._plan = plan
         self._field = field_
         self._world = field_.world
-        self._ground = field_.ground(plan)
+        self._ground = field_.ground(plan, folder)
         self.story = Story(plan, self._ground, folder)
         self._hand = folder / "hand"
         self._hand.mkdir(parents=True)
+        if blind:
+            (self._hand / "blind").write_text(blind)
         self._began = time.monotonic()
         self._left = [hit for hit in plan.hits if hit.moment]
         self._armed_at = 0.0
         self._armed_since = 0
         self._later: list[tuple[float, Any, str]] = []
         self._wrong = any(hit.kind == "wrong-answers" for hit in plan.hits)
-        self._answered: set[int] = set()
+        self._answered: set[tuple[int, int]] = set()
         self._failures = 0
         self._view: subprocess.Popen[str] | None = None
         self._disk = SmallDisk(self.story.state) if any(hit.kind == "full-disk" for hit in plan.hits) else None
@@ -102,6 +107,7 @@ class Attack:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("INFRACONSOLE_TEST_ATTACK", str(self._hand))
                 patch.setenv("INFRACONSOLE_STATE", str(story.state))
+                patch.setenv("INFRACONSOLE_CONFIG", str(self._ground.config.file))
                 patch.setattr(launch, "_EXECUTOR", (str(EXECUTOR),))
                 self._go_through()
         except Overdue as error:
@@ -138,25 +144,29 @@ class Attack:
         self._follow()
 
     def _begin(self) -> None:
-        answers = [] if self._plan.by_hand else self._ground.answers
         self.story.run = launch.begin(
             self._journal,
             catalogue.runbook(self._plan.runbook),
-            self._field.config,
+            self._ground.config,
             service=self._ground.service,
             environment=self._ground.environment,
             inputs=self._ground.inputs,
-            answers=answers,
+            answers=[] if self._plan.by_hand else self._answers,
             interactive=self._plan.by_hand,
             operator="kim",
         )
         self._say(f"run {self.story.run} began")
 
+    @property
+    def _answers(self) -> list[tuple[str, str]]:
+        known = {gate.id for gate in catalogue.runbook(self._plan.runbook).gates}
+        return [answer for answer in self._ground.answers if answer[0] in known]
+
     def _resume(self) -> bool:
         while True:
             self._tick()
             try:
-                launch.resume(self._journal, self.story.run, self._field.config, interactive=self._plan.by_hand)
+                launch.resume(self._journal, self.story.run, self._ground.config, interactive=self._plan.by_hand)
             except TargetBusy as error:
                 self._say(f"busy: {error.title}")
                 self._overdue("the target to be free")
@@ -172,25 +182,29 @@ class Attack:
 
     def _follow(self) -> None:
         """Until nobody is at the run any more."""
+        version = -1
         while self._executor() or self._held():
             self._tick()
             self._strike_where_it_is_time()
-            if self._plan.by_hand and (opened := self._record().gate):
-                self._answer(opened)
+            if self._plan.by_hand and (now := self._journal.data_version()) != version:
+                version = now
+                if opened := self._record().gate:
+                    self._answer(opened)
             self._overdue("the executor to end")
-            time.sleep(0.03)
+            time.sleep(0.05)
 
     def _answer(self, opened: OpenGate) -> None:
-        if opened.opening in self._answered:
+        turn = opened.opening, len(opened.answered)
+        if turn in self._answered:
             return
-        self._answered.add(opened.opening)
+        self._answered.add(turn)
         gate = opened.gate
         if gate.id == FAILURE_GATE:
             self._failures += 1
             value = "retry" if self._failures < 3 else "stop"
             self._say(f"{gate.title}: {value}")
         else:
-            value = self._right_answer(gate.id)
+            value = self._right_answer(gate.id, len(opened.answered))
         if self._wrong:
             for wrong in (
                 {"opening": opened.opening + 1, "gate": gate.id, "value": value},
@@ -205,9 +219,10 @@ class Attack:
             self._note(Hit("decline"))
         self._journal.ask(self.story.run, "answer", "kim", {"opening": opened.opening, "gate": gate.id, "value": value})
 
-    def _right_answer(self, gate: str) -> str:
-        known = dict(self._ground.answers)
-        return known.get(gate) or {"reason": "it answers 503 all the time"}.get(gate) or self._ground.inputs[gate]
+    def _right_answer(self, gate: str, before: int) -> str:
+        """`before`: how many the gate has taken already; of approvals it wants several."""
+        known = [value for name, value in self._ground.answers if name == gate]
+        return known[before % len(known)] if known else self._ground.inputs.get(gate, f"no answer to {gate} is known")
 
     # The hits
 
@@ -233,7 +248,7 @@ class Attack:
         if moment.event:
             (self._hand / "draft").write_text(moment.event)
             (self._hand / "draft").rename(self._hand / "moment")
-        elif moment.inside:
+        elif moment.inside and moment.inside != APPLY:
             self._armed_since = self._field.seen()
             self._world.fault("delay", operation=moment.inside, seconds=HELD_SECONDS, count=1)
 
@@ -247,10 +262,8 @@ class Attack:
         assert hit.moment
         if hit.moment.event and not self._held():
             return
-        if hit.moment.inside:
-            calls = self._field.ours("", hit.moment.inside, self._armed_since, accepted=False)
-            if not calls:
-                return
+        if hit.moment.inside and not self._is_inside(hit.moment.inside):
+            return
         if hit.moment.seconds and time.monotonic() < self._armed_at + hit.moment.seconds:
             return
         self._left.pop(0)
@@ -262,12 +275,45 @@ class Attack:
             (self._hand / "held").unlink()
             if pid and _is_there(pid):
                 (self._hand / "go").touch()
+        if not any(left.moment and left.moment.inside == APPLY for left in self._left):
+            self._ground.let_go()
         self._arm()
+
+    def _is_inside(self, operation: str) -> bool:
+        if operation == APPLY:
+            return self._ground.is_under_way()
+        return bool(self._field.ours("", operation, self._armed_since, accepted=False))
 
     def _strike_kill_executor(self, _: Hit, pid: int) -> None:
         if pid:
             os.kill(pid, signal.SIGKILL)
             self._until(lambda: not self._executor(), "the executor to be dead")
+
+    def _strike_kill_terraform(self, _: Hit, __: int) -> None:
+        self._signal(signal.SIGKILL, supervise.PID)
+
+    def _strike_kill_supervisor(self, _: Hit, __: int) -> None:
+        self._signal(signal.SIGKILL, supervise.SUPERVISOR)
+
+    def _strike_kill_all(self, hit: Hit, pid: int) -> None:
+        self._signal(signal.SIGKILL, supervise.SUPERVISOR)
+        self._signal(signal.SIGKILL, supervise.PID)
+        self._strike_kill_executor(hit, pid)
+
+    def _strike_stop_terraform(self, hit: Hit, _: int) -> None:
+        for pid in self._signal(signal.SIGSTOP, supervise.PID):
+            self._in(hit.seconds, functools.partial(os.kill, pid, signal.SIGCONT), "Terraform goes on")
+
+    def _signal(self, number: signal.Signals, name: str) -> list[int]:
+        """To the run's commands that are at work, or to what waits for them."""
+        sent = []
+        for file in (self.story.state / "runs" / self.story.run).glob(f"*/{name}"):
+            pid, _, mark = file.read_text().strip().partition(" ")
+            if mark and pid != "0" and supervise.start_mark(int(pid)) == mark:
+                os.kill(int(pid), number)
+                sent.append(int(pid))
+        self._say(f"{number.name} to {name}: {sent or 'nobody'}")
+        return sent
 
     def _strike_stop(self, hit: Hit, pid: int) -> None:
         if pid:
@@ -303,11 +349,11 @@ class Attack:
             run = launch.begin(
                 self._journal,
                 catalogue.runbook(self._plan.runbook),
-                self._field.config,
+                self._ground.config,
                 service=self._ground.service,
                 environment=self._ground.environment,
                 inputs=self._ground.elsewhere(),
-                answers=self._ground.answers,
+                answers=self._answers,
                 interactive=False,
                 operator="lee",
             )
@@ -338,11 +384,11 @@ class Attack:
                 launch.begin(
                     journal,
                     catalogue.runbook(self._plan.runbook),
-                    self._field.config,
+                    self._ground.config,
                     service=self._ground.service,
                     environment=self._ground.environment,
                     inputs=self._ground.elsewhere(),
-                    answers=self._ground.answers,
+                    answers=self._answers,
                     interactive=False,
                     operator="lee",
                 )
@@ -390,6 +436,7 @@ class Attack:
     def _heal(self) -> None:
         self._tick(everything=True)
         self._world.clear_faults()
+        self._ground.let_go()
 
     def _attached(self) -> subprocess.Popen[str]:
         view = subprocess.Popen(

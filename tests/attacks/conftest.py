@@ -21,4 +21,5 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
             patch.delenv(name)
         for name, value in found.environ.items():
             patch.setenv(name, value)
+        patch.setenv("TF_CLI_CONFIG_FILE", os.devnull)
         yield found

@@ -12,7 +12,9 @@ import boto3
 from botocore.config import Config as ClientConfig
 
 from infraconsole import config
+from infraconsole.config import Config
 from infraconsole.world.process import World
+from tests.attacks import roots
 from tests.attacks.plan import Plan
 
 SOMEBODY = "ASIASOMEBODYELSE00AA"
@@ -25,6 +27,7 @@ class Ground(Protocol):
 
     service: str
     environment: str
+    config: Config
     inputs: dict[str, str]
     answers: list[tuple[str, str]]
     secrets: list[str]
@@ -39,6 +42,14 @@ class Ground(Protocol):
         """The same where somebody may have changed it since: why it never was."""
 
     def somebody_changes_it(self) -> None: ...
+
+    def is_under_way(self) -> bool:
+        """Whether its Terraform is at work and waits to be let go."""
+
+    def let_go(self) -> None: ...
+
+    def left_locked(self) -> str:
+        """Who holds the state's lock; "" for nobody."""
 
     def elsewhere(self) -> dict[str, str]:
         """The inputs of another console's run on the same target, which wants something else."""
@@ -80,9 +91,11 @@ class Field:
         calls = self.world.calls(service, operation, since)
         return [call for call in calls if call["access_key"] != SOMEBODY and (call["accepted"] or not accepted)]
 
-    def ground(self, plan: Plan) -> Ground:
+    def ground(self, plan: Plan, folder: Path) -> Ground:
         makers: dict[str, Callable[[Field, Plan], Ground]] = {"ecs-rollback": Rollback, "export-put": Export}
-        return makers[plan.runbook](self, plan)
+        if plan.runbook in makers:
+            return makers[plan.runbook](self, plan)
+        return roots.root(self.somebody, self.world, plan, folder)
 
     def secret_revision(self, service: str, environment: str) -> tuple[str, str]:
         """A revision whose tasks have secrets in their environment, and the secret."""
@@ -111,13 +124,30 @@ class Field:
         return self._secret_revisions[key], self._secret
 
 
-class Rollback:
-    """A service that goes back to another revision; one of them has secrets in the environment of its tasks."""
+class Simple:
+    """A target that is changed by one call, which no Terraform takes part in."""
 
     def __init__(self, field: Field, plan: Plan) -> None:
         self._field = field
+        self.config = field.config
         self.environment = plan.environment
         self.service = field.next_service(plan.environment)
+
+    def is_under_way(self) -> bool:
+        return False
+
+    def let_go(self) -> None:
+        return
+
+    def left_locked(self) -> str:
+        return ""
+
+
+class Rollback(Simple):
+    """A service that goes back to another revision; one of them has secrets in the environment of its tasks."""
+
+    def __init__(self, field: Field, plan: Plan) -> None:
+        super().__init__(field, plan)
         revision, secret = field.secret_revision(self.service, self.environment)
         self.secrets = [secret]
         self._ecs = field.somebody("ecs")
@@ -125,7 +155,11 @@ class Rollback:
         self._others = [number for number in ("5", "6", revision) if number != self._current()]
         wanted = self._others.pop()
         self.inputs = {"revision": wanted, "reason": f"{self.environment} answers 503"}
-        self.answers = [("type-target", f"{self.service}-{self.environment}"), ("confirm", "yes")]
+        self.answers = [
+            ("type-target", f"{self.service}-{self.environment}"),
+            ("confirm", "yes"),
+            ("reason", "it is broken"),
+        ]
         self._since = field.seen()
 
     def sent(self) -> int:
@@ -191,14 +225,12 @@ class Rollback:
         raise AssertionError(f"{self._name} does not settle: {described['deployments']}")
 
 
-class Export:
+class Export(Simple):
     """A parameter below the export root that is written by hand."""
 
     def __init__(self, field: Field, plan: Plan) -> None:
-        self._field = field
+        super().__init__(field, plan)
         self._ssm = field.somebody("ssm")
-        self.environment = plan.environment
-        self.service = field.next_service(plan.environment)
         self.secrets: list[str] = []
         self._name = f"{field.config.export_root}/rds/{plan.environment}/identifier"
         put = self._ssm.put_parameter(Name=self._name, Value="before", Type="String", Overwrite=True)

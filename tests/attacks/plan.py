@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from infraconsole.engine import catalogue
 
-TARGETS = ("ecs-rollback", "ecs-rollback", "ecs-rollback", "export-put")
-"""The runbooks that are attacked; one that is named more often is attacked more often."""
-
 
 @dataclass(frozen=True)
 class Call:
@@ -29,12 +26,33 @@ ECS_READS = (
     Call("ecs", "DescribeTasks"),
     Call("ecr", "DescribeImages"),
     Call("elbv2", "DescribeTargetHealth"),
-    Call("sts", "GetCallerIdentity"),
 )
-READS = {"ecs-rollback": ECS_READS, "export-put": (Call("ssm", "GetParameters"), Call("sts", "GetCallerIdentity"))}
-CHANGES = {"ecs-rollback": Call("ecs", "UpdateService"), "export-put": Call("ssm", "PutParameter")}
-OPTIONAL = {"ecs-rollback": (Call("ecs", "ListServiceDeployments"),), "export-put": ()}
-"""What a run does without, where it is denied."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a runbook can be attacked. `optional` are calls that it does without where they are denied."""
+
+    weight: int
+    change: Call
+    reads: tuple[Call, ...]
+    optional: tuple[Call, ...] = ()
+
+
+IDENTITY = Call("sts", "GetCallerIdentity")
+STATE_READS = (IDENTITY, Call("s3", "GetObject"), Call("s3", "HeadObject"))
+TERRAFORM = "terraform"
+SHAPES = {
+    "ecs-rollback": Shape(
+        6, Call("ecs", "UpdateService"), (*ECS_READS, IDENTITY), (Call("ecs", "ListServiceDeployments"),)
+    ),
+    "export-put": Shape(2, Call("ssm", "PutParameter"), (Call("ssm", "GetParameters"), IDENTITY)),
+    "deploy": Shape(2, Call(TERRAFORM, "apply"), STATE_READS),
+    "state-rollback": Shape(1, Call("s3", "PutObject"), STATE_READS),
+    "state-unlock": Shape(1, Call("dynamodb", "DeleteItem"), STATE_READS),
+    "digest-repair": Shape(1, Call("dynamodb", "PutItem"), (*STATE_READS, Call("dynamodb", "GetItem"))),
+    "state-undelete": Shape(1, Call("s3", "DeleteObject"), STATE_READS),
+}
 
 
 @dataclass(frozen=True)
@@ -100,17 +118,26 @@ class Kind:
     excuses: str = ""
     how: tuple[str, ...] = ("",)
     by_hand: bool | None = None
-    runbooks: frozenset[str] = frozenset(TARGETS)
+    runbooks: frozenset[str] = frozenset(SHAPES)
 
 
 ECS = frozenset({"ecs-rollback"})
-OVERTAKEN = "not what was looked at any more|no longer the primary|cannot be told|is on .*, not on|Somebody else wrote|came after"
+BY_TERRAFORM = frozenset(SHAPES) - ECS - {"export-put"}
+ANYTHING = "."
+OVERTAKEN = (
+    "not what was looked at any more|no longer the primary|cannot be told|is on .*, not on|Somebody else wrote|came after|"
+    "changed|holds|locked|stale|not deleted"
+)
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("kill-executor", 8, strikes=True),
+        Kind("kill-terraform", 3, strikes=True, excuses=ANYTHING, runbooks=BY_TERRAFORM),
+        Kind("kill-supervisor", 3, strikes=True, runbooks=BY_TERRAFORM),
+        Kind("kill-all", 3, strikes=True, excuses=ANYTHING, runbooks=BY_TERRAFORM),
         Kind("stop", 2, strikes=True),
-        Kind("interrupt", 4, strikes=True, how=("SIGINT", "SIGTERM", "request", "insist")),
+        Kind("stop-terraform", 2, strikes=True, runbooks=BY_TERRAFORM),
+        Kind("interrupt", 4, strikes=True, excuses="applied in part", how=("SIGINT", "SIGTERM", "request", "insist")),
         Kind("expire", 2, strikes=True),
         Kind("clock", 3, strikes=True, how=("3600", "-600")),
         Kind("asleep", 2, strikes=True),
@@ -121,7 +148,7 @@ KINDS = {
         Kind("garbage", 2, strikes=True, how=("fields", "types", "level", "kind", "json")),
         Kind("wrong-answers", 2, by_hand=True),
         Kind("decline", 1, by_hand=True, excuses="declined"),
-        Kind("full-disk", 1, strikes=True, excuses="journal .* cannot be written"),
+        Kind("full-disk", 1, strikes=True, excuses="journal .* cannot be written|[Nn]o space"),
         Kind("kill-view", 1, strikes=True),
         Kind("lost-answer", 5),
         Kind("cut", 2),
@@ -129,16 +156,18 @@ KINDS = {
         Kind("throttle", 2),
         Kind("silence", 1),
         Kind("denied", 2, runbooks=ECS),
+        Kind("echoed-secret", 2, how=("plain", "base64", "url", "broken"), runbooks=frozenset({"deploy"})),
     )
 }
-KNOWN_OPEN: frozenset[str] = frozenset({"denied", "garbage", "clock", "asleep"})
+KNOWN_OPEN: frozenset[str] = frozenset({"denied", "garbage", "clock", "asleep", "echoed-secret"})
 """Kinds that are not drawn, because what they break is known and not yet repaired."""
 
 
-def drawn(seed: int, kinds_of_hits: Collection[str] = ()) -> Plan:
-    """`kinds_of_hits`: of these alone; else of all that are not known to be open."""
+def drawn(seed: int, kinds_of_hits: Collection[str] = (), runbooks: Collection[str] = ()) -> Plan:
+    """`kinds_of_hits`, `runbooks`: of these alone; else of all, without the hits that are not known to be held."""
     random_ = random.Random(seed)  # noqa: S311 - the same each time is the point
-    runbook = random_.choice(TARGETS)
+    shapes = {name: shape for name, shape in SHAPES.items() if name in (runbooks or SHAPES)}
+    runbook = random_.choices(list(shapes), [shape.weight for shape in shapes.values()])[0]
     environment = random_.choice(("dev", "prod"))
     by_hand = random_.random() < 0.4
     wanted = kinds_of_hits or KINDS.keys() - KNOWN_OPEN
@@ -160,16 +189,18 @@ def drawn(seed: int, kinds_of_hits: Collection[str] = ()) -> Plan:
 def _hit(random_: random.Random, kind: Kind, runbook: str) -> Hit:
     how = random_.choice(kind.how)
     moment = _moment(random_, runbook) if kind.strikes else None
+    shape = SHAPES[runbook]
+    changes = shape.change if shape.change.service != TERRAFORM else Call("s3", "PutObject")
     match kind.name:
-        case "stop" | "expire" | "full-disk":
+        case "stop" | "stop-terraform" | "expire" | "full-disk":
             return Hit(kind.name, moment, seconds=random_.choice((1.0, 2.0, 4.0)))
         case "lost-answer":
-            return Hit(kind.name, call=CHANGES[runbook], count=random_.choice((1, 1, 2)))
+            return Hit(kind.name, call=changes, count=random_.choice((1, 1, 2)))
         case "cut" | "error500" | "throttle" | "silence":
-            call = random_.choice((CHANGES[runbook], *READS[runbook]))
+            call = random_.choice((changes, *shape.reads))
             return Hit(kind.name, call=call, count=1 if kind.name == "silence" else random_.choice((1, 2)))
         case "denied":
-            return Hit(kind.name, call=random_.choice(OPTIONAL[runbook]))
+            return Hit(kind.name, call=random_.choice(shape.optional))
         case _:
             return Hit(kind.name, moment, how=how)
 
@@ -188,7 +219,7 @@ def _moment(random_: random.Random, runbook: str) -> Moment:
         kind = random_.choice(("step-started", "step-finished"))
         return Moment(event=f"{side}:{kind}:{random_.choice(steps).id}")
     if where < 0.9:
-        return Moment(inside=CHANGES[runbook].operation)
+        return Moment(inside=SHAPES[runbook].change.operation)
     return Moment(seconds=round(random_.uniform(0.3, 4.0), 1))
 
 
