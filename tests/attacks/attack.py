@@ -232,6 +232,8 @@ class Attack:
             if hit.call is None:
                 continue
             more: dict[str, float] = {"count": hit.count} if hit.count else {}
+            if hit.kind == "lag":
+                more["seconds"] = hit.seconds
             if hit.kind == "silence":
                 (self._hand / "timeout").write_text(str(TIMEOUT_SECONDS))
                 more["seconds"] = TIMEOUT_SECONDS * 2.5

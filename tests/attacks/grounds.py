@@ -19,7 +19,7 @@ from tests.attacks.plan import Plan
 
 SOMEBODY = "ASIASOMEBODYELSE00AA"
 """Whose calls are not those of our runs."""
-ENGINE = "settle_seconds = 2\npoll_seconds = 0.2\nwatch_minutes = 0.5\n"
+ENGINE = "settle_seconds = 3\npoll_seconds = 0.2\nwatch_minutes = 0.5\n"
 
 
 class Ground(Protocol):

@@ -44,7 +44,10 @@ STATE_READS = (IDENTITY, Call("s3", "GetObject"), Call("s3", "HeadObject"))
 TERRAFORM = "terraform"
 SHAPES = {
     "ecs-rollback": Shape(
-        6, Call("ecs", "UpdateService"), (*ECS_READS, IDENTITY), (Call("ecs", "ListServiceDeployments"),)
+        6,
+        Call("ecs", "UpdateService"),
+        (*ECS_READS, IDENTITY),
+        (Call("ecs", "ListServiceDeployments"), Call("ecs", "DescribeServiceRevisions")),
     ),
     "export-put": Shape(2, Call("ssm", "PutParameter"), (Call("ssm", "GetParameters"), IDENTITY)),
     "deploy": Shape(2, Call(TERRAFORM, "apply"), STATE_READS),
@@ -155,11 +158,12 @@ KINDS = {
         Kind("error500", 2),
         Kind("throttle", 2),
         Kind("silence", 1),
+        Kind("lag", 3, runbooks=ECS),
         Kind("denied", 2, runbooks=ECS),
         Kind("echoed-secret", 2, how=("plain", "base64", "url", "broken"), runbooks=frozenset({"deploy"})),
     )
 }
-KNOWN_OPEN: frozenset[str] = frozenset({"denied", "garbage", "clock", "asleep", "echoed-secret"})
+KNOWN_OPEN: frozenset[str] = frozenset({"lag", "denied", "garbage", "clock", "asleep", "echoed-secret"})
 """Kinds that are not drawn, because what they break is known and not yet repaired."""
 
 
@@ -199,6 +203,10 @@ def _hit(random_: random.Random, kind: Kind, runbook: str) -> Hit:
         case "cut" | "error500" | "throttle" | "silence":
             call = random_.choice((changes, *shape.reads))
             return Hit(kind.name, call=call, count=1 if kind.name == "silence" else random_.choice((1, 2)))
+        case "lag":
+            # Less than the settling time: what AWS shows later than that is taken for what it never did.
+            call = random_.choice((Call("ecs", "DescribeServices"), Call("ecs", "*"), Call("*", "*")))
+            return Hit(kind.name, call=call, seconds=random_.choice((0.5, 1.0, 2.0)))
         case "denied":
             return Hit(kind.name, call=random_.choice(shape.optional))
         case _:
