@@ -31,8 +31,10 @@ from tests.attacks.plan import SHAPES, Hit, Plan
 
 EXECUTOR = Path(__file__).with_name("attacked_executor.py")
 RESUMES = 8
-PATIENCE_SECONDS = 90.0
-"""For the whole attack; a run that is not over by then stands still."""
+QUIET_SECONDS = 60.0
+"""A run that writes nothing for so long stands still."""
+PATIENCE_SECONDS = 240.0
+"""A run that is not over by then goes round in circles."""
 APPLY = SHAPES["deploy"].change.operation
 HELD_SECONDS = 1.5
 """How long AWS holds a call back that is struck inside of."""
@@ -100,6 +102,7 @@ class Attack:
         self._view: subprocess.Popen[str] | None = None
         self._disk = SmallDisk(self.story.state) if any(hit.kind == "full-disk" for hit in plan.hits) else None
         self._journal = Journal(self.story.state)
+        self._moved = self._began, -1
 
     def carry_out(self) -> Story:
         story = self.story
@@ -258,6 +261,9 @@ class Attack:
         return (self._hand / "held").exists()
 
     def _strike_where_it_is_time(self) -> None:
+        inside = self._left and self._left[0].moment
+        if not (inside and inside.inside == APPLY) and self._ground.is_under_way():
+            self._ground.let_go()
         if not self._left:
             return
         hit = self._left[0]
@@ -277,8 +283,6 @@ class Attack:
             (self._hand / "held").unlink()
             if pid and _is_there(pid):
                 (self._hand / "go").touch()
-        if not any(left.moment and left.moment.inside == APPLY for left in self._left):
-            self._ground.let_go()
         self._arm()
 
     def _is_inside(self, operation: str) -> bool:
@@ -493,8 +497,11 @@ class Attack:
             time.sleep(0.02)
 
     def _overdue(self, what: str) -> None:
-        if time.monotonic() > self._began + PATIENCE_SECONDS:
-            raise Overdue(f"waited {PATIENCE_SECONDS:.0f} s for {what}")
+        now = time.monotonic()
+        if (version := self._journal.data_version()) != self._moved[1]:
+            self._moved = now, version
+        if now > self._moved[0] + QUIET_SECONDS or now > self._began + PATIENCE_SECONDS:
+            raise Overdue(f"waited {now - self._moved[0]:.0f} s in silence for {what}")
 
 
 class Overdue(Exception):

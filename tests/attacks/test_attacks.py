@@ -33,7 +33,7 @@ ONLY_RUNBOOKS = _listed("ATTACK_RUNBOOKS")
 ONLY_KINDS = _listed("ATTACK_KINDS")
 """Kinds of hits that the plans are made of; else all that are not known to be open."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 120 * max(1, len(SEEDS)))]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 300 * max(1, len(SEEDS)))]
 
 
 def seeds(lane: int) -> Iterator[int]:
