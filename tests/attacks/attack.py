@@ -237,10 +237,11 @@ class Attack:
             more: dict[str, float] = {"count": hit.count} if hit.count else {}
             if hit.kind == "lag":
                 more["seconds"] = hit.seconds
-            if hit.kind == "silence":
+            if hit.kind == "silence" or hit.how == "drip":
                 (self._hand / "timeout").write_text(str(TIMEOUT_SECONDS))
                 more["seconds"] = TIMEOUT_SECONDS * 2.5
-            self._world.fault(actions.get(hit.kind, hit.kind), hit.call.service, hit.call.operation, **more)
+            action = hit.how if hit.kind == "strange" else actions.get(hit.kind, hit.kind)
+            self._world.fault(action, hit.call.service, hit.call.operation, **more)
             self._note(hit)
 
     def _arm(self) -> None:

@@ -158,12 +158,13 @@ KINDS = {
         Kind("error500", 2),
         Kind("throttle", 2),
         Kind("silence", 1),
+        Kind("strange", 2, excuses="documented", how=("answer-list", "answer-null", "answer-empty", "drip")),
         Kind("lag", 3, runbooks=ECS),
         Kind("denied", 2, runbooks=ECS),
         Kind("echoed-secret", 2, how=("plain", "base64", "url", "broken"), runbooks=frozenset({"deploy"})),
     )
 }
-KNOWN_OPEN: frozenset[str] = frozenset({"lag", "denied", "garbage", "clock", "asleep", "echoed-secret"})
+KNOWN_OPEN: frozenset[str] = frozenset({"strange", "lag", "denied", "garbage", "clock", "asleep", "echoed-secret"})
 """Kinds that are not drawn, because what they break is known and not yet repaired."""
 
 
@@ -200,6 +201,8 @@ def _hit(random_: random.Random, kind: Kind, runbook: str) -> Hit:
             return Hit(kind.name, moment, seconds=random_.choice((1.0, 2.0, 4.0)))
         case "lost-answer":
             return Hit(kind.name, call=changes, count=random_.choice((1, 1, 2)))
+        case "strange":
+            return Hit(kind.name, call=random_.choice((changes, *shape.reads)), count=1, how=how)
         case "cut" | "error500" | "throttle" | "silence":
             call = random_.choice((changes, *shape.reads))
             return Hit(kind.name, call=call, count=1 if kind.name == "silence" else random_.choice((1, 2)))
