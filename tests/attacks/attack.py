@@ -21,7 +21,7 @@ import pytest
 
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.event import Event
-from infraconsole.engine.gate import FAILURE_GATE
+from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Gate, GateKind
 from infraconsole.engine.history import OpenGate, RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import InfraconsoleError, TargetBusy
@@ -207,7 +207,7 @@ class Attack:
             value = "retry" if self._failures < 3 else "stop"
             self._say(f"{gate.title}: {value}")
         else:
-            value = self._right_answer(gate.id, len(opened.answered))
+            value = self._right_answer(gate, len(opened.answered))
         if self._wrong:
             for wrong in (
                 {"opening": opened.opening + 1, "gate": gate.id, "value": value},
@@ -218,14 +218,19 @@ class Attack:
                 self._journal.ask(self.story.run, "answer", "lee", wrong)
             self._note(Hit("wrong-answers"))
         if gate.id != FAILURE_GATE and any(hit.kind == "decline" for hit in self._plan.hits):
-            value = "no"
+            value = DECLINED
             self._note(Hit("decline"))
         self._journal.ask(self.story.run, "answer", "kim", {"opening": opened.opening, "gate": gate.id, "value": value})
 
-    def _right_answer(self, gate: str, before: int) -> str:
-        """`before`: how many the gate has taken already; of approvals it wants several."""
-        known = [value for name, value in self._ground.answers if name == gate]
-        return known[before % len(known)] if known else self._ground.inputs.get(gate, f"no answer to {gate} is known")
+    def _right_answer(self, gate: Gate, before: int) -> str:
+        """`before`: how many the gate has taken already; of approvals it wants several. A person who cannot have what the run is
+        for declines."""
+        known = [value for name, value in self._ground.answers if name == gate.id]
+        if gate.kind is not GateKind.CHOOSE:
+            return known[before % len(known)] if known else DECLINED
+        open_ = [choice for choice in gate.choices if not choice.why_not]
+        wanted = self._ground.inputs.get(gate.id, next((choice.id for choice in open_ if choice.recommended), ""))
+        return wanted if wanted in [choice.id for choice in open_] else DECLINED
 
     # The hits
 
@@ -470,6 +475,7 @@ class Attack:
         except subprocess.TimeoutExpired:
             self.story.stands_still = self.story.stands_still or "the view does not end"
             self._view.kill()
+            self._view.wait(timeout=20)
         self._reader.join(timeout=10)
         if self._view.stdout:
             self._view.stdout.close()

@@ -129,7 +129,7 @@ BY_TERRAFORM = frozenset(SHAPES) - ECS - {"export-put"}
 ANYTHING = "."
 OVERTAKEN = (
     "not what was looked at any more|no longer the primary|cannot be told|is on .*, not on|Somebody else wrote|came after|"
-    "changed|holds|locked|stale|not deleted"
+    "changed|holds|locked|stale|not deleted|declined"
 )
 KINDS = {
     kind.name: kind
