@@ -123,13 +123,13 @@ def nothing_is_left_behind(story: Story) -> Iterator[str]:
 
 
 def a_lock_that_stays_is_named(story: Story) -> Iterator[str]:
-    """Terraform that was killed releases nothing; all else gives the state back."""
+    """Terraform that was killed, or never heard that it has the lock, releases nothing; all else gives the state back."""
     lock = story.ground.left_locked()
     if not lock or story.was_struck_by(*OTHERS):
         return
     if story.plan.runbook == "state-unlock" and story.record.outcome != "done":
         return
-    if not story.was_struck_by("kill-terraform", "kill-all", "kill-supervisor"):
+    if not story.was_struck_by("kill-terraform", "kill-all", "kill-supervisor", "lost-answer"):
         yield lock
     elif "state-unlock" not in story.record.ending:
         yield f"{lock}, and the end does not say how it is released: {story.record.ending!r}"

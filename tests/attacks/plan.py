@@ -153,7 +153,8 @@ KINDS = {
         Kind("decline", 1, by_hand=True, excuses="declined"),
         Kind("full-disk", 1, strikes=True, excuses="journal .* cannot be written|[Nn]o space"),
         Kind("kill-view", 1, strikes=True),
-        Kind("lost-answer", 5),
+        # Terraform takes a lock by a conditional write, and where the answer is lost it tries again and meets its own.
+        Kind("lost-answer", 5, excuses="The state is locked"),
         Kind("cut", 2),
         Kind("error500", 2),
         Kind("throttle", 2),

@@ -125,7 +125,7 @@ class Deploy(Root):
         more = 'variable "db_password" {\n  type      = string\n  sensitive = true\n}\n\n'
         for hit in plan.hits:
             if hit.kind == "echoed-secret":
-                command = json.dumps(ECHOES[hit.how]).replace("$${", "${")
+                command = json.dumps(ECHOES[hit.how])
                 more += data("echo", "var.value", f'  provisioner "local-exec" {{\n    command = {command}\n  }}\n')
         code = (FIRST, data("secret", "var.db_password"), site.waiting(), data("after", "terraform_data.slow.output"))
         site.write(f"{HEAD}{VARIABLES}{more}{''.join(code)}")
