@@ -35,6 +35,8 @@ QUIET_SECONDS = 60.0
 """A run that writes nothing for so long stands still."""
 PATIENCE_SECONDS = 240.0
 """A run that is not over by then goes round in circles."""
+NOT_STARTED = "did not start"
+"""What is said of an executor that was killed, or too slow, before it wrote anything."""
 APPLY = SHAPES["deploy"].change.operation
 HELD_SECONDS = 1.5
 """How long AWS holds a call back that is struck inside of."""
@@ -147,17 +149,23 @@ class Attack:
         self._follow()
 
     def _begin(self) -> None:
-        self.story.run = launch.begin(
-            self._journal,
-            catalogue.runbook(self._plan.runbook),
-            self._ground.config,
-            service=self._ground.service,
-            environment=self._ground.environment,
-            inputs=self._ground.inputs,
-            answers=[] if self._plan.by_hand else self._answers,
-            interactive=self._plan.by_hand,
-            operator="kim",
-        )
+        try:
+            self.story.run = launch.begin(
+                self._journal,
+                catalogue.runbook(self._plan.runbook),
+                self._ground.config,
+                service=self._ground.service,
+                environment=self._ground.environment,
+                inputs=self._ground.inputs,
+                answers=[] if self._plan.by_hand else self._answers,
+                interactive=self._plan.by_hand,
+                operator="kim",
+            )
+        except InfraconsoleError as error:
+            if NOT_STARTED not in error.title:
+                raise
+            self.story.run = self._journal.run_ids()[0]
+            self._say(error.title)
         self._say(f"run {self.story.run} began")
 
     @property
@@ -177,7 +185,7 @@ class Attack:
             except InfraconsoleError as error:
                 self._say(f"not resumed: {error}")
                 self.story.refusal = str(error)
-                return "did not start" in error.title
+                return NOT_STARTED in error.title
             else:
                 self.story.refusal = ""
                 self._say("resumed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,7 +67,7 @@ class Field:
             environment: itertools.cycle(sorted(self.config.services)) for environment in self.config.environments
         }
         self._secret_revisions: dict[tuple[str, str], str] = {}
-        self._secret = f"planted-{uuid.uuid4().hex}"
+        self._secret = roots.planted()
 
     def next_service(self, environment: str) -> str:
         return next(self._targets[environment])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from infraconsole.engine import locks
 from infraconsole.engine.event import Kind
@@ -90,16 +92,28 @@ def files_are_private(story: Story) -> Iterator[str]:
 
 
 def secrets_stay_secret(story: Story) -> Iterator[str]:
-    told = {str(path.relative_to(story.state)): path for path in story.state.rglob("*")}
+    """Whole, in part, and in the forms in which a program may print them."""
+    told = {str(path.relative_to(story.state)): path for path in story.state.rglob("*") if path.is_file()}
+    written = {
+        name: path.read_bytes()
+        for name, path in told.items()
+        if path.suffix == ".log" or path.name.startswith("journal.")
+    }
+    said = {**written, "what the view printed": story.seen.encode()}
     for secret in story.ground.secrets:
-        yield from (f"a secret is in the name {name}" for name in told if secret in name)
-        yield from (
-            f"a secret is in {name}"
-            for name, path in told.items()
-            if (path.suffix == ".log" or path.name.startswith("journal.")) and secret.encode() in path.read_bytes()
-        )
-        if secret in story.seen:
-            yield "a secret was printed by the view"
+        for form, words in forms(secret).items():
+            yield from (f"a secret is in the name {name}" for name in told if words in name)
+            yield from (f"a secret ({form}) is in {name}" for name, text in said.items() if words.encode() in text)
+
+
+def forms(secret: str) -> dict[str, str]:
+    raw = secret.encode()
+    encoded = {
+        "base64": base64.b64encode(raw).decode().rstrip("="),
+        "hex": raw.hex(),
+        "in a URL": quote(secret, safe=""),
+    }
+    return {"as it is": secret, "its first half": secret[:20], "its second half": secret[20:], **encoded}
 
 
 def errors_are_ours(story: Story) -> Iterator[str]:
