@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types bench screenshots package clean
+.PHONY: demo test check lint types attacks bench screenshots package clean
 
 demo: $(VENV)/.demo
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/infraconsole demo; else PATH="$(abspath $(BIN)):$$PATH" sh assets/demo-walk.sh; fi
@@ -24,6 +24,11 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# Random kills, faults and interrupts for an hour, on two worlds; a broken law names the seed that repeats it.
+attacks: SECONDS ?= 3600
+attacks: $(VENV)/.dev
+	ATTACK_SEED=random ATTACK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s -n 2 -k laws_hold tests/attacks
 
 # The peers that are measured against, each in a virtual environment of its own: they pin what we use.
 bench: $(VENV)/.dev $(VENV)-peers/.made
