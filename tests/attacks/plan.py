@@ -195,6 +195,8 @@ def drawn(seed: int, kinds_of_hits: Collection[str] = (), runbooks: Collection[s
 def _hit(random_: random.Random, kind: Kind, runbook: str) -> Hit:
     how = random_.choice(kind.how)
     moment = _moment(random_, runbook) if kind.strikes else None
+    if kind.runbooks == BY_TERRAFORM and random_.random() < 0.7:  # at an event there is seldom a Terraform at work
+        moment = Moment(inside=SHAPES[runbook].change.operation)
     shape = SHAPES[runbook]
     changes = shape.change if shape.change.service != TERRAFORM else Call("s3", "PutObject")
     match kind.name:
