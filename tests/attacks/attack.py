@@ -212,7 +212,7 @@ class Attack:
         gate = opened.gate
         if gate.id == FAILURE_GATE:
             self._failures += 1
-            value = "retry" if self._failures < 3 else "stop"
+            value = "retry" if self._failures < 2 else "stop"
             self._say(f"{gate.title}: {value}")
         else:
             value = self._right_answer(gate, len(opened.answered))

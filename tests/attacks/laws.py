@@ -13,14 +13,12 @@ from infraconsole.engine import locks
 from infraconsole.engine.event import Kind
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal, verify
+from tests.attacks import known_open
 from tests.attacks.attack import Story, processes_of
 from tests.attacks.plan import excuses
 
 OTHERS = ("somebody-else", "elsewhere")
 """Hits after which the target may be as others want it."""
-
-NOT_YET_PRIVATE = frozenset({"infraconsole-init.json"})
-"""Known to be readable by others, were it not for the folder around it."""
 
 
 def broken(story: Story) -> list[str]:
@@ -87,7 +85,7 @@ def nobody_else_gets_in(story: Story) -> Iterator[str]:
 def files_are_private(story: Story) -> Iterator[str]:
     for path in sorted(story.state.rglob("*")):
         mode = stat.S_IMODE(path.lstat().st_mode)
-        if mode & 0o077 and not path.is_symlink() and path.name not in NOT_YET_PRIVATE:
+        if mode & 0o077 and not path.is_symlink() and path.name not in known_open.FILES:
             yield f"{path.relative_to(story.state)} has mode {mode:o}"
 
 
@@ -145,7 +143,7 @@ def a_lock_that_stays_is_named(story: Story) -> Iterator[str]:
         return
     if not story.was_struck_by("kill-terraform", "kill-all", "kill-supervisor", "lost-answer"):
         yield lock
-    elif "state-unlock" not in story.record.ending:
+    elif "state-unlock" not in story.record.ending and story.plan.runbook not in known_open.UNNAMED_LOCKS:
         yield f"{lock}, and the end does not say how it is released: {story.record.ending!r}"
 
 
