@@ -5,7 +5,6 @@ state, what is in none, who holds the lock, and the way on. Nothing is said of t
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AwsError, InfraconsoleError, StepFailed, TerraformError
 from infraconsole.runbooks import earlier_applies, lost_state, strays
-from infraconsole.runbooks.read_back import ReadBack, lock_sentence, read_back
+from infraconsole.runbooks.killed import killed_by, lock_sentence
+from infraconsole.runbooks.read_back import ReadBack, read_back
+from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.terraform_failure import diagnostic_line, failure
 from infraconsole.runbooks.terraform_listener import Listener
-from infraconsole.runbooks.terraform_root import Root, run_line, write_private
+from infraconsole.runbooks.terraform_root import Root, write_private
 from infraconsole.terraform import backend, supervise
 from infraconsole.terraform.claims import Claims, Stray
 from infraconsole.terraform.inventory import Inventory
@@ -67,8 +68,8 @@ class End:
         code = self._code
         if code is None:
             return "Terraform ended, and nobody saw how: the process that waited for it was killed."
-        if number := -code if code < 0 else code - 128 if code > 128 else 0:
-            return f"Terraform was killed ({_signal_name(number)})."
+        if by := killed_by(code):
+            return f"Terraform was killed ({by})."
         return f"Terraform ended with exit code {code}."
 
 
@@ -231,10 +232,3 @@ def _left(root: Root, missing: Sequence[Stray]) -> tuple[Stray, ...]:
 
 def _plan(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"bound": result["bound"], "version": result.get("version", "")}
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -22,12 +22,12 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Probe, ProbeState, Runbook, Step, StepContext, aws_command
 from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks import recovery
+from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.terraform_root import (
     held_lock,
     own_lock,
     refuse_locked,
     root_of,
-    run_line,
     stored_object,
     summary_of,
 )

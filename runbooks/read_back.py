@@ -11,15 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infraconsole import text
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsError
 from infraconsole.runbooks import state_history
 from infraconsole.runbooks.state_history import History, Version
-from infraconsole.runbooks.terraform_root import Root, held_lock, run_line, stored_state
+from infraconsole.runbooks.terraform_root import Root, stored_state
 from infraconsole.terraform.claims import Claim, Claims, Stray
 from infraconsole.terraform.inventory import Inventory, Object
-from infraconsole.terraform.state import StateUnreadable
 
 _NAMED = 10
 
@@ -112,23 +109,6 @@ def read_back(
         undone,
         stored_since,
     )
-
-
-def lock_sentence(context: StepContext, root: Root) -> str:
-    """Who holds the state now, after an end that may have left its lock."""
-    place = root.state
-    if place is None:
-        return ""
-    if not place.use_lockfile and not place.lock_table:
-        return "Nothing is known of a lock of this state."
-    try:
-        lock = held_lock(context, root)
-    except (AwsError, StateUnreadable) as error:
-        return f"Whether the state is locked cannot be told: {error.title} Take the lock away: {run_line(context, 'state-unlock')}"
-    if lock is None:
-        return "The state is not locked."
-    held = f"The state is locked by {lock.who} for {text.ago(lock.created, context.now())}: {lock.operation}, lock {lock.id}."
-    return f"{held} Take the lock away: {run_line(context, 'state-unlock')}"
 
 
 def _other(stored: Inventory, lineage: str) -> str:

@@ -14,6 +14,11 @@ ENVIRONMENT = Input("environment", "environment", "the environment, as in prod",
 REASON = Input("reason", "text", "why, for the record; asked for in prod where it is not given", least=LEAST_REASON)
 
 
+def run_line(context: StepContext, runbook: str) -> str:
+    """What begins another runbook for the same target."""
+    return f"infraconsole run {runbook} --service {context.target.service} --env {context.target.environment}"
+
+
 def gates(
     context: StepContext,
     step: Step,

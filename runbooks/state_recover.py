@@ -19,6 +19,7 @@ from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step,
 from infraconsole.errors import StepFailed
 from infraconsole.runbooks import lost_state, recovery, strays
 from infraconsole.runbooks.earlier_applies import records
+from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.state_push import (
     Pushed,
     PushState,
@@ -34,7 +35,6 @@ from infraconsole.runbooks.terraform_root import (
     Root,
     refuse_wrong_digest,
     root_of,
-    run_line,
     sha256,
     stored_state,
     summary_of,

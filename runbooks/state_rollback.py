@@ -22,6 +22,7 @@ from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook
 from infraconsole.errors import AwsError, StepFailed, UnknownName, UsageError
 from infraconsole.runbooks import lost_state, recovery
 from infraconsole.runbooks.plan_reading import ReadPlan
+from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.state_authors import authors
 from infraconsole.runbooks.state_push import (
     Pushed,
@@ -40,7 +41,6 @@ from infraconsole.runbooks.terraform_root import (
     refuse_locked,
     refuse_wrong_digest,
     root_of,
-    run_line,
     sha256,
     stored_state,
     summary_of,

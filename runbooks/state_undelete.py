@@ -30,7 +30,8 @@ from infraconsole.engine.runbook import (
 )
 from infraconsole.errors import AwsNotFound, StepFailed, UnknownName, UsageError
 from infraconsole.runbooks import recovery
-from infraconsole.runbooks.terraform_root import refuse_locked, root_of, run_line, sha256, write_private
+from infraconsole.runbooks.recovery import run_line
+from infraconsole.runbooks.terraform_root import refuse_locked, root_of, sha256, write_private
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.state import StateSummary, StateTooNew, StateUnreadable, summary
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 
 from infraconsole.engine.gate import ERROR, WARNING
 from infraconsole.engine.runbook import OpenFollowUp, StepContext, command_line
-from infraconsole.runbooks.terraform_root import Root, run_line
+from infraconsole.runbooks.recovery import run_line
+from infraconsole.runbooks.terraform_root import Root
 from infraconsole.terraform import commands
 from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.inventory import Inventory

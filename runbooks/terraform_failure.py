@@ -18,7 +18,8 @@ from infraconsole.aws.sts import identity
 from infraconsole.checks import state_digest, state_lock
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AwsError, AwsNotFound, CredentialsExpired, CredentialsMissing, InfraconsoleError
-from infraconsole.terraform import backend, complaints, runner
+from infraconsole.runbooks.killed import killed_by, lock_sentence
+from infraconsole.terraform import backend, commands, complaints, runner
 from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.runner import Ended
 from infraconsole.terraform.state import DUMPED, LockInfo, StateUnreadable, summary
@@ -78,6 +79,10 @@ def failure(
     """What went wrong with a command, in Terraform's own words, and what to do where it is known what they mean. `kept` is where
     a state that Terraform could store nowhere stands (lost_state.py), `left` what an apply has left half done, `way_on` what to do
     where the words say nothing of that."""
+    if by := killed_by(ended.code):
+        lock = lock_sentence(context, root) if commands.writes(ended.command[1:]) else ""
+        said = [*left, *(diagnostic_line(found) for found in diagnostics or () if found.is_error), ended.errors(), lock]
+        return ended.error(f"{title} Terraform was killed ({by}).", "\n".join(part for part in said if part), way_on)
     heard = diagnostics or ()
     shown = [*left, *(diagnostic_line(found) for found in heard if found.is_error)]
     facts = Facts(context, root, ended, kept, has_begun=bool(left))

@@ -23,6 +23,7 @@ from infraconsole.checks import state_digest, state_lock, state_protection
 from infraconsole.checks.state_protection import Backing
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, PrerequisiteMissing, StepFailed
+from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.terraform_failure import DIGEST_DIFFERS, failure
 from infraconsole.terraform import backend, binary, commands, runner
 from infraconsole.terraform.backend import Found, S3Backend
@@ -229,11 +230,6 @@ def _was_deleted(context: StepContext, root: Root) -> bool:
     except AccessDenied as error:
         context.note(f"Whether there ever was a state cannot be told: {error.title}", warning=True)
         return False
-
-
-def run_line(context: StepContext, runbook: str) -> str:
-    """What begins another runbook for the same target."""
-    return f"infraconsole run {runbook} --service {context.target.service} --env {context.target.environment}"
 
 
 def held_lock(context: StepContext, root: Root) -> LockInfo | None:

@@ -222,6 +222,7 @@ def note_init(root: Path, data: Path, arguments: Sequence[str]) -> None:
     """To be called when `init` has succeeded, for `why_init`. Raises OSError."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = data / f"{_NOTE}.draft"
+    draft.touch(mode=0o600)
     draft.write_text(json.dumps(_note(root, data, arguments)), "utf-8")
     draft.replace(data / _NOTE)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-KINDS = frozenset({"asleep", "clock", "denied", "echoed-secret", "garbage", "lag", "strange"})
+KINDS: frozenset[str] = frozenset()
 """Kinds of hits that are not drawn; `ATTACK_KINDS` names them all the same."""
-FILES = frozenset({"infraconsole-init.json"})
+FILES: frozenset[str] = frozenset()
 """Readable by others, were it not for the folder around them."""
-UNNAMED_LOCKS = frozenset({"state-rollback"})
+UNNAMED_LOCKS: frozenset[str] = frozenset()
 """Runbooks whose end does not say what releases the lock that killed Terraform has left."""
