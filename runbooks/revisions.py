@@ -15,7 +15,7 @@ from infraconsole.aws.ecs import Ecs, ServiceDeployment, TaskDefinition, family_
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.engine.gate import Choice
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsError, AwsNotFound, StepFailed, UnknownName, UsageError
+from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, StepFailed, UnknownName, UsageError
 
 COMPLETED = "SUCCESSFUL"
 """The state of a service deployment that came to its end."""
@@ -159,7 +159,13 @@ def check_image(context: StepContext, image: str, *, essential: bool) -> None:
     if not reference.in_ecr:
         context.note(f"{image} is not in ECR: whether it still exists was not checked.", warning=True)
         return
-    if Ecr(context.reads).image(reference):
+    try:
+        found = Ecr(context.reads).image(reference)
+    except AccessDenied as error:
+        # ECS pulls it with a role of its own: that ours may not look is not a reason to hold a rollback up.
+        context.note(f"Whether {image} is still in ECR was not checked: {error.title} {error.mend}", warning=True)
+        return
+    if found:
         context.note(f"{image} is in ECR.")
     elif essential:
         raise StepFailed(

@@ -12,7 +12,7 @@ from tests.world.conftest import client
 
 pytestmark = pytest.mark.slow
 
-EXPECTED_OPTIONAL = {("ecs", "ListServiceDeployments"), ("ecs", "DescribeServiceRevisions")}
+EXPECTED_OPTIONAL = {("ecs", "ListServiceDeployments"), ("ecs", "DescribeServiceRevisions"), ("ecr", "DescribeImages")}
 """What a rollback tolerates at least; were they not tried, nothing would be tested."""
 _CHANGES = ("Update", "Stop", "Put", "Delete", "Create")
 
