@@ -257,7 +257,7 @@ def test_encrypted_files_come_back_byte_for_byte_and_nothing_stays_in_clear(
     assert site.finished(run).outcome == "done"
     folder = site.folder / "runs" / run
     was = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    assert PLANTED["db_password"].encode() in was["plan.json"], "killed before its files were encrypted"
+    assert PLANTED["token"].encode() in was["plan.json"], "killed before its files were encrypted"
     done = site.deploy()
     assert done.code == 0, done.stderr
     assert key.stat().st_mode & 0o777 == 0o600

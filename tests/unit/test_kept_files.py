@@ -195,8 +195,9 @@ def test_what_would_go_is_kept_encrypted_with_what_undoes_the_run(folder: Path, 
 
 
 def test_killed_anywhere_nothing_is_lost_and_the_next_tidying_ends_it(
-    folder: Path, redactor: Redactor, seal: Seal, tmp_path: Path
+    folder: Path, redactor: Redactor, seal: Seal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a killed process loses nothing of what it wrote
     wanted = filled(folder)
     blank = tmp_path / "blank"
     shutil.copytree(folder, blank)
