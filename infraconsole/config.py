@@ -23,7 +23,7 @@ FILE_NAME = "infraconsole.toml"
 CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
 STATE_VARIABLE = "INFRACONSOLE_STATE"
 _WEEK_MINUTES = 7 * 24 * 60.0
-KEEP_FILES = ("delete", "keep")
+KEEP_FILES = ("delete", "encrypt", "keep")
 UNPROTECTED = ("dev", "development", "staging", "stage", "test", "qa", "sandbox")
 """Environments, alone or with a hyphen behind, in which a change needs no more than a yes unless `protected` says so."""
 
@@ -85,6 +85,8 @@ class EngineSettings:
     """How long a run waits for renewed credentials before it stops, resumable."""
     keep_files: str = "delete"
     """What becomes of plans and Terraform's records when a run is over: one of KEEP_FILES."""
+    files_key: Path | None = None
+    """The file with the key for "encrypt"; None: one of the user's configuration folder, made when it is needed."""
 
 
 @dataclass(frozen=True)
@@ -273,10 +275,15 @@ def find(start: Path | None = None) -> Path | None:
     for folder in (here, *here.parents):
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
+    user = user_folder() / FILE_NAME
+    return user if user.is_file() else None
+
+
+def user_folder() -> Path:
+    """The user's configuration folder."""
     import platformdirs
 
-    user = Path(platformdirs.user_config_dir("infraconsole")) / FILE_NAME
-    return user if user.is_file() else None
+    return Path(platformdirs.user_config_dir("infraconsole"))
 
 
 def state_folder() -> Path:
@@ -349,7 +356,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         infrastructure=base / path if path else None,
         services=services,
         environments=environments,
-        engine=_engine(top.table("engine")),
+        engine=_engine(top.table("engine"), base),
         exports=tuple(_export(table) for table in top.list_of_tables("exports")),
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
@@ -360,8 +367,9 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
     )
 
 
-def _engine(table: _Table) -> EngineSettings:
+def _engine(table: _Table, base: Path) -> EngineSettings:
     table.only(EngineSettings.__dataclass_fields__)
+    key = table.text("files_key")
     default = EngineSettings()
     return EngineSettings(
         settle_seconds=table.number("settle_seconds", default.settle_seconds, low=0.0, high=3600.0),
@@ -373,6 +381,7 @@ def _engine(table: _Table) -> EngineSettings:
             "credentials_minutes", default.credentials_minutes, low=0.0, high=_WEEK_MINUTES
         ),
         keep_files=_one_of(table, "keep_files", KEEP_FILES, default.keep_files),
+        files_key=base / os.path.expanduser(key) if key else None,  # noqa: PTH111 - Path's own fails for unknown users
     )
 
 

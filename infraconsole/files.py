@@ -39,7 +39,7 @@ class Unfit(OSError):
 
 def read(path: Path, most: int = MOST_BYTES) -> bytes:
     """The content. Raises OSError, Unfit among them; waits for nobody."""
-    with _opened(path, most) as stream:
+    with opened(path, most) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
         raise _too_large(path, most)
@@ -54,15 +54,34 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 def sha256(path: Path) -> str:
     """In hexadecimal, of a file of any size. Raises OSError."""
     digest = hashlib.sha256()
-    with _opened(path, None) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
+    for chunk in chunks(path):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
+def chunks(path: Path, size: int = _CHUNK_BYTES) -> Iterator[bytes]:
+    """The content of a file of any size; all but the last are `size` bytes. Raises OSError."""
+    with opened(path) as stream:
+        yield from pieces(stream, size)
+
+
+def pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while piece := stream.read(size):
+        yield piece
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in it on the disk. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
-def _opened(path: Path, most: int | None) -> Iterator[BinaryIO]:
-    """Opening does not wait for the other end of a pipe, and makes no terminal ours."""
+def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
+    """Opening does not wait for the other end of a pipe, and makes no terminal ours. Raises OSError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except ValueError as error:  # a NUL, or what no file system can be asked for

@@ -15,7 +15,7 @@ from typing import Any
 from infraconsole import files, text
 from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import git
-from infraconsole.engine import policy
+from infraconsole.engine import kept_states, policy
 from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
@@ -396,12 +396,12 @@ def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
         run, _, number = rest.partition(":")
         number = number or "1"
         file = context.folder.parent / run / _backup_file(int(number) if number.isdecimal() else 0)
-        if not run.isalnum() or not file.is_file():
+        if not run.isalnum() or not kept_states.is_there(file):
             raise UnknownName("backup", rest, _backups(context.folder.parent), mend="A backup has its run's id.")
-        return files.read(file, files.MOST_STATE_BYTES), f"the backup of run {rest}"
+        return _kept(context, file), f"the backup of run {rest}"
     if kind == "file" and rest:
         try:
-            return files.read(Path(rest).expanduser(), files.MOST_STATE_BYTES), rest
+            return _kept(context, Path(rest).expanduser()), rest
         except OSError as error:
             raise files.unread(error, rest, UsageError) from error
     if root.state is None:
@@ -416,8 +416,12 @@ def _body(context: StepContext, root: Root, named: str) -> tuple[bytes, str]:
     raise UnknownName("state version", named, known, where=f"of {root.state.key}")
 
 
+def _kept(context: StepContext, file: Path) -> bytes:
+    return kept_states.read(file, context.config.engine, context.folder.parent)
+
+
 def _backups(folder: Path) -> list[str]:
-    return [file.parent.name for file in folder.glob(f"*/{BACKUP_FILE}")]
+    return sorted({file.parent.name for file in folder.glob(f"*/{BACKUP_FILE}*")})
 
 
 def _commit_of(context: StepContext, root: Root, named: str) -> git.Commit:

@@ -11,7 +11,7 @@ from typing import Any
 
 from infraconsole import __version__
 from infraconsole.cli import exit_code_of, output
-from infraconsole.errors import InfraconsoleError
+from infraconsole.errors import InfraconsoleError, UsageError
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -117,7 +117,7 @@ def build() -> argparse.ArgumentParser:
     interrupt.add_argument("--insist", metavar="RUN", help="end its executor at once; type the run's id again")
     interrupt.set_defaults(command=_interrupt)
 
-    _add_journal(commands.add_parser("journal", help="runs and their events; verify, archive and anchor them"))
+    _add_journal(commands.add_parser("journal", help="runs, their events and files; verify, archive and anchor them"))
 
     completion = commands.add_parser("completion", help="print the completion code of a shell")
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
@@ -127,9 +127,12 @@ def build() -> argparse.ArgumentParser:
 
 def _add_journal(journal: argparse.ArgumentParser) -> None:
     _complete(
-        journal.add_argument("run", nargs="?", metavar="RUN", help="a run, `last`, `verify`, `archive` or `anchor`"),
+        journal.add_argument(
+            "run", nargs="?", metavar="RUN", help="a run, `last`, `verify`, `archive`, `anchor` or `files`"
+        ),
         _runs,
     )
+    _complete(journal.add_argument("of", nargs="?", metavar="RUN", help="files: whose encrypted files"), _runs)
     form = journal.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true", help="of one run")
@@ -138,12 +141,13 @@ def _add_journal(journal: argparse.ArgumentParser) -> None:
     count.add_argument("--all", action="store_true", help="list every run")
     journal.add_argument("--before", metavar="DATE", help="archive: the runs that ended before that day (UTC)")
     journal.add_argument("--to", metavar="WHERE", help="archive: the file; anchor: s3://BUCKET/PREFIX or ssm:/NAME")
+    journal.add_argument("--into", type=Path, metavar="DIR", help="files: decrypt them into this new folder")
     journal.add_argument("--yes", action="store_true", help="anchor: write it without asking")
     journal.add_argument(
         "--anchor", nargs="?", const="", metavar="WHERE", help="verify: compare with the anchors there"
     )
     _complete(journal.add_argument("--env", metavar="E", help="anchor: whose account and region"), _environments)
-    journal.add_argument("--archive", type=Path, metavar="FILE", help="verify that archive, or show RUN of it")
+    journal.add_argument("--archive", type=Path, metavar="FILE", help="verify that archive, or show or read RUN of it")
     journal.set_defaults(command=_journal)
 
 
@@ -220,6 +224,15 @@ def _interrupt(options: argparse.Namespace) -> int:
 
 
 def _journal(options: argparse.Namespace) -> int:
+    if options.run == "files":
+        from infraconsole.cli.journal_files import kept
+
+        return kept(options.of, options.into, options.archive, as_json=options.json)
+    if options.of is not None or options.into is not None:
+        given = "--into" if options.of is None else repr(options.of)
+        raise UsageError(
+            f"{given} belongs to `journal files`.", mend="Write: infraconsole journal files RUN [--into DIR]"
+        )
     if options.run == "verify":
         from infraconsole.cli.journal_care import verified
 

@@ -22,8 +22,8 @@ from infraconsole import __version__, clock, config, files
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.aws.sts import expiry, identity
 from infraconsole.clock import Deadline, Stamp
-from infraconsole.config import Config
-from infraconsole.engine import kept_files, locks, log
+from infraconsole.config import Config, EngineSettings
+from infraconsole.engine import files_key, kept_files, locks, log
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind, Outcome
@@ -46,6 +46,7 @@ from infraconsole.engine.runbook import (
     StepContext,
     command_line,
 )
+from infraconsole.engine.sealed import Seal
 from infraconsole.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -773,15 +774,22 @@ def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resump
         inbox.close()
         if target:
             target.release()
-        if settings.engine.keep_files == "delete":
-            _tidy(journal, recorder, redactor)
+        if settings.engine.keep_files != "keep":
+            _tidy(settings.engine, journal, recorder, redactor)
 
 
-def _tidy(journal: Journal, recorder: Recorder, redactor: Redactor) -> None:
+def _tidy(settings: EngineSettings, journal: Journal, recorder: Recorder, redactor: Redactor) -> None:
     """Take what holds secrets out of this run's folder, if it is over, and out of those whose executor was killed before that."""
     own = [recorder.folder] if kept_files.is_over(recorder.record) else []
-    for problem in kept_files.tidy_all([*own, *kept_files.over(journal)], redactor):
-        log.write(f"Not removed: {problem}")
+    folders = [*own, *kept_files.over(journal)]
+    is_encrypted = settings.keep_files == "encrypt"
+    try:
+        seal = Seal(files_key.load_or_make(settings), journal.folder / "runs") if is_encrypted and folders else None
+    except InfraconsoleError as error:
+        log.write(f"Nothing was encrypted, and all files stay as they are: {error}")
+        return
+    for problem in kept_files.tidy_all(folders, redactor, seal):
+        log.write(f"{'Not encrypted, and left as it is' if is_encrypted else 'Not removed'}: {problem}")
 
 
 if __name__ == "__main__":

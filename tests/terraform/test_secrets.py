@@ -6,13 +6,14 @@ from __future__ import annotations
 import base64
 import html
 import json
+import subprocess
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from infraconsole.redaction import MASK
-from tests.terraform.conftest import HEAD, VARIABLES, Done, Site, data
+from tests.terraform.conftest import DEV, HEAD, VARIABLES, Done, Site, data
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,8 @@ def local(command: str) -> str:
 
 
 def everything(site: Site, done: Done) -> dict[str, bytes]:
-    """All that the run has left, by where."""
+    """All that the run has left, by where. The last thing that a test does: reading the journal's files takes SQLite's locks off
+    them in this process, and its connection may be stale after the next write of another."""
     found = {"stdout": json.dumps(done.events).encode(), "stderr": done.stderr.encode()}
     for file in sorted(site.folder.rglob("*")):
         if file.is_file() and file.relative_to(site.folder).parts[0] not in ("terraform", "cache"):
@@ -224,3 +226,80 @@ def test_files_of_a_run_whose_executor_was_killed_at_its_end_go_with_the_next_ru
     assert done.code == 0, done.stderr
     assert not (folder / "plan.tfplan").exists()
     assert_nowhere(everything(site, done))
+
+
+def encrypting(site: Site, folder: Path) -> Path:
+    """The key's file, which is made at first use."""
+    site.settings.write_text(site.settings.read_text().replace("[engine]\n", '[engine]\nkeep_files = "encrypt"\n'))
+    site.environ["XDG_CONFIG_HOME"] = str(folder / "config")
+    return folder / "config/infraconsole/files.key"
+
+
+def decrypted(site: Site, run: str, into: Path) -> dict[str, bytes]:
+    done = subprocess.run(
+        site.command("journal", "files", run, "--into", str(into), "--json"),
+        env=site.environ,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {each["name"]: Path(each["into"]).read_bytes() for each in json.loads(done.stdout)["files"]}
+
+
+def test_encrypted_files_come_back_byte_for_byte_and_nothing_stays_in_clear(
+    site: Site, planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = encrypting(site, tmp_path)
+    monkeypatch.setenv("TF_VAR_token", PLANTED["token"])
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    write(site, data("echoes", '"new"', local(echo(planted))))
+    run = site.start(monkeypatch, kill="after:run-finished:", answers=[("confirm", "yes")])
+    assert site.finished(run).outcome == "done"
+    folder = site.folder / "runs" / run
+    was = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert PLANTED["token"].encode() in was["plan.json"], "killed before its files were encrypted"
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    assert key.stat().st_mode & 0o777 == 0o600
+    found = decrypted(site, run, tmp_path / "clear")
+    assert {"plan.tfplan", "plan.json"} < set(found)
+    assert any(name.endswith("-apply/stdout") for name in found)
+    assert found == {name: was[name] for name in found}
+    assert all(name in found or (folder / name).read_bytes() == body for name, body in was.items()), "nothing is lost"
+    assert {"plan.tfplan", "plan.json"} < set(decrypted(site, done.run, tmp_path / "other")), "the second run's own"
+    assert_nowhere(everything(site, done))
+
+
+def test_a_run_is_undone_from_its_encrypted_backup(site: Site, planted: Path, tmp_path: Path) -> None:
+    encrypting(site, tmp_path)
+    write(site)
+    assert site.deploy().code == 0
+    first = site.versions()[0]
+    (site.root / ".kept").write_text("another-value-that-is-kept")
+    assert site.deploy().code == 0
+    was = site.state()["resources"]
+    back = site.run("state-rollback", *DEV, "--set", f"version={first}")
+    assert back.code == 0, back.stderr
+    folder = site.folder / "runs" / back.run
+    assert not list(folder.glob("*.tfstate"))
+    undone = site.run("state-rollback", *DEV, "--set", f"version=backup:{back.run}")
+    assert undone.code == 0, undone.stderr
+    assert site.state()["resources"] == was
+    again = site.run("state-rollback", *DEV, "--set", f"version=file:{folder / 'backup.tfstate'}")
+    assert "says the same as the stored state" in str(again.events[-1]), "it was read"
+    assert_nowhere(everything(site, back))
+
+
+def test_without_its_key_a_runs_files_stay_and_its_log_says_why(site: Site, planted: Path, tmp_path: Path) -> None:
+    text = f'[engine]\nkeep_files = "encrypt"\nfiles_key = "{tmp_path / "missing.key"}"\n'
+    site.settings.write_text(site.settings.read_text().replace("[engine]\n", text))
+    write(site)
+    done = site.deploy()
+    assert done.code == 0, done.stderr
+    folder = site.folder / "runs" / done.run
+    assert (folder / "plan.tfplan").exists()
+    assert not list(folder.rglob("*.enc"))
+    log = Path(f"{folder}.log").read_text()
+    assert f"{tmp_path / 'missing.key'}, is missing" in log
+    assert "all files stay as they are" in log

@@ -174,3 +174,20 @@ def test_half_a_health_check_is_none(tmp_path: Path) -> None:
     file.write_text("[engine]\nhealth_checks = 2.5\n")
     with pytest.raises(ConfigError, match="a whole number of at least 1 and at most 1000"):
         config.load(file)
+
+
+def test_the_key_of_encrypted_files_is_relative_to_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/kim")
+    file = tmp_path / "infraconsole.toml"
+    for written, expected in (
+        ('"keys/own.key"', tmp_path / "keys/own.key"),
+        ('"~/own.key"', Path("/home/kim/own.key")),
+        ('"/k/own.key"', Path("/k/own.key")),
+        ('"~nobody-of-that-name/x"', tmp_path / "~nobody-of-that-name/x"),
+        ('""', None),
+    ):
+        file.write_text(f'[engine]\nkeep_files = "encrypt"\nfiles_key = {written}\n')
+        engine = config.load(file).engine
+        assert (engine.keep_files, engine.files_key) == ("encrypt", expected)

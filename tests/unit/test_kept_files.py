@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import itertools
 import json
 import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from infraconsole.engine import kept_files
+from infraconsole.engine import kept_files, sealed
 from infraconsole.engine.event import Kind
+from infraconsole.engine.files_key import FilesKey
 from infraconsole.engine.journal import Journal
+from infraconsole.engine.sealed import Seal
 from infraconsole.redaction import Redactor
+from infraconsole.terraform import plan_record
 from infraconsole.terraform.supervise import start_mark
 from tests.unit.test_known_secrets import document
 
@@ -126,7 +136,7 @@ def test_what_cannot_be_removed_is_said_and_keeps_nothing_else(
     other = folder.parent / "other"
     other.mkdir()
 
-    def refuse(record: Path, _: Redactor) -> None:
+    def refuse(record: Path, _: object) -> None:
         raise OSError(f"no room for {record}")
 
     monkeypatch.setattr(kept_files, "_tidy_record", refuse)
@@ -135,3 +145,155 @@ def test_what_cannot_be_removed_is_said_and_keeps_nothing_else(
     assert len(problems) == 1
     assert (other / "tidied").exists()
     assert not (folder / "tidied").exists(), "it is tried again"
+
+
+# Encrypted
+
+
+@pytest.fixture
+def seal(tmp_path: Path) -> Seal:
+    return Seal(FilesKey(tmp_path / "files.key", bytes(range(32))), tmp_path / "runs")
+
+
+def filled(folder: Path) -> dict[str, bytes]:
+    """All that is to be kept, by its name in the run's folder."""
+    done = event("apply_complete", f"x [id={SECRET}]", resource={"addr": "a.b", "resource": "a.b"}, action="create")
+    record(folder, "00012-apply", stdout=f"plain {SECRET}\n{done}")
+    record(folder, "00003-plan", stdout=event("provision_progress", SECRET))
+    (folder / "00012-apply/lost.tfstate").write_text(SECRET)
+    (folder / "00012-apply/lost.tfstate.kept").touch()
+    stays = ("rc", "pid", "supervisor", "lost.tfstate.kept")
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in stays
+    }
+
+
+def in_clear(folder: Path) -> list[str]:
+    return [str(file) for file in folder.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()]
+
+
+def assert_kept(folder: Path, seal: Seal, wanted: dict[str, bytes]) -> None:
+    for name, body in wanted.items():
+        assert b"".join(seal.chunks(folder / f"{name}.enc")) == body, name
+    assert {str(made.relative_to(folder)) for made in sealed.listed(folder)} == {f"{name}.enc" for name in wanted}
+    assert not in_clear(folder)
+
+
+def test_what_would_go_is_kept_encrypted_with_what_undoes_the_run(folder: Path, redactor: Redactor, seal: Seal) -> None:
+    wanted = filled(folder)
+    age = (folder / "plan.json").stat().st_mtime_ns
+    assert kept_files.tidy(folder, redactor, seal)
+    assert_kept(folder, seal, wanted)
+    assert plan_record.is_record((folder / "plan.json").read_bytes()), "what later runs read stays"
+    assert "a.b" in (folder / "00012-apply/stdout").read_text()
+    assert (folder / "plan.json.enc").stat().st_mtime_ns == age
+    was = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert kept_files.tidy(folder, redactor, seal)
+    assert was == {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_killed_anywhere_nothing_is_lost_and_the_next_tidying_ends_it(
+    folder: Path, redactor: Redactor, seal: Seal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a killed process loses nothing of what it wrote
+    wanted = filled(folder)
+    blank = tmp_path / "blank"
+    shutil.copytree(folder, blank)
+    for step in itertools.count():
+        shutil.rmtree(folder)
+        shutil.copytree(blank, folder)
+        if not _killed_at(step, lambda: kept_files.tidy(folder, redactor, seal)):
+            break
+        for name, body in wanted.items():
+            clear, made = folder / name, folder / f"{name}.enc"
+            if not (clear.exists() and clear.read_bytes() == body):
+                assert b"".join(seal.chunks(made)) == body, f"{name} is lost at step {step}"
+        assert not (folder / "tidied").exists()
+        assert kept_files.tidy(folder, redactor, seal)
+        assert_kept(folder, seal, wanted)
+        assert not list(folder.rglob("*.draft"))
+    assert step > 3 * len(wanted)
+
+
+def _killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Whether a process of its own was killed right before its `step`th change of a file, or of a name."""
+    child = os.fork()
+    if not child:
+        left = [step]
+
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            if writes or event in ("os.rename", "os.remove", "os.utime", "os.link", "os.chmod"):
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - the child says it by its code
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "key"])
+def test_beside_a_copy_that_cannot_be_read_everything_stays(
+    folder: Path, redactor: Redactor, seal: Seal, damage: str
+) -> None:
+    wanted = filled(folder)
+    other = Seal(FilesKey(Path("other"), bytes(32)), seal.runs) if damage == "key" else seal
+    other.keep(folder / "plan.tfplan", will_go=True)
+    made = folder / "plan.tfplan.enc"
+    body = bytearray(made.read_bytes())
+    body[-1] ^= damage == "flip"
+    made.write_bytes(body[:-1] if damage == "cut" else body)
+    (problem,) = kept_files.tidy_all([folder], redactor, seal)
+    assert str(made) in problem
+    assert (folder / "plan.tfplan").read_bytes() == wanted["plan.tfplan"]
+    assert made.read_bytes() == (body[:-1] if damage == "cut" else body)
+    assert not (folder / "tidied").exists()
+
+
+def test_without_room_nothing_is_removed(
+    folder: Path, redactor: Redactor, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = filled(folder)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert len(kept_files.tidy_all([folder], redactor, seal)) == 1
+    assert {name: (folder / name).read_bytes() for name in wanted} == wanted
+    monkeypatch.undo()
+    assert not kept_files.tidy_all([folder], redactor, seal)
+    assert_kept(folder, seal, wanted)
+    assert not list(folder.rglob("*.draft"))
+
+
+def test_a_state_that_lies_nowhere_else_is_encrypted_once_it_was_taken(
+    folder: Path, redactor: Redactor, seal: Seal
+) -> None:
+    apply = record(folder, "00012-apply", code="1", stdout=json.dumps(DUMP) + "\n")
+    was = (apply / "stdout").read_bytes()
+    assert kept_files.tidy(folder, redactor, seal)
+    assert (apply / "stdout").read_bytes() == was
+    assert not (folder / "tidied").exists(), "it is looked at again"
+    (apply / "lost.tfstate.kept").touch()
+    assert kept_files.tidy(folder, redactor, seal)
+    assert b"".join(seal.chunks(apply / "stdout.enc")) == was
+    assert (folder / "tidied").exists()
+
+
+def test_two_processes_do_not_tidy_the_same_folder(folder: Path, redactor: Redactor, seal: Seal) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert not kept_files.tidy(folder, redactor, seal)
+    assert (folder / "plan.tfplan").exists()
+    os.close(handle)
+    assert kept_files.tidy(folder, redactor, seal)

@@ -32,6 +32,7 @@ ONLY_IN = {
     "textual": {"screens", "app"},
     "boto3": {"aws"},
     "botocore": {"aws"},
+    "cryptography": {"engine"},
     "moto": {"world"},
     "hcl2": {"terraform"},
     "sh": {"terraform", "checks"},
