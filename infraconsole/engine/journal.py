@@ -342,16 +342,9 @@ class Journal:
             mend = storage_errors.mend(error, self.path)
             raise JournalError(f"The journal {self.path} cannot be {verb}.", cause=str(error), mend=mend) from error
 
-    @contextlib.contextmanager
-    def _head_held(self) -> Iterator[int]:
-        """A handle on `journal.head`, locked. Raises JournalError that names who holds it, where it does not come free."""
-        handle = locks.opened(self._head_path, os.O_RDWR | os.O_CREAT)
-        try:
-            if not locks.came_free(handle, chain.BUSY_SECONDS):
-                raise locks.still_held(self._head_path, chain.BUSY_SECONDS)
-            yield handle
-        finally:
-            os.close(handle)
+    def _head_held(self) -> contextlib.AbstractContextManager[int]:
+        """A handle on `journal.head`, locked."""
+        return locks.held(self._head_path, chain.BUSY_SECONDS)
 
     def _advance_head(self, head: int, event: Event, *, whatever_it_says: bool) -> None:
         """After the commit, and backwards only where damage was just recorded: a head that lags behind is weaker, one that runs
