@@ -167,7 +167,9 @@ def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = tmp_path / "state"
     filled(folder)
     before = rows(folder / "journal.db")
-    take_out, done, second = archive._take_out, [], []
+    take_out = archive._take_out
+    done: list[archive.Done] = []
+    second: list[threading.Thread] = []
 
     def go() -> None:
         with Journal(folder) as journal:
