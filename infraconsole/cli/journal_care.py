@@ -106,8 +106,7 @@ def archive(before: str | None, to: Path | None, *, as_json: bool) -> int:
     moment = _moment(before)
     settings = config.load()
     with Journal(config.state_folder(), create=False) as journal:
-        file = to.absolute() if to else archives.default_file(journal, moment)
-        done = archives.archive(journal, moment, file, config.operator_name(settings))
+        done = archives.archive(journal, moment, to.absolute() if to else None, config.operator_name(settings))
     if as_json:
         document(
             {"file": str(done.file) if done.runs else None, "runs": done.runs, "events": done.events, "kept": done.kept}

@@ -4,13 +4,15 @@ The archive holds the very rows, hashes included. The journal keeps an event tha
 one of each gap, and a digest over all of them: a verification accepts no other gap, and the archive can be held against it.
 
 It can be killed at any point. The file is whole, read back and on the disk before anything leaves the journal; what leaves it does
-so in one transaction with the event that says so; and the next `archive` moves the files that were left behind.
+so in one transaction with the event that says so, in which the file is read once more; and the next `archive` moves the files that
+were left behind.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -29,6 +31,8 @@ from infraconsole.errors import JournalError, TargetBusy, UsageError
 
 ARCHIVE = "archive"
 """The name under which the journal keeps what was archived."""
+_LOCK = "archive.lock"
+"""Held by the one process that archives: another one would take its file for what a killed one left."""
 _ROWS_AT_ONCE = 1_000
 _REQUEST = "id, run, at, kind, by, data"
 
@@ -71,9 +75,10 @@ class _Content:
 
 def default_file(journal: Journal, before: datetime) -> Path:
     folder = journal.folder / "archive"
-    taken = {Path(known.file) for known in archives(journal)}
     names = (f"journal-before-{before:%Y-%m-%d}{f'-{number}' if number > 1 else ''}.db" for number in range(1, 10_000))
-    return next(folder / name for name in names if folder / name not in taken)
+    return next(
+        file for file in (folder / name for name in names) if not os.path.lexists(file) or _is_left(journal, file)
+    )
 
 
 def archives(journal: Journal) -> tuple[Archived, ...]:
@@ -81,11 +86,20 @@ def archives(journal: Journal) -> tuple[Archived, ...]:
     return tuple(found for number, data in told if (found := archived_of(number, data)) is not None)
 
 
-def archive(journal: Journal, before: datetime, file: Path, operator: str) -> Done:
-    """Move the runs that ended before that time, those aside that something still needs.
+def archive(journal: Journal, before: datetime, file: Path | None, operator: str) -> Done:
+    """Move the runs that ended before that time, those aside that something still needs. Without a `file`, to one of its own.
 
-    Raises JournalError, UsageError, and TargetBusy while a run is under way.
+    One at a time. Raises JournalError, UsageError, and TargetBusy while a run is under way.
     """
+    lock = journal.folder / _LOCK
+    try:
+        with locks.held(lock, chain.BUSY_SECONDS):
+            return _archived(journal, before, file or default_file(journal, before), operator)
+    except OSError as error:
+        raise locks.unusable(lock, error) from error
+
+
+def _archived(journal: Journal, before: datetime, file: Path, operator: str) -> Done:
     _must_be_quiet(journal)
     _move_what_was_left(journal)
     _must_be_whole(journal)
@@ -103,8 +117,9 @@ def archive(journal: Journal, before: datetime, file: Path, operator: str) -> Do
         raise JournalError(f"{chain.HEAD_FILE} cannot be written, and nothing was archived.", mend="Check the disk.")
     runs = [run.run for run in chosen]
     with _translated(file):
-        written = _write(journal, runs, file)
-    _take_out(journal, runs, written, about)
+        _write(journal, runs, file)
+    _must_be_quiet(journal)
+    written = _take_out(journal, runs, file, about)
     _give_space_back(journal)
     _move_what_was_left(journal)
     return Done(file, len(runs), written.events, len(early) - len(chosen))
@@ -212,27 +227,41 @@ def _make_room(journal: Journal, file: Path) -> None:
     """What a killed archive left in its place is written again; nothing else is."""
     if not os.path.lexists(file):
         return
-    there = UsageError(f"{file} exists already.", mend="Name another file: --to FILE")
-    if not file.is_file() or str(file.absolute()) in {known.file for known in archives(journal)}:
-        raise there
+    if not _is_left(journal, file):
+        raise _there(file)
+    file.unlink()
+
+
+def _there(file: Path) -> UsageError:
+    return UsageError(f"{file} exists already.", mend="Name another file: --to FILE")
+
+
+def _is_left(journal: Journal, file: Path) -> bool:
+    """Whether an archive of this journal was killed behind that file: it had said that it would write it, all of it is in the
+    journal still, and no archive of this name is finished."""
+    name = str(file.absolute())
+    if not file.is_file() or file.is_symlink() or name in {known.file for known in archives(journal)}:
+        return False
+    if not any(event.data.get("file") == name for event in journal.events_of_kind(Kind.JOURNAL_ARCHIVING)):
+        return False
     try:
         with contextlib.closing(chain.open_read_only(file, immutable=True)) as db:
             pairs = db.execute("SELECT id, hash FROM events").fetchall()
     except sqlite3.Error:
-        raise there from None
+        return False
     sql = "SELECT 1 FROM events WHERE id = ? AND hash = ?"
-    if not journal.read(lambda known: all(known.execute(sql, pair).fetchone() for pair in pairs)):
-        raise there
-    file.unlink()
+    return journal.read(lambda known: all(known.execute(sql, pair).fetchone() for pair in pairs))
 
 
 # How it goes
 
 
-def _write(journal: Journal, runs: Sequence[str], file: Path) -> _Content:
+def _write(journal: Journal, runs: Sequence[str], file: Path) -> None:
     """The file, whole and on the disk under its name. It is read back before it gets it."""
-    part = file.with_name(f"{file.name}.part")
+    of = hashlib.sha256(str(journal.folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
+    part = file.with_name(f"{file.name}.{of}.part")  # another journal may be archived into the same folder
     part.unlink(missing_ok=True)
+    part.with_name(f"{part.name}-journal").unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = FULL")
@@ -240,13 +269,26 @@ def _write(journal: Journal, runs: Sequence[str], file: Path) -> _Content:
         journal.read(lambda source: _copy(source, db, runs))
         db.execute("COMMIT")
     with contextlib.closing(chain.open_read_only(part)) as db:
-        content, problems = _read_back(db)
+        _, problems = _read_back(db)
     if problems:
         raise JournalError(f"{part} is not what was written, and nothing was archived.", cause=problems[0].what)
     _to_disk(part)
-    part.rename(file)
+    _name_it(part, file)
     _to_disk(file.parent)
-    return content
+
+
+def _name_it(part: Path, file: Path) -> None:
+    """A file that has come to be there in the meantime is not written over."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise _there(file) from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(file):
+            raise _there(file) from None
+        part.rename(file)
+    else:
+        part.unlink()
 
 
 def _copy(source: sqlite3.Connection, db: sqlite3.Connection, runs: Iterable[str]) -> None:
@@ -282,9 +324,43 @@ def _read_back(db: sqlite3.Connection) -> tuple[_Content, list[Problem]]:
     return content, problems
 
 
-def _take_out(journal: Journal, runs: Sequence[str], written: _Content, about: dict[str, str]) -> None:
-    """In one transaction, with the event that says so. The triggers are back before anybody else can look."""
-    record = {
+def _take_out(journal: Journal, runs: Sequence[str], file: Path, about: dict[str, str]) -> _Content:
+    """In one transaction: the file is held against the rows, the event says what goes, and they go. The triggers are back before
+    anybody else can look."""
+    going = "run IN (SELECT run FROM temp.going)"
+    with journal.writing() as write:
+        db = journal.database
+        _name(db, runs)
+        written = _must_hold(file, db, going)
+        write(ARCHIVE, Kind.JOURNAL_ARCHIVED, "", chain.encoded(_record(runs, written, about)))
+        for table in ("events", "requests"):
+            db.execute(f"DROP TRIGGER {table}_stay")
+            db.execute(f"DELETE FROM {table} WHERE {going}")
+            db.execute(chain.TRIGGERS[f"{table}_stay"])
+        db.execute(f"DELETE FROM runs WHERE {going}")
+    return written
+
+
+def _must_hold(file: Path, db: sqlite3.Connection, going: str) -> _Content:
+    """What the archive holds, which is exactly what goes. Raises JournalError."""
+    with _translated(file), contextlib.closing(chain.open_read_only(file, immutable=True)) as archived:
+        content, problems = _read_back(archived)
+        if problems:
+            raise JournalError(f"{file} is not what was written; nothing was archived.", cause=problems[0].what)
+        for table, columns in (("events", chain.ROW), ("requests", _REQUEST)):
+            ours = db.execute(f"SELECT {columns} FROM {table} WHERE {going} ORDER BY id")
+            theirs = archived.execute(f"SELECT {columns} FROM {table} ORDER BY id")
+            if any(row != other for row, other in itertools.zip_longest(ours, theirs)):
+                raise JournalError(
+                    f"{file} does not hold what was to be archived; nothing was.",
+                    cause="A run that was to be archived has gone on, or the file was replaced.",
+                    mend="Run the same command again.",
+                )
+    return content
+
+
+def _record(runs: Sequence[str], written: _Content, about: dict[str, str]) -> dict[str, object]:
+    return {
         **about,
         "runs": list(runs),
         "events": written.events,
@@ -294,22 +370,12 @@ def _take_out(journal: Journal, runs: Sequence[str], written: _Content, about: d
         "digest": written.digest,
         "gaps": written.gaps,
     }
-    going = "run IN (SELECT run FROM temp.going)"
-    with journal.writing() as write:
-        db = journal.database
-        _name(db, runs)
-        if db.execute(f"SELECT count(*) FROM events WHERE {going}").fetchone()[0] != written.events:
-            raise JournalError("A run that was to be archived has gone on.", mend="Run the same command again.")
-        write(ARCHIVE, Kind.JOURNAL_ARCHIVED, "", chain.encoded(record))
-        for table in ("events", "requests"):
-            db.execute(f"DROP TRIGGER {table}_stay")
-            db.execute(f"DELETE FROM {table} WHERE {going}")
-            db.execute(chain.TRIGGERS[f"{table}_stay"])
-        db.execute(f"DELETE FROM runs WHERE {going}")
 
 
 def _give_space_back(journal: Journal) -> None:
     """As far as nobody else is at it; what is free in the file is used by the next events."""
+    if any(locks.holder_of(locks.run_lock(journal.folder, run.run)) for run in listing.without_end(journal)):
+        return  # a run that has begun meanwhile would wait for it
     with contextlib.suppress(JournalError):
         journal.read(lambda db: db.execute("VACUUM"))
         journal.read(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())

@@ -6,6 +6,8 @@ it is missing or behind (an older infraconsole has written), it is made again fr
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,24 +25,23 @@ if TYPE_CHECKING:
 
 APPLY_STEP = "apply"
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
+_TABLES = """
+CREATE TABLE runs (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, runbook TEXT NOT NULL, title TEXT NOT NULL, service TEXT NOT NULL,
     environment TEXT NOT NULL, region TEXT NOT NULL, account TEXT NOT NULL, is_module INTEGER NOT NULL, target TEXT NOT NULL,
     operator TEXT NOT NULL, dry_run INTEGER NOT NULL, steps INTEGER NOT NULL, created_at TEXT NOT NULL, ended_at TEXT NOT NULL,
     outcome TEXT NOT NULL, gate TEXT NOT NULL, waiting TEXT NOT NULL, changed INTEGER NOT NULL, apply TEXT NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS runs_open ON runs (id) WHERE outcome IN ('', 'interrupted');
-CREATE INDEX IF NOT EXISTS runs_done ON runs (runbook, target, id) WHERE outcome = 'done' AND dry_run = 0;
-CREATE INDEX IF NOT EXISTS runs_real ON runs (target, id) WHERE steps > 0 AND dry_run = 0;
-CREATE INDEX IF NOT EXISTS runs_that_changed ON runs (service, environment, region, account, id) WHERE changed = 1;
-CREATE INDEX IF NOT EXISTS runs_that_applied ON runs (target, id) WHERE apply <> '';
-CREATE TABLE IF NOT EXISTS follow_ups (
+CREATE INDEX runs_open ON runs (id) WHERE outcome IN ('', 'interrupted');
+CREATE INDEX runs_done ON runs (runbook, target, id) WHERE outcome = 'done' AND dry_run = 0;
+CREATE INDEX runs_real ON runs (target, id) WHERE steps > 0 AND dry_run = 0;
+CREATE INDEX runs_that_changed ON runs (service, environment, region, account, id) WHERE changed = 1;
+CREATE INDEX runs_that_applied ON runs (target, id) WHERE apply <> '';
+CREATE TABLE follow_ups (
     event INTEGER PRIMARY KEY, run TEXT NOT NULL, id TEXT NOT NULL, title TEXT NOT NULL, file TEXT NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS indexed (one INTEGER PRIMARY KEY CHECK (one = 1), event INTEGER NOT NULL) STRICT;
-INSERT OR IGNORE INTO indexed VALUES (1, 0);
-UPDATE indexed SET event = 0;
+CREATE TABLE indexed (one INTEGER PRIMARY KEY CHECK (one = 1), event INTEGER NOT NULL) STRICT;
+INSERT INTO indexed VALUES (1, 0);
 """
 _NAMES = ("runs", "follow_ups", "indexed")
 COLUMNS = (
@@ -149,12 +150,42 @@ def _applied(record: RunRecord) -> str:
     return ""
 
 
+@functools.cache
+def _schema() -> frozenset[tuple[str, str, str, str | None]]:
+    """As SQLite keeps it: type, name, table and statement of whatever belongs to the index."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_TABLES)
+        return frozenset(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+def _found(db: sqlite3.Connection) -> list[tuple[str, str, str, str | None]]:
+    """Whatever stands in its place, or hangs on it."""
+    names = tuple(known[1] for known in _schema())
+    return db.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_master "
+        f"WHERE lower(tbl_name) IN ({','.join('?' * len(_NAMES))}) OR lower(name) IN ({','.join('?' * len(names))})",
+        (*_NAMES, *names),
+    ).fetchall()
+
+
 def is_there(db: sqlite3.Connection) -> bool:
-    marks = ",".join("?" * len(_NAMES))
-    found = db.execute(
-        f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ({marks})", _NAMES
-    ).fetchone()
-    return bool(found[0] == len(_NAMES))
+    """Whether it is made as this infraconsole makes it, with nothing else in its place."""
+    return frozenset(_found(db)) == _schema()
+
+
+def is_its_fault(error: Exception) -> bool:
+    """Whether what failed can be helped by making the index again: something in it is not what infraconsole writes."""
+    if not isinstance(error, sqlite3.Error):
+        return isinstance(error, ValueError | TypeError)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # not SQLite has said it, but its module: text that is no UTF-8
+        return isinstance(error, sqlite3.OperationalError | sqlite3.DataError)
+    return code & 0xFF in (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_SCHEMA,
+    )
 
 
 # Writing: always inside of the caller's transaction
@@ -208,7 +239,7 @@ def catch_up(db: sqlite3.Connection) -> None:
     if known == last:
         return
     if known is None or known > last:  # the events are fewer than they were
-        empty(db)
+        remake(db)
         known = 0
     upto = min(last, known + _EVENTS_A_BATCH)
     runs = db.execute("SELECT DISTINCT run FROM events WHERE id > ? AND id <= ?", (known, upto)).fetchall()
@@ -221,11 +252,19 @@ def catch_up(db: sqlite3.Connection) -> None:
     db.execute("UPDATE indexed SET event = ?", (upto,))
 
 
-def empty(db: sqlite3.Connection) -> None:
-    """It is made again from the events by whoever needs it next."""
-    for table in _NAMES:
-        db.execute(f"DELETE FROM {table}")
-    db.execute("INSERT INTO indexed VALUES (1, 0)")
+def remake(db: sqlite3.Connection) -> None:
+    """Empty, whatever is in its place; whoever needs it next fills it from the events."""
+    for kind in ("trigger", "view", "index", "table"):
+        for name in [found[1] for found in _found(db) if found[0] == kind and found[3] is not None]:
+            quoted = name.replace('"', '""')
+            db.execute(f'DROP {kind} IF EXISTS "{quoted}"')
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
+
+
+def is_ahead(db: sqlite3.Connection, last: int) -> bool:
+    """Whether it says to know events that are still to come."""
+    return db.execute("SELECT 1 FROM indexed WHERE event > ?", (last,)).fetchone() is not None
 
 
 def is_behind(db: sqlite3.Connection) -> bool:
@@ -238,8 +277,21 @@ def is_behind(db: sqlite3.Connection) -> bool:
 
 def problems(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """Run and words of each entry that is not what the events say. One that is only behind is none."""
-    if not is_there(db) or is_behind(db):
-        return
+    if not _found(db):
+        return  # made by whoever opens the journal
+    try:
+        if is_there(db):
+            yield from [] if is_behind(db) else _differences(db)
+            return
+        words = "something else stands in its place"
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        if not is_its_fault(error):
+            raise
+        words = str(error)
+    yield "", f"the index of runs is not what infraconsole writes: {words}"
+
+
+def _differences(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     stored = {summary.run: summary for summary in select(db)}
     created = db.execute("SELECT run, min(id) FROM events WHERE kind = ? GROUP BY run", (Kind.RUN_CREATED,)).fetchall()
     for run, first in created:

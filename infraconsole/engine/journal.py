@@ -100,9 +100,9 @@ class Journal:
             if version < 1:
                 self._db.execute("PRAGMA journal_mode = WAL")
             tables = chain.TABLES if version < 1 else ""
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {tables} {index.TABLES} PRAGMA user_version = {chain.SCHEMA_VERSION}; COMMIT;"
-            )
+            self._db.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {chain.SCHEMA_VERSION}; COMMIT;")
+            with self._transaction():
+                index.remake(self._db)
 
     def _is_prepared(self) -> bool:
         version = self._version()
@@ -142,14 +142,14 @@ class Journal:
                 with self._transaction():
                     last = self._last()
                     damage = self._damage(last)
-                    if damage:
-                        index.empty(self._db)
+                    if damage or not index.is_there(self._db) or index.is_ahead(self._db, last[0]):
+                        index.remake(self._db)
 
                     def write(run: str, kind: Kind, step: str, encoded: str) -> Event:
                         before = (written[-1].id, written[-1].hash) if written else last
                         event = self._insert(before, run, kind, step, encoded)
                         written.append(event)
-                        self._index.take_in(self._db, event)
+                        self._take_in(event)
                         return event
 
                     for found in damage:
@@ -161,6 +161,22 @@ class Journal:
             self._looked = True
             if written:
                 self._advance_head(head, written[-1], whatever_it_says=bool(damage))
+
+    def _take_in(self, event: Event) -> None:
+        """The index is derived, and never a reason not to write: where something in it stands in the way, it is made again."""
+        self._db.execute("SAVEPOINT index_of_runs")
+        try:
+            self._index.take_in(self._db, event)
+            is_garbage = False
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            if not index.is_its_fault(error):
+                raise
+            is_garbage = True
+        if is_garbage:  # only here: the error would keep the query open, and its table could not go
+            self._db.execute("ROLLBACK TO index_of_runs")
+            self._index.forget()
+            index.remake(self._db)
+        self._db.execute("RELEASE index_of_runs")
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -303,9 +319,19 @@ class Journal:
             return query(self._db)
 
     def indexed(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
-        """As `read`, of the index of runs, which is brought up to date first."""
+        """As `read`, of the index of runs, which is brought up to date first, and made again where it cannot be understood."""
+        with self._translated("read"):
+            try:
+                return self._caught_up(query)
+            except (sqlite3.Error, ValueError, TypeError) as error:
+                if not index.is_its_fault(error):
+                    raise
+            self.remake_index()
+            return self._caught_up(query)
+
+    def _caught_up(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         while True:
-            with self._translated("read"), self._lock:
+            with self._lock:
                 if not index.is_behind(self._db):
                     return query(self._db)
                 with self._transaction():
@@ -314,7 +340,7 @@ class Journal:
     def remake_index(self) -> None:
         """From the events, by whoever reads it next."""
         with self._translated("written"), self._lock, self._transaction():
-            index.empty(self._db)
+            index.remake(self._db)
 
     def _has(self, number: int, digest: str) -> bool:
         row = self._db.execute("SELECT hash FROM events WHERE id = ?", (number,)).fetchone()
@@ -342,16 +368,9 @@ class Journal:
             mend = storage_errors.mend(error, self.path)
             raise JournalError(f"The journal {self.path} cannot be {verb}.", cause=str(error), mend=mend) from error
 
-    @contextlib.contextmanager
-    def _head_held(self) -> Iterator[int]:
-        """A handle on `journal.head`, locked. Raises JournalError that names who holds it, where it does not come free."""
-        handle = locks.opened(self._head_path, os.O_RDWR | os.O_CREAT)
-        try:
-            if not locks.came_free(handle, chain.BUSY_SECONDS):
-                raise locks.still_held(self._head_path, chain.BUSY_SECONDS)
-            yield handle
-        finally:
-            os.close(handle)
+    def _head_held(self) -> contextlib.AbstractContextManager[int]:
+        """A handle on `journal.head`, locked."""
+        return locks.held(self._head_path, chain.BUSY_SECONDS)
 
     def _advance_head(self, head: int, event: Event, *, whatever_it_says: bool) -> None:
         """After the commit, and backwards only where damage was just recorded: a head that lags behind is weaker, one that runs

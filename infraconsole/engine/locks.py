@@ -6,11 +6,13 @@ No lock is waited for without a bound: whoever holds it may be stopped.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,6 +117,18 @@ def came_free(handle: int, patience_seconds: float) -> bool:
             time.sleep(_POLL_SECONDS)
         else:
             return True
+
+
+@contextlib.contextmanager
+def held(path: Path, patience_seconds: float) -> Iterator[int]:
+    """A handle on the file, locked. Raises OSError, and JournalError that names who holds it, where it does not come free."""
+    handle = opened(path, os.O_RDWR | os.O_CREAT)
+    try:
+        if not came_free(handle, patience_seconds):
+            raise still_held(path, patience_seconds)
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def unusable(path: Path, error: OSError) -> JournalError:

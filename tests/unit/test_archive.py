@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -156,6 +160,128 @@ def test_only_what_ended_before_the_date_goes(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         done = archive.archive(journal, datetime.now(UTC) - timedelta(hours=1), tmp_path / "old.db", "kim")
         assert (done.runs, (tmp_path / "old.db").exists()) == (0, False)
+
+
+def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one comes when the file of the first is finished and its rows are still in the journal."""
+    folder = tmp_path / "state"
+    filled(folder)
+    before = rows(folder / "journal.db")
+    take_out = archive._take_out
+    done: list[archive.Done] = []
+    second: list[threading.Thread] = []
+
+    def go() -> None:
+        with Journal(folder) as journal:
+            done.append(archive.archive(journal, LATER, None, "kim"))
+
+    def taken(*arguments: Any) -> Any:
+        if not second:
+            second.append(threading.Thread(target=go))
+            second[0].start()
+            second[0].join(1.0)  # it would be through by then, were it not held up
+            assert second[0].is_alive(), "one at a time"
+        return take_out(*arguments)
+
+    monkeypatch.setattr(archive, "_take_out", taken)
+    go()
+    second[0].join(60)
+    assert sorted(each.runs for each in done) == [0, 5]
+    files = list((folder / "archive").glob("*.db"))
+    assert len(files) == 1
+    assert before <= rows(folder / "journal.db") | rows(files[0])
+    assert verify(folder).problems == ()
+    assert archive.verify_archive(folder, files[0])[1] == []
+
+
+def test_whoever_archives_too_is_told_who_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path / "state")
+    monkeypatch.setattr(chain, "BUSY_SECONDS", 0.1)
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "state" / "archive.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(JournalError, match=r"archive\.lock is locked") as caught:
+            taken_out(tmp_path / "state", tmp_path / "old.db")
+        assert str(other.pid) in caught.value.cause or not Path("/proc/locks").exists()
+
+
+@pytest.mark.parametrize(
+    "change_it",
+    [
+        "DELETE FROM events",
+        "DELETE FROM events WHERE run = 'run001'",
+        "DELETE FROM requests WHERE run = 'run001'",
+        "UPDATE events SET at = 'x' WHERE run = 'run001'",
+    ],
+)
+def test_nothing_leaves_the_journal_that_its_file_does_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change_it: str
+) -> None:
+    folder, file = tmp_path / "state", tmp_path / "old.db"
+    filled(folder)
+    before = rows(folder / "journal.db")
+    write = archive._write
+
+    def other(*arguments: Any) -> None:
+        write(*arguments)
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+            for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                db.execute(f"DROP TRIGGER {name}")
+            db.execute(change_it)
+
+    monkeypatch.setattr(archive, "_write", other)
+    with pytest.raises(JournalError, match="nothing was"):
+        taken_out(folder, file)
+    assert before <= rows(folder / "journal.db")
+    assert verify(folder).problems == ()
+
+
+def test_a_file_that_may_be_anothers_is_never_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the journal has archived into it: its events are in this one, too."""
+    folder, copy, file = tmp_path / "state", tmp_path / "copy", tmp_path / "old.db"
+    filled(folder)
+    shutil.copytree(folder, copy)
+    taken_out(copy, file)
+    content = file.read_bytes()
+    with pytest.raises(UsageError, match="exists already"):
+        taken_out(folder, file)
+    make_room = archive._make_room
+
+    def comes_later(*arguments: Any) -> None:
+        make_room(*arguments)
+        file.write_bytes(content)
+
+    file.unlink()
+    monkeypatch.setattr(archive, "_make_room", comes_later)
+    with pytest.raises(UsageError, match="exists already"):
+        taken_out(folder, file)
+    assert file.read_bytes() == content
+    assert verify(copy).problems == verify(folder).problems == ()
+
+
+def test_a_run_that_begins_meanwhile_and_an_open_console_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, file = tmp_path / "state", tmp_path / "old.db"
+    filled(folder)
+    write = archive._write
+    with Journal(folder) as console:
+        assert len(console.run_ids()) == 6
+
+        def begins(*arguments: Any) -> None:
+            write(*arguments)
+            create(console, "begun1")
+            change(console, "begun1")
+
+        monkeypatch.setattr(archive, "_write", begins)
+        assert taken_out(folder, file).runs == 5
+        assert console.run_ids() == ["begun1", "run005"]
+        assert console.events("run000") == []
+        end(console, "begun1")
+        assert console.verify().problems == ()
+        assert archive.verify_archive(folder, file)[1] == []
 
 
 POINTS = ("archive._write", "archive._make_room", "archive._to_disk", "archive._take_out", "archive._give_space_back",

@@ -18,6 +18,7 @@ from infraconsole.engine.index import RunSummary
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.launch import later_run, new_id
 from infraconsole.engine.recorder import Recorder
+from infraconsole.engine.verify import verify
 from infraconsole.redaction import Redactor
 from infraconsole.screens.runs import board_runs, newest_runs, under_way
 
@@ -304,3 +305,54 @@ def test_a_longer_journal_costs_nothing_more(tmp_path: Path, monkeypatch: pytest
             found.append(asked(journal, name))
     few, many = found
     assert many <= few * 1.5 + 3, (few, many)
+
+
+GARBAGE = {
+    "other columns": "DROP TABLE runs; CREATE TABLE runs (x TEXT)",
+    "a view": "DROP TABLE runs; CREATE VIEW runs AS SELECT 1 AS id",
+    "a view with all columns": "ALTER TABLE runs RENAME TO r; CREATE VIEW runs AS SELECT * FROM r",
+    "an index in its place": "DROP TABLE runs; CREATE INDEX runs ON events (at)",
+    "a bad date": "UPDATE runs SET created_at = 'yesterday'",
+    "no UTF-8": "UPDATE runs SET title = CAST(x'ff' AS TEXT); UPDATE follow_ups SET title = CAST(x'ff' AS TEXT)",
+    "nothing of what it knows": "DELETE FROM indexed",
+    "other columns of what it knows": "DROP TABLE indexed; CREATE TABLE indexed (y TEXT)",
+    "ahead": "UPDATE indexed SET event = 8",
+    "far ahead": "UPDATE indexed SET event = 1000",
+    "other columns of follow-ups": "DROP TABLE follow_ups; CREATE TABLE follow_ups (x)",
+    "a follow-up of nobody": "INSERT INTO follow_ups VALUES (9999, 'a', 'b', 'c', 'd')",
+    "a trigger": "CREATE TRIGGER t BEFORE DELETE ON runs BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+    "a trigger of follow-ups": 'CREATE TRIGGER "t""x" BEFORE INSERT ON Follow_Ups BEGIN SELECT RAISE(ABORT, \'no\'); END',
+    "none": "DROP TABLE runs; DROP TABLE follow_ups; DROP TABLE indexed",
+}
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["while it is open", "before it is opened"])
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("first", ["append", "read", "verify"])
+def test_garbage_in_the_index_stops_nothing(tmp_path: Path, garbage: str, first: str, is_open: bool) -> None:
+    """Whatever comes first, and whether the journal was open already."""
+    with Journal(tmp_path) as journal:
+        create(journal, "aaaaaa")
+        follow_up(journal, "aaaaaa")
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(Journal(tmp_path)) if is_open else None
+        with contextlib.closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as db:
+            db.executescript(garbage)
+        if first == "verify":
+            assert all(problem.derived for problem in verify(tmp_path).problems)
+        journal = opened or stack.enter_context(Journal(tmp_path))
+        if first == "append":
+            follow_up(journal, "aaaaaa", "Pin another")
+        if "created_at" in garbage or first != "append":
+            assert [run.run for run in listing.newest(journal, None).runs] == ["aaaaaa"]
+        create(journal, "bbbbbb")
+        end(journal, "aaaaaa")
+        follow_up(journal, "bbbbbb")
+        if any(problem.derived for problem in journal.verify().problems):
+            journal.remake_index()  # as `journal verify` does
+        assert [(run.run, run.outcome) for run in listing.newest(journal, None).runs] == [
+            ("bbbbbb", ""),
+            ("aaaaaa", "done"),
+        ]
+        assert followups.open_follow_ups(journal)[0].run == "bbbbbb"
+        assert journal.verify().problems == ()
