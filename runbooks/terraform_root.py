@@ -254,7 +254,7 @@ def refuse_locked(context: StepContext, root: Root) -> None:
         )
     elif ours:
         whose = f"It is of Terraform of run {ours.run}, which was killed: nobody is at work with it."
-        mend = f"Look what that did: infraconsole journal show {ours.run}. Then take the lock away: {gone}"
+        mend = f"Look what that did: infraconsole journal {ours.run}. Then take the lock away: {gone}"
     elif left:
         whose, mend = (
             f"Run {left} of this journal took it.",
