@@ -165,7 +165,7 @@ class Executor(StepContext):
             mend = " ".join(part for part in (error.mend, f"Go on: infraconsole resume {self.record.run}") if part)
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
-            if isinstance(error, _Unanswered) and self._resumed:
+            if isinstance(error, _Unanswered) and (self._resumed or self.record.changed):
                 mend = f"Go on: infraconsole resume {self.record.run} {error.mend}"
                 return self.finish(Outcome.INTERRUPTED, EXIT_GATE_REFUSED, error, mend)
             mend = " ".join(part for part in (error.mend, self.record.done_words) if part)

@@ -275,6 +275,29 @@ def test_a_gate_that_nobody_answers_leaves_the_resumed_run_to_be_resumed(
     assert len(bench.cloud.sent) == 2
 
 
+@pytest.mark.parametrize(
+    ("given", "outcome"), [((), "interrupted"), ((("confirm", "no"),), "refused"), ((("confirm", "oui"),), "refused")]
+)
+def test_a_script_that_leaves_a_later_gate_closed_goes_on_after_its_first_change(
+    bench: Bench,
+    resumed: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[tuple[str, str], ...],
+    outcome: str,
+) -> None:
+    later = Gate("confirm", GateKind.CONFIRM, "The second change")
+    monkeypatch.setattr(base.Wait, "gates", lambda self, context: [later])
+    bench.begin(REASON, TYPED, *given)
+    assert bench.carry_out() == 3
+    assert (bench.record.outcome, bench.cloud.carried_out) == (outcome, 1)
+    if outcome == "refused":
+        assert "Done before that: Change." in bench.record.ending
+        return
+    assert f"infraconsole resume {bench.run} --answer confirm=…" in bench.record.ending
+    assert resumed(("confirm", "yes")) == 0
+    assert (bench.record.outcome, bench.cloud.carried_out) == ("done", 1)
+
+
 def _another_name(gates: Callable[..., Sequence[Gate]]) -> Callable[..., Sequence[Gate]]:
     """Another gate than the one that was answered beforehand."""
     return lambda self, context: [replace(gates(self, context)[-1], id="confirm", kind=GateKind.CONFIRM)]
