@@ -648,7 +648,7 @@ def test_answers_given_beforehand_do_not_open_the_gate_of_another_situation(benc
 def test_answers_given_for_gates_that_had_not_opened_do_not_open_them_in_another_situation(
     bench: Bench, given: tuple[tuple[str, str], ...]
 ) -> None:
-    bench.begin(*given, interactive=True, **({} if REASON in given else {"reason": "prod answers 503"}))
+    bench.begin(*given, interactive=True, reason="" if REASON in given else "prod answers 503")
     probe, seen = Change.probe, []
 
     def overtaken(self: Change, context: StepContext) -> Probe:
