@@ -10,9 +10,11 @@ import pytest
 
 from infraconsole.engine.runbook import ProbeState, StepContext
 from infraconsole.errors import NotVisibleYet, StepFailed
-from infraconsole.runbooks import ecs_rollback, export_put
+from infraconsole.runbooks import ecs_rollback, export_put, revisions
+from infraconsole.runbooks.deployed import verify_service
 from infraconsole.runbooks.ecs_rollback import STOP_FIRST, SUPERSEDE
-from tests.unit.test_rollout import BEFORE, Shown, arn
+from tests.unit.test_deployed import arn
+from tests.unit.test_rollout import BEFORE, Shown
 
 ARN = "arn:aws:ecs:r:1:service-deployment/c/s/1"
 
@@ -24,9 +26,9 @@ def listed(status: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def looked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ecs_rollback.revisions, "candidates", lambda *_: [])
-    monkeypatch.setattr(ecs_rollback.revisions, "last_known_good", lambda *_: "")
-    monkeypatch.setattr(ecs_rollback.revisions, "family_of", lambda _: "web-dev")
+    monkeypatch.setattr(revisions, "candidates", lambda *_: [])
+    monkeypatch.setattr(revisions, "last_known_good", lambda *_: "")
+    monkeypatch.setattr(revisions, "family_of", lambda _: "web-dev")
 
 
 def looking(tmp_path: Path, asked: str) -> tuple[Shown, StepContext]:
@@ -81,6 +83,24 @@ def test_a_stopped_deployment_that_is_not_shown_can_be_looked_for_later(
     shown.config.engine.watch_minutes = 0.0
     with pytest.raises(NotVisibleYet, match="the deployment that was stopped"):
         ecs_rollback.Settle().act(context)
+
+
+def test_a_deploy_that_is_not_shown_in_time_is_nobody_s_doing(tmp_path: Path) -> None:
+    shown, context = looking(tmp_path, SUPERSEDE)
+    shown.results["deployed"] = {"task_definition": arn(44)}
+    shown.config.engine.settle_seconds, shown.config.engine.visible_seconds = 0.0, 0.1
+    with pytest.raises(NotVisibleYet) as caught:
+        verify_service(context)
+    assert "which was deployed" in caught.value.title
+
+
+def test_a_deploy_that_was_there_and_was_replaced_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, context = looking(tmp_path, SUPERSEDE)
+    shown.results["deployed"] = {"task_definition": arn(44)}
+    shown.config.engine.settle_seconds, shown.config.engine.visible_seconds = 0.0, 60.0
+    monkeypatch.setattr("infraconsole.runbooks.deployed._newest_in_history", lambda _: arn(44))
+    with pytest.raises(StepFailed, match="not on web-dev:44, which was deployed"):
+        verify_service(context)
 
 
 @pytest.mark.parametrize("there", [None, SimpleNamespace(version=6, value="old", name="/x")])
