@@ -7,8 +7,10 @@ InfraconsoleError                1
 ├── GateRefused                  3   a gate was not answered, or wrongly
 ├── Interrupted                  4   stopped on request; can be resumed
 ├── StepFailed                   1   a step did not reach its end
+│   └── HeldUp                   1   by something that others take away: 5 and resumable once the run has begun
 ├── JournalError                 1   the journal cannot be written, or is damaged
 ├── TerraformError               1   a terraform command failed: the command, its return code, the end of its output
+│   └── TerraformHeldUp          1   also a HeldUp
 └── PrerequisiteMissing          5
     ├── ToolMissing              5
     ├── TargetBusy               5   another run holds the target
@@ -93,6 +95,11 @@ class StepFailed(InfraconsoleError):
     pass
 
 
+class HeldUp(StepFailed):
+    """Something outside of the run is in its way: a lock, a state that is stored nowhere. A run that has begun goes on once that
+    is gone."""
+
+
 class JournalError(InfraconsoleError):
     pass
 
@@ -111,6 +118,10 @@ class TerraformError(InfraconsoleError):
         self.words = words
         ended = f"{' '.join(self.command)} ended with code {code}." if code is not None and self.command else ""
         super().__init__(title, cause="\n".join(part for part in (ended, words) if part), mend=mend)
+
+
+class TerraformHeldUp(TerraformError, HeldUp):
+    """Terraform could not begin, by what stands in the way of other runs as well: the lock, or the digest."""
 
 
 class PrerequisiteMissing(InfraconsoleError):

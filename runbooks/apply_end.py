@@ -94,7 +94,7 @@ def settle(context: StepContext, root: Root, end: End, listener: Listener) -> Ma
         said = " ".join(part for part in (error.cause, listener.summary, *told) if part)
         mend = (
             "Resumed, it makes a new plan of what is left and asks again, since no earlier answer covers it: at a terminal, or "
-            "with infraconsole resume --answer."
+            f"with infraconsole resume {context.folder.name} --answer GATE=VALUE."
         )
         raise InterruptRequested(error.title, cause=said, mend=mend) from None
     raise _failure(context, root, end, back, told, kept, listener)

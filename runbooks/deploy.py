@@ -16,7 +16,7 @@ from infraconsole.engine import policy
 from infraconsole.engine.gate import LEAST_REASON
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
-from infraconsole.errors import StepFailed, UsageError
+from infraconsole.errors import HeldUp, StepFailed, UsageError
 from infraconsole.runbooks import rollout, strays
 from infraconsole.runbooks.deployed import ReadDeployed, verify_service
 from infraconsole.runbooks.plan_reading import ReadPlan
@@ -178,7 +178,7 @@ def _refuse_missing_exports(context: StepContext) -> None:
     }
     _, missing = Ssm(context.reads).parameters(sorted(names))
     if missing:
-        raise StepFailed(
+        raise HeldUp(
             f"The code reads exports that do not exist: {', '.join(missing)}.",
             mend="Deploy the modules that write them: infraconsole exports names them.",
         )

@@ -11,7 +11,7 @@ from infraconsole.aws.ecr import parse_image
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
 from infraconsole.clock import Deadline
 from infraconsole.engine.runbook import Step, StepContext
-from infraconsole.errors import AwsNotFound, StepFailed
+from infraconsole.errors import AwsError, AwsNotFound, StepFailed
 from infraconsole.redaction import MASK
 from infraconsole.runbooks import rollout
 from infraconsole.runbooks.plan_reading import PLAN_DOCUMENT
@@ -143,9 +143,9 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
 
 
 def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
-    """The service once ECS shows it on what was deployed, or as it is where that does not come. `is_same`: it was on that before,
-    so that only a deployment which is under way is a new one for sure."""
-    patience = Deadline(context.config.engine.settle_seconds)
+    """The service once ECS shows it on what was deployed, or as it is where that was there and is not any more. `is_same`: it was
+    on that before, so that only a deployment which is under way is a new one for sure. Raises NotVisibleYet."""
+    settled, patience = Deadline(context.config.engine.settle_seconds), Deadline(context.config.engine.visible_seconds)
     first = ""
     while True:
         service = Ecs(context.reads).service(*rollout.names(context))
@@ -154,10 +154,34 @@ def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
         is_there = not wanted or _is_same(service.task_definition, wanted)
         if is_there and not (is_same and service.in_flight is None and primary == first):
             return service
-        if patience.is_over():
+        if settled.is_over() and (is_there or _was_there(context, service, wanted)):
             return service
+        if patience.is_over():
+            raise rollout.not_visible(f"{service.name} on {rollout.short(wanted)}, which was deployed")
         context.progress("AWS does not show yet what was deployed: looking again")
         context.wait(min(1.0, context.config.engine.poll_seconds))
+
+
+def _was_there(context: StepContext, service: Service, wanted: str) -> bool:
+    """Whether AWS has shown that what was deployed arrived, so that something else was put there since. What the apply did not
+    touch was there before."""
+    if (context.folder / PLAN_DOCUMENT).exists():
+        change = next((each for each in _changes(context) if _is_service(context, each)), None)
+        if change is None or change.kind not in (Kind.CREATE, Kind.UPDATE, Kind.REPLACE):
+            return True
+    if any(_is_same(known.task_definition, wanted) for known in service.deployments):
+        return True
+    return _is_same(_newest_in_history(context), wanted)
+
+
+def _newest_in_history(context: StepContext) -> str:
+    """The task definition of the newest deployment, also of one that was rolled back; "" where it cannot be told."""
+    try:
+        history = Ecs(context.reads).service_deployments(*rollout.names(context))
+    except AwsError:
+        return ""
+    made = [(known.created_at, known.task_definition) for known in history if known.created_at]
+    return max(made, default=(None, ""))[1]
 
 
 def _is_same(definition: str, wanted: str) -> bool:

@@ -43,9 +43,11 @@ STOP_FIRST = "stop-first"
 STOP = "ecs:StopServiceDeployment"
 UPDATE = "ecs:UpdateService"
 
-_GOING = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
-"""The states of a service deployment that has not ended; only the first two can be stopped."""
+_STOPPABLE = ("PENDING", "IN_PROGRESS")
+_GOING = (*_STOPPABLE, "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
+"""The states of a service deployment that has not ended."""
 _STOPPING = {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
+_NOT_LISTED = "ecs:ListServiceDeployments, which names the deployment to stop, cannot be read"
 _ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
 _LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
 
@@ -76,14 +78,18 @@ class Look(Step):
         deployments = _deployments(context, say=True)
         candidates = revisions.candidates(context, ecs, current, deployments or ())
         in_flight = service.in_flight
+        listed = next((known for known in deployments or () if known.status in _STOPPABLE), None)
+        # One that is only about to begin stands in the list before the service itself shows it.
+        begins = listed.arn if listed and listed.status == "PENDING" else ""
+        of = in_flight.task_definition if in_flight else listed.task_definition if begins and listed else ""
         return {
             "current": current.arn,
             "current_name": current.name,
             "current_image": revisions.main_image(current),
             **_as_seen(service, deployments),
-            "in_flight": in_flight.id if in_flight else "",
-            "in_flight_of": rollout.short(in_flight.task_definition) if in_flight else "",
-            "in_flight_arn": next((known.arn for known in deployments or () if known.status == "IN_PROGRESS"), ""),
+            "in_flight": in_flight.id if in_flight else begins,
+            "in_flight_of": rollout.short(of),
+            "in_flight_arn": listed.arn if listed else "",
             "candidates": candidates,
             "last_known_good": revisions.last_known_good(context, current, candidates),
         }
@@ -147,7 +153,10 @@ class Check(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        if not looked["in_flight"] or not looked["in_flight_arn"] or context.inputs["in-flight"] == STOP_FIRST:
+        if not looked["in_flight"] or context.inputs["in-flight"] == STOP_FIRST:
+            return ()
+        unreadable = looked["deployments"] is None
+        if not looked["in_flight_arn"] and not (unreadable and context.given("in-flight")):
             return ()
         if not (context.interactive or context.given("in-flight")):
             return ()
@@ -167,6 +176,7 @@ class Check(Step):
                         STOP_FIRST,
                         "Stop it first, with ECS's own rollback",
                         ("StopServiceDeployment returns the service to its last completed deployment first.",),
+                        why_not=_NOT_LISTED if unreadable else "",
                     ),
                 ),
             ),
@@ -174,6 +184,13 @@ class Check(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         chosen = context.result("choose")
+        if context.inputs["in-flight"] == STOP_FIRST and context.result("look")["deployments"] is None:
+            raise StepFailed(
+                "Whether a deployment is to be stopped first is not known.",
+                cause=f"Nothing was sent: {_NOT_LISTED}.",
+                mend="Get the permission ecs:ListServiceDeployments and look again, or start a run with "
+                f"--set in-flight={SUPERSEDE}.",
+            )
         definition = Ecs(context.reads).task_definition(chosen["arn"])
         if definition.status != "ACTIVE":
             raise StepFailed(
@@ -188,7 +205,7 @@ class Check(Step):
         return {"in_flight": context.answer("in-flight") or context.inputs["in-flight"]}
 
     def offers(self) -> Sequence[Offer]:
-        return (_ANOTHER,)
+        return (_ANOTHER, _LOOK_AGAIN)
 
 
 class StopInFlight(Step):
@@ -220,7 +237,7 @@ class StopInFlight(Step):
         known = _deployment_in_flight(context)
         if known is None:
             return Probe(ProbeState.NOT_VISIBLE, "The deployment in flight is not in the list of deployments.")
-        if known.status not in ("PENDING", "IN_PROGRESS"):
+        if known.status not in _STOPPABLE:
             result = {
                 "stopped": known.status != revisions.COMPLETED,
                 "status": known.status,
@@ -259,13 +276,17 @@ class Settle(Step):
         if not context.result("stop-in-flight").get("stopped"):
             return {}
         minutes = context.config.engine.watch_minutes
-        deadline = Deadline(minutes * 60)
+        visible = context.config.engine.visible_seconds
+        deadline, unseen = Deadline(minutes * 60), Deadline(visible)
         while (known := _deployment_in_flight(context)) is None or known.status in _GOING:
             state = known.status if known else "not shown"
-            if deadline.is_over():
+            if known is None and unseen.is_over():
+                raise rollout.not_visible("the deployment that was stopped")
+            unseen = unseen if known is None else Deadline(visible)
+            if known is not None and deadline.is_over():
                 raise StepFailed(
                     f"The deployment is {state} after {minutes:g} min.",
-                    cause=known.reason if known else "",
+                    cause=known.reason,
                     mend="Retry to wait on, look again, or stop.",
                 )
             context.progress(f"the deployment is {state}")

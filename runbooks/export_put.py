@@ -25,7 +25,7 @@ from infraconsole.engine.runbook import (
     aws_command,
     command_line,
 )
-from infraconsole.errors import AwsError, AwsNotFound, StepFailed, UsageError
+from infraconsole.errors import AwsError, AwsNotFound, NotVisibleYet, StepFailed, UsageError
 
 NAME = "export-put"
 TYPE_NAME = "type-export"
@@ -155,10 +155,10 @@ class Verify(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         now = self._shown(context)
-        if now is None or now.value != context.inputs["value"]:
+        if now.value != context.inputs["value"]:
             raise StepFailed(
                 f"{_name(context)} does not say what was written.",
-                cause=f"It says {now.value!r}." if now else "It does not exist.",
+                cause=f"It says {now.value!r}.",
             )
         context.note(f"{now.name} is version {now.version}: {now.value}")
         owner = context.result("look")["owner"]
@@ -170,13 +170,15 @@ class Verify(Step):
             )
         return {"version": now.version}
 
-    def _shown(self, context: StepContext) -> Parameter | None:
-        """The parameter as of what was written, or as it is where AWS does not come to show that."""
+    def _shown(self, context: StepContext) -> Parameter:
+        """The parameter as of what was written. Raises NotVisibleYet where AWS does not come to show that."""
         written = context.result("write").get("version", 0)
-        patience = Deadline(context.config.engine.settle_seconds)
+        patience = Deadline(context.config.engine.visible_seconds)
         while (now := _now(context)) is None or now.version < written:
             if patience.is_over():
-                break
+                raise NotVisibleYet(
+                    f"AWS does not show version {written} of {_name(context)} yet.", mend="Look at the parameter."
+                )
             context.progress(f"AWS does not show version {written} yet: looking again")
             context.wait(min(1.0, context.config.engine.poll_seconds))
         return now

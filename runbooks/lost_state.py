@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infraconsole import files
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import StepFailed
+from infraconsole.errors import HeldUp
 from infraconsole.runbooks import earlier_applies
 from infraconsole.runbooks.terraform_root import Root, write_private
 from infraconsole.terraform import backend, supervise
@@ -41,12 +41,12 @@ def keep(root: Root, stdout: Path) -> Path | None:
 
 def refuse(context: StepContext, root: Root) -> None:
     """Make errored.tfstate of what an apply of this or another run has left, where nobody came to that: killed, or the folder
-    would not take it. Raises StepFailed where it still does not."""
+    would not take it. Raises HeldUp where it still does not."""
     left = root.folder / backend.ERRORED_STATE
     for record in islice(earlier_applies.records(context.folder.parent, root, "apply"), earlier_applies.RECENT):
         kept = keep(root, record / supervise.STDOUT)
         if kept not in (None, left):
-            raise StepFailed(
+            raise HeldUp(
                 f"{kept} holds a state that could not be stored.",
                 cause=f"An apply changed things that the stored state does not know of, and {left} cannot be written.",
                 mend=f"Make it possible to write {left}, and try again: it is written then, and state-recover pushes it.",

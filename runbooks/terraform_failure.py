@@ -17,7 +17,14 @@ from infraconsole.aws.s3 import S3
 from infraconsole.aws.sts import identity
 from infraconsole.checks import state_digest, state_lock
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsError, AwsNotFound, CredentialsExpired, CredentialsMissing, InfraconsoleError
+from infraconsole.errors import (
+    AwsError,
+    AwsNotFound,
+    CredentialsExpired,
+    CredentialsMissing,
+    InfraconsoleError,
+    TerraformHeldUp,
+)
 from infraconsole.runbooks.killed import killed_by, lock_sentence
 from infraconsole.terraform import backend, commands, complaints, runner
 from infraconsole.terraform.events import Diagnostic
@@ -48,6 +55,7 @@ _SAID_ALONE = {
 }
 """What cannot be looked up: believed only where Terraform itself says it, and never what something is done for. A sentence and
 what helps; "" for Terraform's own words."""
+_HOLDS_UP = (Kind.LOCK_HELD, Kind.DIGEST_MISMATCH)
 _SET_UP_AGAIN = (Kind.INIT_REQUIRED, Kind.MODULE_MISSING)
 
 
@@ -93,7 +101,12 @@ def failure(
         if fact.holds is False:
             remarks += [fact] if fact.sentence else []
             continue
-        return ended.error(f"{title} {fact.sentence}", fact.said or "\n".join(shown) or trouble.words, fact.mend)
+        error = ended.error(f"{title} {fact.sentence}", fact.said or "\n".join(shown) or trouble.words, fact.mend)
+        if fact.holds and trouble.kind in _HOLDS_UP and not facts.has_begun:
+            return TerraformHeldUp(
+                error.title, command=error.command, code=error.code, words=error.words, mend=error.mend
+            )
+        return error
     mend = way_on or next((remark.mend for remark in remarks if remark.mend), "")
     if not remarks:
         return ended.error(title, "\n".join(shown), mend)

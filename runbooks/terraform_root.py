@@ -22,7 +22,7 @@ from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.checks import state_digest, state_lock, state_protection
 from infraconsole.checks.state_protection import Backing
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AccessDenied, AwsNotFound, PrerequisiteMissing, StepFailed
+from infraconsole.errors import AccessDenied, AwsNotFound, HeldUp, PrerequisiteMissing, StepFailed
 from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.terraform_failure import DIGEST_DIFFERS, failure
 from infraconsole.terraform import backend, binary, commands, past_commands, runner
@@ -205,7 +205,7 @@ def summary_of(context: StepContext, root: Root, body: bytes | None) -> StateSum
 
 
 def refuse_wrong_digest(context: StepContext, root: Root, body: bytes) -> None:
-    """Raises StepFailed where the lock table's digest is not that of the stored state `body`: every command fails on it, the push
+    """Raises HeldUp where the lock table's digest is not that of the stored state `body`: every command fails on it, the push
     of another one too. Under somebody's lock that is the lock's failure: a state is stored before its digest."""
     place = root.state
     if place is None or not place.lock_table:
@@ -214,7 +214,7 @@ def refuse_wrong_digest(context: StepContext, root: Root, body: bytes) -> None:
     if kept in ("", state_digest.calculated(body)):
         return
     refuse_locked(context, root)
-    raise StepFailed(
+    raise HeldUp(
         DIGEST_DIFFERS,
         cause=f"{place.lock_table} keeps {kept}, the stored state has {state_digest.calculated(body)}. Every Terraform command "
         "fails on it.",
@@ -241,7 +241,7 @@ def held_lock(context: StepContext, root: Root) -> LockInfo | None:
 
 
 def refuse_locked(context: StepContext, root: Root) -> None:
-    """Raises StepFailed where somebody holds the state."""
+    """Raises HeldUp where somebody holds the state."""
     lock = held_lock(context, root)
     if lock is None:
         return
@@ -256,14 +256,14 @@ def refuse_locked(context: StepContext, root: Root) -> None:
         )
     elif ours:
         whose = f"It is of Terraform of run {ours.run}, which was killed: nobody is at work with it."
-        mend = f"Look what that did: infraconsole journal show {ours.run}. Then take the lock away: {gone}"
+        mend = f"Look what that did: infraconsole journal {ours.run}. Then take the lock away: {gone}"
     elif left:
         whose, mend = (
             f"Run {left} of this journal took it.",
             f"Go on with that run: infraconsole resume {left}. Where it is over: {gone}",
         )
     held_for = text.ago(lock.created, context.now())
-    raise StepFailed(
+    raise HeldUp(
         "The state is locked.",
         cause=f"{lock.who} holds it for {held_for}: {lock.operation}, lock {lock.id}. {whose}",
         mend=mend,
@@ -271,12 +271,12 @@ def refuse_locked(context: StepContext, root: Root) -> None:
 
 
 def refuse_errored_state(context: StepContext, root: Root) -> None:
-    """Raises StepFailed where an apply has left a state that could not be stored. It bars the whole folder: of which environment
+    """Raises HeldUp where an apply has left a state that could not be stored. It bars the whole folder: of which environment
     it is, the file does not tell."""
     left = root.folder / backend.ERRORED_STATE
     if left.exists():
         target = context.target
-        raise StepFailed(
+        raise HeldUp(
             f"{left} holds a state that could not be stored.",
             cause="An earlier apply changed things that the stored state does not know of.",
             mend="Push or dismiss it, for the environment whose apply it was: infraconsole run state-recover "

@@ -52,11 +52,13 @@ from infraconsole.errors import (
     EXIT_FAILED,
     EXIT_GATE_REFUSED,
     EXIT_INTERRUPTED,
+    EXIT_PREREQUISITE,
     EXIT_USAGE,
     AwsError,
     ClockSkew,
     CredentialsExpired,
     GateRefused,
+    HeldUp,
     InfraconsoleError,
     JournalError,
     NotVisibleYet,
@@ -166,7 +168,7 @@ class Executor(StepContext):
             mend = " ".join(part for part in (error.mend, f"Go on: infraconsole resume {self.record.run}") if part)
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
-            if isinstance(error, _Unanswered) and self._resumed:
+            if isinstance(error, _Unanswered) and (self._resumed or self.record.changed):
                 mend = f"Go on: infraconsole resume {self.record.run} {error.mend}"
                 return self.finish(Outcome.INTERRUPTED, EXIT_GATE_REFUSED, error, mend)
             mend = " ".join(part for part in (error.mend, self.record.done_words) if part)
@@ -192,16 +194,17 @@ class Executor(StepContext):
     def fail(self, error: InfraconsoleError) -> int:
         if self._can_go_on(error):
             mend = " ".join(part for part in (error.mend, f"Then go on: infraconsole resume {self.record.run}") if part)
-            return self.finish(Outcome.INTERRUPTED, error.exit_code, error, mend)
+            code = EXIT_PREREQUISITE if isinstance(error, HeldUp) else error.exit_code
+            return self.finish(Outcome.INTERRUPTED, code, error, mend)
         # Until something was sent, the error's own kind is the better answer: wrong input, or AWS out of reach.
         return self.finish(Outcome.FAILED, EXIT_FAILED if self.record.sent else error.exit_code, error)
 
     def _can_go_on(self, error: InfraconsoleError) -> bool:
-        """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network, to credentials, or to
-        a setting that is missing now."""
+        """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network, to credentials, to
+        a setting that is missing now, or to a lock that somebody holds."""
         if isinstance(error, NotVisibleYet):
             return True
-        return isinstance(error, PrerequisiteMissing | UsageError) and (self._resumed or self.record.changed)
+        return isinstance(error, PrerequisiteMissing | UsageError | HeldUp) and (self._resumed or self.record.changed)
 
     def finish(self, outcome: Outcome, code: int, error: InfraconsoleError | None = None, mend: str = "") -> int:
         self._recorder.write(

@@ -268,8 +268,12 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             detail = "\n".join(part for part in (data["title"], data["cause"], data["mend"]) if part)
             return _with_step(record, event.step, state=StepState.FAILED, ended_at=event.at, detail=detail)
         case Kind.REWOUND:
-            overtaken = data["reason"] if data.get("overtaken") else ""
-            return replace(_rewound(record, data["to"]), overtaken=overtaken)
+            record = _rewound(record, data["to"])
+            if not data.get("overtaken"):
+                return replace(record, overtaken="")
+            # Of the gates that are still to open nobody has seen what they will show now.
+            given = {gate: values for gate, values in record.given.items() if gate == FAILURE_GATE}
+            return replace(record, given=given, overtaken=data["reason"])
         case Kind.INTERRUPT_REQUESTED:
             return replace(record, interrupting=data["level"])
         case Kind.RUN_FINISHED:

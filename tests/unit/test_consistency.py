@@ -31,5 +31,5 @@ def test_the_times_are_those_of_the_settings() -> None:
     assert {cells[-1] for cells in rows().values()} <= {
         f"{default.visible_seconds:g} s",
         "0 s",
-        "`settle_seconds` for the service",
+        f"{default.visible_seconds:g} s for the service",
     }

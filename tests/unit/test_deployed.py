@@ -91,6 +91,12 @@ class Spoken:
         return datetime.now(UTC)
 
 
+@pytest.fixture(autouse=True)
+def in_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ECS's history has what was deployed as the newest deployment, wherever the service is by now."""
+    monkeypatch.setattr(deployed, "_newest_in_history", lambda context: context.result("deployed")["task_definition"])
+
+
 def planned(folder: Path, actions: list[str], before: Any, after: Any, *, registers: bool = False) -> None:
     """A plan of the service; with `after` None for the task definition, it is known only after the apply. `registers`: it makes
     a new revision of the family."""

@@ -644,6 +644,44 @@ def test_answers_given_beforehand_do_not_open_the_gate_of_another_situation(benc
     assert bench.cloud.sent == []
 
 
+@pytest.mark.parametrize("given", [(TYPED,), (REASON, TYPED)], ids=["a later gate", "all gates"])
+def test_answers_given_for_gates_that_had_not_opened_do_not_open_them_in_another_situation(
+    bench: Bench, given: tuple[tuple[str, str], ...]
+) -> None:
+    bench.begin(*given, interactive=True, reason="" if REASON in given else "prod answers 503")
+    probe, seen = Change.probe, []
+
+    def overtaken(self: Change, context: StepContext) -> Probe:
+        seen.append(1)
+        if len(seen) == 1:  # before any gate of the change
+            bench.cloud.revision = 7
+        return probe(self, context)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Change, "probe", overtaken)
+        join = bench.in_background()
+        if REASON in given:
+            bench.answer_when_open("reason", "it is on 7 now, and bad")
+        bench.answer_when_open("type-target", "no")
+        assert join() == 3
+    assert bench.cloud.sent == []
+
+
+def test_what_is_given_after_the_run_went_back_counts(bench: Bench) -> None:
+    bench.begin(TYPED, (FAILURE_GATE, "stop"), interactive=True)
+    bench.journal.append(bench.run, Kind.REWOUND, data={"to": "look", "reason": "It is on 7.", "overtaken": True})
+    assert bench.record.given == {FAILURE_GATE: ("stop",)}
+    started = {"given": {"type-target": ["fileflow-prod"]}, "by": "ana", "interactive": False}
+    bench.journal.append(bench.run, Kind.RUN_STARTED, data=started)
+    assert bench.record.given["type-target"] == ("fileflow-prod",)
+
+
+def test_a_person_who_goes_back_keeps_the_answers_to_gates_that_had_not_opened(bench: Bench) -> None:
+    bench.begin(TYPED, interactive=True)
+    bench.journal.append(bench.run, Kind.REWOUND, data={"to": "look", "reason": "Look again"})
+    assert bench.record.given == {"type-target": ("fileflow-prod",)}
+
+
 def test_a_script_whose_target_was_changed_meanwhile_fails_and_sends_nothing(bench: Bench) -> None:
     bench.begin(REASON, TYPED)
     probe, seen = Change.probe, []

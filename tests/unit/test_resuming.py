@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,8 @@ from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.recorder import Recorder
 from infraconsole.engine.resumption import Resumption
-from infraconsole.errors import AwsError, ConfigError, GateRefused, InfraconsoleError, TargetBusy, UnknownName
+from infraconsole.engine.runbook import Step, StepContext
+from infraconsole.errors import AwsError, ConfigError, GateRefused, HeldUp, InfraconsoleError, TargetBusy, UnknownName
 from infraconsole.redaction import Redactor
 from tests.unit import test_executor as base
 from tests.unit.test_executor import REASON, RUNBOOK, TYPED, Bench, Changes, Reads
@@ -273,6 +275,51 @@ def test_a_gate_that_nobody_answers_leaves_the_resumed_run_to_be_resumed(
         assert "--answer confirm" in bench.record.ending
         assert resumed(("confirm", "yes")) == 0
     assert len(bench.cloud.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "outcome"), [((), "interrupted"), ((("confirm", "no"),), "refused"), ((("confirm", "oui"),), "refused")]
+)
+def test_a_script_that_leaves_a_later_gate_closed_goes_on_after_its_first_change(
+    bench: Bench,
+    resumed: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[tuple[str, str], ...],
+    outcome: str,
+) -> None:
+    later = Gate("confirm", GateKind.CONFIRM, "The second change")
+    monkeypatch.setattr(base.Wait, "gates", lambda self, context: [later])
+    bench.begin(REASON, TYPED, *given)
+    assert bench.carry_out() == 3
+    assert (bench.record.outcome, bench.cloud.carried_out) == (outcome, 1)
+    if outcome == "refused":
+        assert "Done before that: Change." in bench.record.ending
+        return
+    assert f"infraconsole resume {bench.run} --answer confirm=…" in bench.record.ending
+    assert resumed(("confirm", "yes")) == 0
+    assert (bench.record.outcome, bench.cloud.carried_out) == ("done", 1)
+
+
+@pytest.mark.parametrize("after_a_change", [True, False])
+def test_what_holds_a_run_up_costs_it_nothing_once_it_has_changed_something(
+    bench: Bench, resumed: Callable[..., int], monkeypatch: pytest.MonkeyPatch, after_a_change: bool
+) -> None:
+    step = base.Wait if after_a_change else base.Look
+    act, held = step.act, [HeldUp("The state is locked.", mend="Wait for its holder.")]
+
+    def blocked(self: Step, context: StepContext) -> Mapping[str, Any]:
+        if held:
+            raise held.pop()
+        return act(self, context)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(step, "act", blocked)
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == (5 if after_a_change else 1)
+    assert bench.record.outcome == ("interrupted" if after_a_change else "failed")
+    if after_a_change:
+        assert f"Wait for its holder. Then go on: infraconsole resume {bench.run}" in bench.record.ending
+        assert resumed() == 0
+        assert (bench.record.outcome, len(bench.cloud.sent)) == ("done", 1)
 
 
 def _another_name(gates: Callable[..., Sequence[Gate]]) -> Callable[..., Sequence[Gate]]:

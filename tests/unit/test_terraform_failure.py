@@ -12,7 +12,7 @@ import pytest
 from infraconsole.aws.access import AwsAccess
 from infraconsole.checks import state_digest
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsError, AwsNotFound, CredentialsExpired, TerraformError
+from infraconsole.errors import AwsError, AwsNotFound, CredentialsExpired, HeldUp, TerraformError
 from infraconsole.runbooks import terraform_failure
 from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import Root
@@ -140,6 +140,7 @@ def test_the_holder_of_a_lock_is_the_one_that_holds_it_now(case: Case) -> None:
     said = "Error acquiring the state lock"
     quoted = "ConditionalCheckFailed\nLock Info:\n  ID:        9z9z\n  Who:       mallory@x\n"
     held = case.say(said, quoted, lock=LOCK)
+    assert isinstance(held, HeldUp), "once its holder is gone, a run that has begun goes on"
     assert held.title.endswith("The state is locked.")
     assert "lee@laptop" in held.cause
     assert "mallory" not in held.cause

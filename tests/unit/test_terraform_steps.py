@@ -21,7 +21,7 @@ from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent, StepContext
-from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, StepFailed
+from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, HeldUp, StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
 from infraconsole.runbooks.plan_reading import change_lines
 from infraconsole.runbooks.terraform_listener import Listener
@@ -235,7 +235,7 @@ def test_what_is_written_replaces_what_others_could_read(tmp_path: Path) -> None
 def test_a_state_that_could_not_be_stored_bars_the_folder(tmp_path: Path) -> None:
     terraform_root.refuse_errored_state(context(Spoken()), root(tmp_path))
     (tmp_path / "errored.tfstate").write_text("{}")
-    with pytest.raises(StepFailed) as caught:
+    with pytest.raises(HeldUp) as caught:
         terraform_root.refuse_errored_state(context(Spoken()), root(tmp_path))
     assert "infraconsole run state-recover --service plain --env dev" in caught.value.mend
 
