@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.engine.inbox import InterruptRequested
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AwsError, InfraconsoleError, StepFailed, TerraformError
@@ -115,7 +116,7 @@ def look_at_unread(context: StepContext, root: Root) -> None:
     """Read back what applies did whose runs never came to that, as when everything was killed and nobody resumed them."""
     for record in earlier_applies.unread(context.folder.parent, root):
         try:
-            plan = json.loads((record.parent / BOUND_FILE).read_bytes())
+            plan = json.loads(files.read(record.parent / BOUND_FILE))
         except (OSError, ValueError):
             continue
         listener = Listener(context, silent=True)
@@ -224,10 +225,11 @@ def _look_for_state(context: StepContext, root: Root, end: End) -> Path | None:
 def _left(root: Root, missing: Sequence[Stray]) -> tuple[Stray, ...]:
     """Those that errored.tfstate has: they are pushed, or become a follow-up when that is dismissed."""
     try:
-        left = Inventory((root.folder / backend.ERRORED_STATE).read_bytes()) if missing else None
+        body = files.read(root.folder / backend.ERRORED_STATE, files.MOST_STATE_BYTES) if missing else b""
+        left = Inventory(body)
     except (OSError, StateUnreadable):
         return ()
-    return tuple(each for each in missing if left and left.knows(each))
+    return tuple(each for each in missing if left.knows(each))
 
 
 def _plan(result: Mapping[str, Any]) -> Mapping[str, Any]:

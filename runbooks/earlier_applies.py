@@ -97,7 +97,7 @@ def records(runs: Path, root: Root, *names: str) -> list[Path]:
 
 def _digest(record: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((record / DIGEST).read_bytes())
+        found = json.loads(files.read(record / DIGEST))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("ended"), dict) else None
