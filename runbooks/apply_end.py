@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.engine.inbox import InterruptRequested
+from infraconsole.engine.kept_files import PLAN_DOCUMENT
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AwsError, InfraconsoleError, StepFailed, TerraformError
 from infraconsole.runbooks import earlier_applies, lost_state, strays
@@ -22,6 +24,7 @@ from infraconsole.runbooks.terraform_listener import Listener
 from infraconsole.runbooks.terraform_root import Root, write_private
 from infraconsole.terraform import backend, supervise
 from infraconsole.terraform.claims import Claims, Stray
+from infraconsole.terraform.expected import NOTHING_EXPECTED, Expectations, expectations
 from infraconsole.terraform.inventory import Inventory
 from infraconsole.terraform.runner import Ended
 from infraconsole.terraform.state import StateUnreadable
@@ -102,10 +105,12 @@ def settle(context: StepContext, root: Root, end: End, listener: Listener) -> Ma
 
 def look(context: StepContext, root: Root, end: End, plan: Mapping[str, Any], run: str) -> ReadBack:
     """Read the state back, and keep what is in none as a follow-up. Raises AwsError, StateUnreadable, TerraformError."""
-    back = read_back(context, root, plan, end.claims, ended_by_itself=not end.was_cut_off)
-    if left := _left(root, back.strays):
+    expected = _expected(end)
+    back = read_back(context, root, plan, end.claims, ended_by_itself=not end.was_cut_off, expected=expected)
+    if left := _left(root, back):
         missing = tuple(each for each in back.strays if each not in left)
-        back = replace(back, strays=missing, left=tuple(each.address for each in left))
+        unsure = tuple(each for each in back.unsure if each not in left)
+        back = replace(back, strays=missing, unsure=unsure, left=tuple(each.address for each in left))
     strays.keep(context, root, back.strays, run)
     earlier_applies.note_read_back(end.record)
     return back
@@ -115,7 +120,7 @@ def look_at_unread(context: StepContext, root: Root) -> None:
     """Read back what applies did whose runs never came to that, as when everything was killed and nobody resumed them."""
     for record in earlier_applies.unread(context.folder.parent, root):
         try:
-            plan = json.loads((record.parent / BOUND_FILE).read_bytes())
+            plan = json.loads(files.read(record.parent / BOUND_FILE))
         except (OSError, ValueError):
             continue
         listener = Listener(context, silent=True)
@@ -157,7 +162,7 @@ def _done(context: StepContext, root: Root, end: End, back: ReadBack, listener: 
     if back.stored_since:
         since = f"Serial {back.serial} was stored since, and has it no more: {', '.join(back.stored_since[:10])}."
         context.note(f"What was applied was stored. {since} Somebody else changed it.", warning=True)
-    context.note(f"The stored state has all of it: serial {back.before} → {back.serial}.")
+    context.note(f"The stored state has all of it: {back.moved}.")
     return {"applied": listener.applied.done, "changed": True, "serial": back.serial}
 
 
@@ -170,7 +175,7 @@ def _failure(
     kept: Path | None,
     listener: Listener,
 ) -> InfraconsoleError:
-    way_on = _way_on(context, root, back) if back else ""
+    way_on = _way_on(context, root, back, has_done=bool(end.claims.done)) if back else ""
     if end.ended is None or end.was_cut_off:
         errors = (diagnostic_line(each) for each in listener.diagnostics if each.is_error)
         cause = "\n".join(part for part in (*told, *errors, lock_sentence(context, root)) if part)
@@ -191,8 +196,10 @@ def _failure(
     return error
 
 
-def _way_on(context: StepContext, root: Root, back: ReadBack) -> str:
+def _way_on(context: StepContext, root: Root, back: ReadBack, *, has_done: bool = True) -> str:
     if back.is_whole:
+        if not has_done:
+            return "Fix the cause, then plan again."
         return "What was made is in the state. Fix the cause, then plan again: the new plan covers the rest."
     named = [each for each in back.strays if each.id]
     lines = [strays.import_command(context, root, each) for each in named[:_IMPORTS_SHOWN]]
@@ -221,13 +228,34 @@ def _look_for_state(context: StepContext, root: Root, end: End) -> Path | None:
     return kept
 
 
-def _left(root: Root, missing: Sequence[Stray]) -> tuple[Stray, ...]:
-    """Those that errored.tfstate has: they are pushed, or become a follow-up when that is dismissed."""
+def _left(root: Root, back: ReadBack) -> tuple[Stray, ...]:
+    """What errored.tfstate has of it: that is pushed, or becomes a follow-up when it is dismissed."""
     try:
-        left = Inventory((root.folder / backend.ERRORED_STATE).read_bytes()) if missing else None
+        file = root.folder / backend.ERRORED_STATE
+        left = Inventory(files.read(file, files.MOST_STATE_BYTES) if back.strays or back.unsure else b"")
     except (OSError, StateUnreadable):
         return ()
-    return tuple(each for each in missing if left and left.knows(each))
+    changed = back.unsure if left.serial > back.serial else ()
+    return tuple(each for each in (*back.strays, *changed) if left.knows(each))
+
+
+def _expected(end: End) -> Expectations:
+    """What the plan says that was applied, where its document is the one at hand: a run may have made another plan since."""
+    if not end.claims.done and not end.claims.is_finished:
+        return NOTHING_EXPECTED
+    run, number = end.record.parent, _number(end.record)
+    if any(_number(each) > number for each in run.glob("*-plan")):
+        return NOTHING_EXPECTED
+    try:
+        return expectations(files.read(run / PLAN_DOCUMENT, files.MOST_STATE_BYTES))
+    except OSError:
+        return NOTHING_EXPECTED
+
+
+def _number(record: Path) -> int:
+    """The folders of a run's commands are numbered in the order in which they began (executor.py)."""
+    number = record.name.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def _plan(result: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -93,7 +93,7 @@ def _recent(runs: Path, root: Root) -> list[Path]:
 
 def _digest(record: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((record / DIGEST).read_bytes())
+        found = json.loads(files.read(record / DIGEST))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("ended"), dict) else None

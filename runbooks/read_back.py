@@ -16,7 +16,8 @@ from infraconsole.runbooks import state_history
 from infraconsole.runbooks.state_history import History, Version
 from infraconsole.runbooks.terraform_root import Root, stored_state
 from infraconsole.terraform.claims import Claim, Claims, Stray
-from infraconsole.terraform.inventory import Inventory, Object
+from infraconsole.terraform.expected import NOTHING_EXPECTED, Expectations
+from infraconsole.terraform.inventory import Inventory, Object, place_of
 
 _NAMED = 10
 
@@ -37,13 +38,15 @@ class ReadBack:
     overwritten: tuple[Version, ...] = ()
     undone: tuple[str, ...] = ()
     stored_since: tuple[str, ...] = ()
+    unsure: tuple[Stray, ...] = ()
+    """What was changed, and the stored state may not know it: it is no newer than the plan, or has the old values."""
     left: tuple[str, ...] = ()
     """What errored.tfstate has, which the apply could not store."""
 
     @property
     def is_whole(self) -> bool:
         """Whether the state knows all that was done."""
-        return not (self.other or self.strays or self.still_there or self.overwritten or self.left)
+        return not (self.other or self.strays or self.still_there or self.overwritten or self.unsure or self.left)
 
     def sentences(self) -> tuple[str, ...]:
         """What is not as it should be, the worst first; or that all is."""
@@ -61,25 +64,35 @@ class ReadBack:
             (unsure, f"Was being made, may exist, and is in no state: {_listed(unsure)}"),
             (self.left, f"Not in the stored state, and in errored.tfstate: {_listed(self.left)}"),
             (self.still_there, f"Destroyed, and still in the state: {_listed(self.still_there)}"),
+            (self.unsure, f"Changed, and the stored state may not know it: {_listed(map(_named, self.unsure))}"),
             (
                 self.undone,
                 f"Changed by the one that was taken away, as the stored state does not know: {_listed(self.undone)}",
             ),
         ]
         found = tuple(f"{words}." for is_so, words in told if is_so)
-        moved = (
-            f"serial {self.before} → {self.serial}"
-            if self.serial != self.before
-            else f"serial {self.serial}, as before the apply"
-        )
-        return (*found, f"The stored state: {moved}.")
+        return (*found, f"The stored state: {self.moved}.")
+
+    @property
+    def moved(self) -> str:
+        """From which serial to which."""
+        if self.serial == self.before:
+            return f"serial {self.serial}, as before the apply"
+        back = ", which is older than before the apply" if self.serial < self.before else ""
+        return f"serial {self.before} → {self.serial}{back}"
 
 
 def read_back(
-    context: StepContext, root: Root, plan: Mapping[str, Any], claims: Claims, *, ended_by_itself: bool
+    context: StepContext,
+    root: Root,
+    plan: Mapping[str, Any],
+    claims: Claims,
+    *,
+    ended_by_itself: bool,
+    expected: Expectations = NOTHING_EXPECTED,
 ) -> ReadBack:
-    """`plan` is the result of the step that made the plan; `ended_by_itself`: Terraform came to an end of its own, so that it
-    stored what it knew of what failed. Raises AwsError, StateUnreadable, TerraformError."""
+    """`plan` is the result of the step that made the plan, `expected` what it says of the state; `ended_by_itself`: Terraform came
+    to an end of its own, so that it stored what it knew of what failed. Raises AwsError, StateUnreadable, TerraformError."""
     bound = plan["bound"]
     stored = Inventory(stored_state(context, root) or b"")
     strays = [_stray(claim) for claim in claims.there if not stored.holds(claim)]
@@ -99,16 +112,71 @@ def read_back(
     strays += [
         Stray(each.resource.address, each.resource.type, cut_off=True) for each in cut_off if not stored.holds(each)
     ]
+    other = _other(stored, bound["lineage"])
+    told = {*(each.address for each in strays), *still_there, *undone, *stored_since}
+    unsure = () if other else _unsure(context, claims, expected, stored, bound["serial"], history)
+    if not ended_by_itself:
+        unsure = (*unsure, *claims.being_changed)
+    named = [_stray(each) for each in dict.fromkeys(unsure) if each.resource.address not in told]
+    if not other and claims.is_finished and stored.serial <= bound["serial"]:
+        named += [Stray(f"output.{name}", "") for name in expected.outputs]
     return ReadBack(
         bound["serial"],
         stored.serial,
-        _other(stored, bound["lineage"]),
+        other,
         tuple(strays),
         tuple(still_there),
         overwritten,
         undone,
         stored_since,
+        tuple(named),
     )
+
+
+def _unsure(
+    context: StepContext,
+    claims: Claims,
+    expected: Expectations,
+    stored: Inventory,
+    before: int,
+    history: History | None,
+) -> tuple[Claim, ...]:
+    """What was changed, and the stored state may not know.
+
+    Terraform counts the serial up with every state that differs from the stored one. Where it is not higher, only an update whose
+    new values are stored all the same is known to have changed nothing: of something that was put back to what the state had.
+    """
+    if stored.serial <= before:
+        return tuple(each for each in claims.done if not _is_met(expected, each, stored))
+    missed = tuple(each for each in claims.done if _is_missed(expected, each, stored))
+    if not missed:
+        return ()
+    # A state that has some of a finished apply has all of it, as does one that was made from such a state. What is as it was then
+    # did not change: AWS keeps some values as they are, whatever it is asked for, and the plan shows them each time.
+    if claims.is_finished and any(_is_known(expected, each, stored) for each in claims.done):
+        return ()
+    if history is not None and history.is_one_line and history.since:
+        later = (state_history.inventory(context, version) for version in reversed(history.since))
+        if any(not any(_is_missed(expected, each, one) for each in missed) for one in later):
+            return ()  # it was stored, and somebody has changed it back since
+    return missed
+
+
+def _is_met(expected: Expectations, claim: Claim, stored: Inventory) -> bool:
+    wanted, there = expected.updates.get(place_of(claim)), stored.at(place_of(claim))
+    return claim.action == "update" and wanted is not None and there is not None and wanted.is_met_by(there)
+
+
+def _is_missed(expected: Expectations, claim: Claim, stored: Inventory) -> bool:
+    wanted, there = expected.updates.get(place_of(claim)), stored.at(place_of(claim))
+    return claim.action == "update" and wanted is not None and there is not None and wanted.is_missed_by(there)
+
+
+def _is_known(expected: Expectations, claim: Claim, stored: Inventory) -> bool:
+    """Whether the state has it as only this apply made it."""
+    if claim.action == "create":
+        return bool(claim.id) and stored.holds(claim)
+    return _is_met(expected, claim, stored)
 
 
 def _other(stored: Inventory, lineage: str) -> str:
@@ -153,6 +221,8 @@ def _is_there(stored: Inventory, each: Object, stray: Stray) -> bool:
 
 
 def _named(stray: Stray) -> str:
+    if not stray.type:  # an output
+        return stray.address
     return f"{stray.address} ({stray.type}, {f'id {stray.id}' if stray.id else 'no id known'})"
 
 

@@ -238,7 +238,10 @@ class PutAway(Step):
 def _keep_what_is_dismissed(context: StepContext, root: Root, copy: Path) -> None:
     """What only the dismissed state knows of is in no state from now on: every later plan shows it until that has changed."""
     try:
-        left, stored = Inventory(copy.read_bytes()), Inventory(stored_state(context, root) or b"")
+        left, stored = (
+            Inventory(files.read(copy, files.MOST_STATE_BYTES)),
+            Inventory(stored_state(context, root) or b""),
+        )
     except StateUnreadable:
         return
     if stored.lineage not in ("", left.lineage):

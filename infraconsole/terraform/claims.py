@@ -26,6 +26,8 @@ class Claim:
     resource: Resource
     id_key: str = ""
     id: str = ""
+    action: str = ""
+    """Terraform's word for it: create, update, delete."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Claims:
                     self._making[resource] = claim
             case events.ApplyComplete(resource=resource, action="delete"):
                 # Its end does not tell the id any more.
-                claim = self._begun.pop(resource, Claim(resource))
+                claim = self._begun.pop(resource, Claim(resource, action="delete"))
                 self._gone[(resource, claim.id)] = claim
             case events.ApplyComplete(resource=resource):
                 self._there[resource] = _claim(event)
@@ -112,6 +114,16 @@ class Claims:
         return bool(self._begun)
 
     @property
+    def done(self) -> tuple[Claim, ...]:
+        """All that Terraform says it made, changed or destroyed, each address once."""
+        return tuple(({place: each for (place, _), each in self._gone.items()} | self._there).values())
+
+    @property
+    def being_changed(self) -> tuple[Claim, ...]:
+        """Of which a change or the end was begun, and no end of that was told."""
+        return tuple(each for place, each in self._begun.items() if place not in self._making)
+
+    @property
     def being_made(self) -> tuple[Claim, ...]:
         """Of which the making was begun, and no end was told."""
         return tuple(self._making.values())
@@ -128,5 +140,5 @@ class Claims:
 
 def _claim(event: events.Apply) -> Claim:
     if event.id_key in _IDENTITIES and event.id_value not in NO_IDENTITY:
-        return Claim(event.resource, event.id_key, event.id_value)
-    return Claim(event.resource)
+        return Claim(event.resource, event.id_key, event.id_value, event.action)
+    return Claim(event.resource, action=event.action)

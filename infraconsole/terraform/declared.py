@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.terraform.backend import Found
 
 _TOKEN = re.compile(
@@ -30,14 +31,14 @@ _LIMIT = 1 << 20
 def declared_in(root: Path) -> Found | None:
     """The backend that the code in `root` names, with the members that are literals; the local one where it names none. None where
     there is no code, or a part of it cannot be read."""
-    files = sorted(file for form in ("*.tf", "*.tf.json") for file in root.glob(form))
-    if not files:
+    code = sorted(file for form in ("*.tf", "*.tf.json") for file in root.glob(form))
+    if not code:
         return None
     found = Found("local", {})
     # Terraform merges override files last, and a backend there takes the place of the other.
-    for file in sorted(files, key=lambda file: (_overrides(file), file)):
+    for file in sorted(code, key=lambda file: (_overrides(file), file)):
         try:
-            text = file.read_bytes()[:_LIMIT].decode()
+            text = files.read(file)[:_LIMIT].decode()
             blocks = list(_of_json(text) if file.name.endswith(".json") else _of_hcl(text))
         except (OSError, ValueError, RecursionError):
             return None

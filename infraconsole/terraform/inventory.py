@@ -68,7 +68,7 @@ class Inventory:
 
     def holds(self, claim: Claim) -> bool:
         """Whether the object is in the state; somewhere else too, since it may have been moved since."""
-        there = self._at.get(_place(claim), [])
+        there = self._at.get(place_of(claim), [])
         if not claim.id:
             return bool(there)
         if any(each.attributes.get(claim.id_key) == claim.id for each in there):
@@ -78,7 +78,11 @@ class Inventory:
 
     def still_holds(self, claim: Claim) -> bool:
         """Whether the object that was destroyed is in the state at its own address."""
-        return any(each.attributes.get(claim.id_key) == claim.id for each in self._at.get(_place(claim), []))
+        return any(each.attributes.get(claim.id_key) == claim.id for each in self._at.get(place_of(claim), []))
+
+    def at(self, place: Place) -> Mapping[str, Any] | None:
+        """The attributes of what is there, None where nothing is."""
+        return next((each.attributes for each in self._at.get(place, []) if not each.deposed), None)
 
     def has_place(self, place: Place) -> bool:
         return place in self._at
@@ -112,7 +116,7 @@ class Inventory:
         return next((twin for twin in there if (twin.id, twin.deposed) == (each.id, each.deposed)), None)
 
 
-def _place(claim: Claim) -> Place:
+def place_of(claim: Claim) -> Place:
     resource = claim.resource
     return resource.module, resource.type, resource.name, resource.key
 

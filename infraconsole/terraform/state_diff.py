@@ -343,7 +343,7 @@ def _attributes(instance: Instance | None) -> Mapping[str, Any] | None:
     """`attributes_flat` is what Terraform before 0.12 left in resources that it has not touched since."""
     if instance is None:
         return None
-    return {name: _untyped(value) for name, value in raw_attributes(instance).items()}
+    return {name: untyped(value) for name, value in raw_attributes(instance).items()}
 
 
 def raw_attributes(instance: Instance) -> Mapping[str, Any]:
@@ -351,7 +351,7 @@ def raw_attributes(instance: Instance) -> Mapping[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _untyped(value: Any) -> Any:
+def untyped(value: Any) -> Any:
     """An attribute of any type is kept with its type beside it; paths in `sensitive_attributes` go as if it were not."""
     if isinstance(value, dict) and value.keys() == {"value", "type"}:
         kind = value["type"]

@@ -14,6 +14,7 @@ import pytest
 from infraconsole.aws.access import AwsAccess
 from infraconsole.engine.runbook import OpenFollowUp, StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound
+from infraconsole.redaction import MASK
 from infraconsole.runbooks import state_history, strays
 from infraconsole.runbooks.apply_end import End
 from infraconsole.runbooks.read_back import ReadBack, read_back
@@ -23,6 +24,7 @@ from infraconsole.terraform import events
 from infraconsole.terraform.backend import S3Backend
 from infraconsole.terraform.binary import Binary
 from infraconsole.terraform.claims import Claims, Stray
+from infraconsole.terraform.expected import NOTHING_EXPECTED, Expectations, Expected, expectations
 from infraconsole.terraform.runner import Ended, Terraform
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -164,9 +166,39 @@ def root() -> Root:
     return Root(Path("/code it"), Path("/data"), "dev", tool, S3Backend("b", "k", "r"), variables)
 
 
-def look(bucket: Bucket, claims: Claims, *, serial: int = 5, version: str = "v0", by_itself: bool = True) -> ReadBack:
+def look(
+    bucket: Bucket,
+    claims: Claims,
+    *,
+    serial: int = 5,
+    version: str = "v0",
+    by_itself: bool = True,
+    expected: Expectations = NOTHING_EXPECTED,
+) -> ReadBack:
     plan = {"bound": {"serial": serial, "lineage": "L" if serial else ""}, "version": version}
-    return read_back(cast(StepContext, Spoken(bucket)), root(), plan, claims, ended_by_itself=by_itself)
+    context = cast(StepContext, Spoken(bucket))
+    return read_back(context, root(), plan, claims, ended_by_itself=by_itself, expected=expected)
+
+
+def planned(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    name: str = "a",
+    unknown: Mapping[str, Any] | None = None,
+    drifted_from: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, Any] | None = None,
+) -> Expectations:
+    """Of a plan that updates t.`name` in place."""
+    about = {"address": f"t.{name}", "mode": "managed", "type": "t", "name": name}
+    change = {"actions": ["update"], "before": before, "after": after, "after_unknown": unknown or {}}
+    drift = {**about, "change": {"actions": ["update"], "before": drifted_from, "after": before}}
+    document = {"resource_changes": [{**about, "change": change}], "output_changes": outputs or {}}
+    return expectations(json.dumps({**document, "resource_drift": [drift] if drifted_from else []}).encode())
+
+
+def updated(name: str, id_: str) -> list[str]:
+    return [told("apply_start", name, "update", id_), told("apply_complete", name, "update", id_)]
 
 
 # What is claimed
@@ -289,8 +321,105 @@ def test_what_was_cut_off_may_exist_and_what_failed_is_terraform_s_own_word(by_i
 
 
 def test_an_update_that_changed_nothing_needs_no_higher_serial() -> None:
-    updated = [told("apply_start", "a", "update", "i"), told("apply_complete", "a", "update", "i")]
-    assert look(Bucket(state(5, one("a", "i"))), claims_of(*updated)).is_whole
+    """It put back to what the state had what somebody had changed in AWS: Terraform stores nothing."""
+    put_back = planned({"value": "theirs"}, {"value": "ours"}, drifted_from={"value": "ours"})
+    stored = Bucket(state(5, one("a", "i", value="ours")))
+    back = look(stored, claims_of(*updated("a", "i"), FINISHED), expected=put_back)
+    assert back.is_whole, back.sentences()
+    assert back.moved == "serial 5, as before the apply"
+
+
+NEW = planned({"value": "old"}, {"value": "new"})
+VERSIONED = pytest.mark.parametrize("versioned", [True, False], ids=["versions", "no-versions"])
+
+
+@VERSIONED
+@pytest.mark.parametrize("expected", [NEW, NOTHING_EXPECTED], ids=["plan", "no-plan"])
+@pytest.mark.parametrize("serial", [5, 3], ids=["unmoved", "went-back"])
+def test_an_update_under_a_serial_that_did_not_grow_was_not_stored(
+    versioned: bool, expected: Expectations, serial: int
+) -> None:
+    bodies = [state(serial, one("a", "i", value="old"))] if serial == 5 else [state(5), state(3, one("a", "i"))]
+    bucket = Bucket(*bodies, versioned=versioned)
+    back = look(bucket, claims_of(*updated("a", "i"), FINISHED), version="v0" if versioned else "", expected=expected)
+    assert not back.is_whole
+    assert "Changed, and the stored state may not know it: t.a (t, id i)." in back.sentences()
+    assert f"serial {5 if serial == 5 else '5 → 3'}" in back.sentences()[-1]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*destroyed("a", "name"), *made("a", "name")],
+        [told("apply_start", "a", "delete"), told("apply_complete", "a", "delete")],
+        made("a", ""),
+    ],
+    ids=["replaced-under-its-name", "destroyed-without-an-id", "made-without-an-id"],
+)
+def test_whatever_was_done_makes_the_serial_grow(lines: list[str]) -> None:
+    back = look(Bucket(state(5, one("a", "name"))), claims_of(*lines, FINISHED))
+    assert [each.address for each in back.unsure] == ["t.a"]
+
+
+@VERSIONED
+@pytest.mark.parametrize("others", ["base", "drift"])
+def test_an_update_that_somebody_s_older_state_lies_over_is_noticed(versioned: bool, others: str) -> None:
+    expected = planned({"value": "old"}, {"value": "new"}, drifted_from={"value": "drifted from"})
+    value = "old" if others == "base" else "drifted from"
+    theirs = state(6, one("a", "i", value=value), one("b", "k"))
+    bodies = (state(5, one("a", "i", value="drifted from")), theirs) if versioned else (theirs,)
+    bucket, version = Bucket(*bodies, versioned=versioned), "v0" if versioned else ""
+    back = look(bucket, claims_of(*updated("a", "i"), FINISHED), version=version, expected=expected)
+    assert [(each.address, each.id) for each in back.unsure] == [("t.a", "i")]
+    assert not back.is_whole
+
+
+@pytest.mark.parametrize("value", ["new", "NEW", "changed since"])
+def test_an_update_that_is_stored_as_it_was_planned_or_otherwise_is_known(value: str) -> None:
+    """AWS writes some values in its own way."""
+    back = look(Bucket(state(6, one("a", "i", value=value))), claims_of(*updated("a", "i"), FINISHED), expected=NEW)
+    assert back.is_whole, back.sentences()
+
+
+def test_what_aws_leaves_as_it_is_makes_no_apply_fail_whose_state_was_stored() -> None:
+    """A change that the plan shows each time, beside one that was made."""
+    stored = Bucket(state(6, one("a", "i", value="old"), one("b", "j")), versioned=False)
+    lines = [*updated("a", "i"), *made("b", "j")]
+    assert look(stored, claims_of(*lines, FINISHED), version="", expected=NEW).is_whole
+    assert not look(stored, claims_of(*lines), version="", by_itself=False, expected=NEW).is_whole
+
+
+def test_an_update_that_was_stored_and_changed_back_since_is_no_loss() -> None:
+    bodies = [state(serial, one("a", "i", value=value)) for serial, value in ((5, "old"), (6, "new"), (7, "old"))]
+    assert look(Bucket(*bodies), claims_of(*updated("a", "i"), FINISHED), expected=NEW).is_whole
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_an_update_that_was_cut_off_may_be_unknown_to_the_state(by_itself: bool) -> None:
+    lines = [told("apply_start", "a", "update", "i"), told("apply_start", "b", "delete", "j")]
+    stored = Bucket(state(5, one("a", "i"), one("b", "j")))
+    back = look(stored, claims_of(*lines), by_itself=by_itself)
+    assert [each.address for each in back.unsure] == ([] if by_itself else ["t.a", "t.b"])
+
+
+def test_an_output_that_changed_makes_the_serial_grow() -> None:
+    def outputs(after: str, unknown: bool = False) -> Expectations:
+        change = {"actions": ["update"], "before": "old", "after": after, "after_unknown": unknown}
+        return planned({}, {}, outputs={"url": change})
+
+    assert not look(Bucket(state(5)), claims_of(FINISHED), expected=outputs("new")).is_whole
+    assert look(Bucket(state(6)), claims_of(FINISHED), version="", expected=outputs("new")).is_whole
+    for expected in (outputs("old"), outputs("new", unknown=True)):
+        assert look(Bucket(state(5)), claims_of(FINISHED), expected=expected).is_whole
+
+
+def test_what_is_masked_or_unknown_is_compared_with_nothing() -> None:
+    masked = planned({"value": MASK}, {"value": f"{MASK}•"})
+    unknown = planned({"value": "old"}, {"value": None}, unknown={"value": True})
+    for expected in (masked, unknown, expectations(b"no plan"), expectations(b"[]")):
+        assert all(each == Expected({}, each.before) for each in expected.updates.values())
+        back = look(Bucket(state(6, one("a", "i", value="old"))), claims_of(*updated("a", "i")), expected=expected)
+        assert back.is_whole
 
 
 # What was stored at the same time
