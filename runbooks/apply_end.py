@@ -102,7 +102,7 @@ def settle(context: StepContext, root: Root, end: End, listener: Listener) -> Ma
 
 def look(context: StepContext, root: Root, end: End, plan: Mapping[str, Any], run: str) -> ReadBack:
     """Read the state back, and keep what is in none as a follow-up. Raises AwsError, StateUnreadable, TerraformError."""
-    back = read_back(context, root, plan, end.claims, ended_by_itself=not end.was_cut_off)
+    back = read_back(context, root, plan, end.claims, ended_by_itself=not end.was_cut_off, folder=end.record.parent)
     if left := _left(root, back.strays):
         missing = tuple(each for each in back.strays if each not in left)
         back = replace(back, strays=missing, left=tuple(each.address for each in left))
