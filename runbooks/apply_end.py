@@ -105,8 +105,15 @@ def settle(context: StepContext, root: Root, end: End, listener: Listener) -> Ma
 
 def look(context: StepContext, root: Root, end: End, plan: Mapping[str, Any], run: str) -> ReadBack:
     """Read the state back, and keep what is in none as a follow-up. Raises AwsError, StateUnreadable, TerraformError."""
-    expected = _expected(end)
-    back = read_back(context, root, plan, end.claims, ended_by_itself=not end.was_cut_off, expected=expected)
+    back = read_back(
+        context,
+        root,
+        plan,
+        end.claims,
+        ended_by_itself=not end.was_cut_off,
+        expected=_expected(end),
+        folder=end.record.parent,
+    )
     if left := _left(root, back):
         missing = tuple(each for each in back.strays if each not in left)
         unsure = tuple(each for each in back.unsure if each not in left)

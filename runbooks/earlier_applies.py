@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root, write_private
 from infraconsole.terraform import events, past_commands, runner
 from infraconsole.terraform.runner import Each, Ended

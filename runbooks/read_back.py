@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from infraconsole.engine.runbook import StepContext
-from infraconsole.runbooks import state_history
+from infraconsole.runbooks import cut_off, state_history
 from infraconsole.runbooks.state_history import History, Version
 from infraconsole.runbooks.terraform_root import Root, stored_state
 from infraconsole.terraform.claims import Claim, Claims, Stray
@@ -42,11 +43,14 @@ class ReadBack:
     """What was changed, and the stored state may not know it: it is no newer than the plan, or has the old values."""
     left: tuple[str, ...] = ()
     """What errored.tfstate has, which the apply could not store."""
+    being_changed: tuple[str, ...] = ()
+    """Addresses of which a change was begun and no end was told."""
 
     @property
     def is_whole(self) -> bool:
         """Whether the state knows all that was done."""
-        return not (self.other or self.strays or self.still_there or self.overwritten or self.unsure or self.left)
+        missing = self.strays or self.still_there or self.overwritten or self.left or self.being_changed
+        return not (self.other or missing or self.unsure)
 
     def sentences(self) -> tuple[str, ...]:
         """What is not as it should be, the worst first; or that all is."""
@@ -62,6 +66,10 @@ class ReadBack:
             (sure, f"Made, and in no state: {_listed(map(_named, sure))}"),
             (others, f"Made by the other apply, and in no state: {_listed(map(_named, others))}"),
             (unsure, f"Was being made, may exist, and is in no state: {_listed(unsure)}"),
+            (
+                self.being_changed,
+                f"Was being changed or destroyed, and the stored state may not say what it is now: {_listed(self.being_changed)}",
+            ),
             (self.left, f"Not in the stored state, and in errored.tfstate: {_listed(self.left)}"),
             (self.still_there, f"Destroyed, and still in the state: {_listed(self.still_there)}"),
             (self.unsure, f"Changed, and the stored state may not know it: {_listed(map(_named, self.unsure))}"),
@@ -90,9 +98,11 @@ def read_back(
     *,
     ended_by_itself: bool,
     expected: Expectations = NOTHING_EXPECTED,
+    folder: Path | None = None,
 ) -> ReadBack:
-    """`plan` is the result of the step that made the plan, `expected` what it says of the state; `ended_by_itself`: Terraform came
-    to an end of its own, so that it stored what it knew of what failed. Raises AwsError, StateUnreadable, TerraformError."""
+    """`plan` is the result of the step that made the plan, `expected` what it says of the state, `folder` the run's whose apply it
+    was; `ended_by_itself`: Terraform came to an end of its own, so that it stored what it knew of what failed. Raises AwsError,
+    StateUnreadable, TerraformError."""
     bound = plan["bound"]
     stored = Inventory(stored_state(context, root) or b"")
     strays = [_stray(claim) for claim in claims.there if not stored.holds(claim)]
@@ -108,15 +118,14 @@ def read_back(
     elif history is not None and (strays or still_there) and _was_stored(context, history, claims):
         stored_since = (*(each.address for each in strays), *still_there)
         strays, still_there = [], []
-    cut_off = claims.being_made if ended_by_itself else (*claims.being_made, *claims.failed_to_be_made)
-    strays += [
-        Stray(each.resource.address, each.resource.type, cut_off=True) for each in cut_off if not stored.holds(each)
-    ]
+    begun = claims.being_made if ended_by_itself else (*claims.being_made, *claims.failed_to_be_made)
+    earlier = [stored] if stored.serial == bound["serial"] else []
+    if begun and history is not None and history.base:
+        earlier.append(state_history.inventory(context, history.base))
+    strays += cut_off.strays(begun, stored, earlier, folder)
     other = _other(stored, bound["lineage"])
     told = {*(each.address for each in strays), *still_there, *undone, *stored_since}
     unsure = () if other else _unsure(context, claims, expected, stored, bound["serial"], history)
-    if not ended_by_itself:
-        unsure = (*unsure, *claims.being_changed)
     named = [_stray(each) for each in dict.fromkeys(unsure) if each.resource.address not in told]
     if not other and claims.is_finished and stored.serial <= bound["serial"]:
         named += [Stray(f"output.{name}", "") for name in expected.outputs]
@@ -130,6 +139,7 @@ def read_back(
         undone,
         stored_since,
         tuple(named),
+        being_changed=() if ended_by_itself else tuple(each.resource.address for each in claims.being_changed),
     )
 
 

@@ -91,7 +91,10 @@ def gate_lines(
 def sentence(stray: Stray, run: str) -> str:
     named = f"{stray.type}, {f'id {stray.id}' if stray.id else 'no id known'}"
     if stray.cut_off:
-        return f"{stray.address} ({named}) was being made by run {run} when it was cut off: it may exist, and is in no state."
+        there = ", ".join(filter(None, stray.before))
+        old = f" What the state had there before (id {there}) is not it." if there else ""
+        begun = f"{stray.address} ({named}) was being made by run {run} when it was cut off"
+        return f"{begun}: it may exist, and is in no state.{old}"
     by = f"an apply that ran at the same time as run {run}" if stray.by_another else f"run {run}"
     return f"{stray.address} ({named}) was made by {by}, and is in no state."
 

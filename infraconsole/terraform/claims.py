@@ -7,7 +7,7 @@ The events tell of every object once it is made, changed or destroyed, and of a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infraconsole.terraform import events
@@ -33,13 +33,15 @@ class Claim:
 @dataclass(frozen=True)
 class Stray:
     """An object that an apply made and that is in no state. `id` is "" where Terraform told none; `cut_off`: its making was begun,
-    and nobody knows how it ended, so that it may exist. `by_another`: an apply made it that ran at the same time."""
+    and nobody knows how it ended, so that it may exist. `by_another`: an apply made it that ran at the same time. `before`: the ids
+    of what stood at the address before the apply, which a replacement leaves in the state until the new object is stored."""
 
     address: str
     type: str
     id: str = ""
     cut_off: bool = False
     by_another: bool = False
+    before: tuple[str, ...] = field(default=(), compare=False)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +50,7 @@ class Stray:
             "id": self.id,
             "cut_off": self.cut_off,
             "by_another": self.by_another,
+            "before": list(self.before),
         }
 
     @classmethod
@@ -58,6 +61,7 @@ class Stray:
             str(data["id"]),
             cut_off=bool(data.get("cut_off")),
             by_another=bool(data.get("by_another")),
+            before=tuple(map(str, data.get("before", ()))),
         )
 
 
@@ -73,6 +77,7 @@ class Claims:
         self._begun: dict[Resource, Claim] = {}
         self._making: dict[Resource, Claim] = {}
         self._failed: dict[Resource, Claim] = {}
+        self._changing: dict[Resource, Claim] = {}
 
     def take(self, event: events.Event | events.Text) -> None:
         match event:
@@ -84,6 +89,8 @@ class Claims:
                 self._begun[resource] = claim = _claim(event)
                 if action == "create":
                     self._making[resource] = claim
+                elif action == "update":
+                    self._changing[resource] = claim
             case events.ApplyComplete(resource=resource, action="delete"):
                 # Its end does not tell the id any more.
                 claim = self._begun.pop(resource, Claim(resource, action="delete"))
@@ -92,6 +99,7 @@ class Claims:
                 self._there[resource] = _claim(event)
                 self._begun.pop(resource, None)
                 self._making.pop(resource, None)
+                self._changing.pop(resource, None)
             case events.ApplyErrored(resource=resource):
                 self._begun.pop(resource, None)
                 if (claim_ := self._making.pop(resource, None)) is not None:
@@ -119,11 +127,6 @@ class Claims:
         return tuple(({place: each for (place, _), each in self._gone.items()} | self._there).values())
 
     @property
-    def being_changed(self) -> tuple[Claim, ...]:
-        """Of which a change or the end was begun, and no end of that was told."""
-        return tuple(each for place, each in self._begun.items() if place not in self._making)
-
-    @property
     def being_made(self) -> tuple[Claim, ...]:
         """Of which the making was begun, and no end was told."""
         return tuple(self._making.values())
@@ -132,6 +135,13 @@ class Claims:
     def failed_to_be_made(self) -> tuple[Claim, ...]:
         """Terraform stores of these what the provider has made of them, if it comes to that."""
         return tuple(self._failed.values())
+
+    @property
+    def being_changed(self) -> tuple[Claim, ...]:
+        """Of which a change or the destruction was begun and no good end was told. A failed change counts: its state may not have
+        been stored."""
+        begun = {place: each for place, each in self._begun.items() if place not in self._making}
+        return tuple((begun | self._changing).values())
 
     @property
     def is_empty(self) -> bool:

@@ -84,14 +84,19 @@ class Inventory:
         """The attributes of what is there, None where nothing is."""
         return next((each.attributes for each in self._at.get(place, []) if not each.deposed), None)
 
+    def ids_at(self, claim: Claim) -> tuple[str, ...]:
+        """Of all that stands at its address, replaced objects that wait to be destroyed among them; "" for one without an id."""
+        return tuple(each.id for each in self._at.get(place_of(claim), []))
+
     def has_place(self, place: Place) -> bool:
         return place in self._at
 
     def knows(self, stray: Stray) -> bool:
-        """Whether it is in the state by now: by its id anywhere, and where that is not known, by its address."""
+        """Whether it is in the state by now: by its id anywhere. Where that is not known, by its address: by another object than
+        stood there before."""
         if stray.id:
             return bool(self._ids.get((stray.type, stray.id)))
-        return any(each.address == stray.address for each in self)
+        return any(each.address == stray.address and each.id not in stray.before for each in self)
 
     def added_to(self, base: Inventory) -> Iterator[Object]:
         """The objects that `base` does not have."""

@@ -174,10 +174,11 @@ def look(
     version: str = "v0",
     by_itself: bool = True,
     expected: Expectations = NOTHING_EXPECTED,
+    folder: Path | None = None,
 ) -> ReadBack:
     plan = {"bound": {"serial": serial, "lineage": "L" if serial else ""}, "version": version}
     context = cast(StepContext, Spoken(bucket))
-    return read_back(context, root(), plan, claims, ended_by_itself=by_itself, expected=expected)
+    return read_back(context, root(), plan, claims, ended_by_itself=by_itself, expected=expected, folder=folder)
 
 
 def planned(
@@ -320,6 +321,55 @@ def test_what_was_cut_off_may_exist_and_what_failed_is_terraform_s_own_word(by_i
     assert [each.address for each in back.strays if each.cut_off] == unsure
 
 
+MAKING = told("apply_start", "a", "create")
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [],
+        [state(6, one("a", "old"), one("b", "j"))],
+        [state(6, one("a", "old", deposed="d"))],
+        [state(6, one("a", "new"))],
+    ],
+    ids=["nothing-stored", "old", "deposed", "new"],
+)
+@pytest.mark.parametrize("version", ["v0", ""], ids=["version", "serial"])
+def test_a_replacement_that_was_cut_off_is_not_the_object_that_it_replaces(after: list[bytes], version: str) -> None:
+    back = look(Bucket(state(5, one("a", "old")), *after), claims_of(MAKING), version=version, by_itself=False)
+    is_stored = any(b'"new"' in each for each in after)
+    assert [(each.address, each.before) for each in back.strays] == ([] if is_stored else [("t.a", ("old",))])
+    assert back.is_whole is is_stored
+    assert ("may exist, and is in no state: t.a." in " ".join(back.sentences())) is not is_stored
+
+
+def test_a_replacement_that_was_cut_off_after_the_old_object_was_destroyed_is_told() -> None:
+    claims = claims_of(*destroyed("a", "old"), MAKING)
+    back = look(Bucket(state(5, one("a", "old"))), claims, by_itself=False)
+    assert ([each.address for each in back.strays], back.still_there) == (["t.a"], ("t.a",))
+
+
+def test_without_versions_the_plan_tells_what_stood_there_before(tmp_path: Path) -> None:
+    change = {"actions": ["create", "delete"], "before": {"id": "old"}, "after": {}, "after_unknown": {"id": True}}
+    entry = {"address": "t.a", "mode": "managed", "type": "t", "name": "a", "change": change}
+    document = {"format_version": "1.2", "terraform_version": "1.11.4", "resource_changes": [entry]}
+    (tmp_path / "plan.json").write_text(json.dumps(document))
+    bucket = Bucket(state(6, one("a", "old"), one("b", "j")), versioned=False)
+    back = look(bucket, claims_of(MAKING), version="", by_itself=False, folder=tmp_path)
+    assert [(each.address, each.before) for each in back.strays] == [("t.a", ("old",))]
+
+
+def test_what_was_being_changed_is_named_and_no_stray() -> None:
+    claims = claims_of(
+        told("apply_start", "a", "update", "i"),
+        told("apply_start", "b", "update", "j"),
+        told("apply_errored", "b", "update"),
+    )
+    back = look(Bucket(state(5, one("a", "i"), one("b", "j"))), claims, by_itself=False)
+    assert (back.strays, back.being_changed, back.is_whole) == ((), ("t.a", "t.b"), False)
+    assert "Was being changed or destroyed, and the stored state may not say what it is now: t.a, t.b." in back.sentences()
+
+
 def test_an_update_that_changed_nothing_needs_no_higher_serial() -> None:
     """It put back to what the state had what somebody had changed in AWS: Terraform stores nothing."""
     put_back = planned({"value": "theirs"}, {"value": "ours"}, drifted_from={"value": "ours"})
@@ -399,7 +449,8 @@ def test_an_update_that_was_cut_off_may_be_unknown_to_the_state(by_itself: bool)
     lines = [told("apply_start", "a", "update", "i"), told("apply_start", "b", "delete", "j")]
     stored = Bucket(state(5, one("a", "i"), one("b", "j")))
     back = look(stored, claims_of(*lines), by_itself=by_itself)
-    assert [each.address for each in back.unsure] == ([] if by_itself else ["t.a", "t.b"])
+    assert back.being_changed == (() if by_itself else ("t.a", "t.b"))
+    assert back.is_whole is by_itself
 
 
 def test_an_output_that_changed_makes_the_serial_grow() -> None:
@@ -532,6 +583,18 @@ def test_what_may_exist_closes_by_its_address_and_says_what_is_left_to_look_for(
     spoken.open = [follow_up(Stray("t.a", "t", cut_off=True))]
     assert strays.review(cast(StepContext, spoken), root(), state(6, one("a", "i"))) == ()
     assert "is in no state: look for it" in spoken.notes[-1]
+
+
+def test_what_may_exist_beside_what_it_was_to_replace_closes_by_another_id() -> None:
+    spoken = Spoken(Bucket())
+    stray = Stray("t.a", "t", cut_off=True, before=("old",))
+    spoken.open = [follow_up(Stray.from_json(json.loads(json.dumps(stray.as_json()))))]
+    context = cast(StepContext, spoken)
+    (left,) = strays.review(context, root(), state(6, one("a", "old")))
+    assert "What the state had there before (id old) is not it." in strays.sentence(left.strays[0], "xyz")
+    assert len(strays.review(context, root(), state(7, one("a", "old", deposed="d")))) == 1
+    assert spoken.closed == []
+    assert strays.review(context, root(), state(8, one("a", "new"))) == ()
 
 
 def test_what_the_plan_makes_again_is_an_error_and_the_rest_a_warning() -> None:
