@@ -306,6 +306,34 @@ def test_thousands_of_secrets_with_one_beginning_are_no_slower_to_tell_apart() -
     assert min(_timed(redactor, text) for _ in range(3)) < 10 * min(_timed(few, text) for _ in range(3)) + 0.02
 
 
+@pytest.mark.parametrize("secret", ["aaaaaaaa", "********", "abababababab", "****"])
+def test_a_secret_that_repeats_itself_takes_no_longer_than_one_that_does_not(secret: str) -> None:
+    redactor = knowing(secret)
+    text = secret * (200_000 // len(secret))
+    assert redactor.text(text) == MASK
+    other = knowing("s3cret-9xQz")
+    usual = "s3cret-9xQz " * 17_000
+    other.text("x")
+    assert min(_timed(redactor, text) for _ in range(3)) < 8 * min(_timed(other, usual) for _ in range(3)) + 0.02
+
+
+@pytest.mark.parametrize("piece", ["x" * 3999 + "\n", "x" * 90 + "\n", "x" * 3999 + "z\n", "xxxxxxxxz"])
+def test_the_length_of_a_secret_whose_beginning_repeats_does_not_count(piece: str) -> None:
+    text = (piece * (300_000 // len(piece) + 1))[:300_000]
+    long, short = knowing("x" * 4000 + "y"), knowing("x" * 40 + "y")
+    assert long.text(f"{piece}") == piece
+    short.text("x")
+    assert min(_timed(long, text) for _ in range(3)) < 12 * min(_timed(short, text) for _ in range(3)) + 0.02
+
+
+def test_one_long_secret_slows_down_no_other_text() -> None:
+    long, short = knowing("".join(f"{n:x}-" for n in range(12_000))), knowing("s3cret-9xQz")
+    text = "aws_instance.web[0]: still running, 0-1 of it\n" * 20_000
+    long.text("x")
+    short.text("x")
+    assert min(_timed(long, text) for _ in range(3)) < 4 * min(_timed(short, text) for _ in range(3)) + 0.02
+
+
 def test_data_of_any_shape_is_copied() -> None:
     said: Any = knowing("hunter2hunter2").data({"a": ["x", ["hunter2hunter2", 3, None, True]], "hunter2hunter2": (1,)})
     assert said == {"a": ["x", [MASK, 3, None, True]], MASK: [1]}
