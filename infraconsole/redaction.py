@@ -20,6 +20,7 @@ from infraconsole import secret_places
 from infraconsole.secret_forms import SHORTEST_BROKEN, WHITE, compact, forms
 from infraconsole.secret_places import MASK as MASK
 from infraconsole.secret_places import Span, merged, without
+from infraconsole.secret_views import Unescaped, unescaped
 
 _CHUNK = 1 << 16
 """Bytes that are read at once: small enough for the cache, and for memory that is used again instead of being asked for anew."""
@@ -188,15 +189,29 @@ class _Known:
         plain = _ESCAPES.sub(lambda match: b" " * len(match[0]), text) if b"\x1b" in text or b"\xe2" in text else text
         packed = tail + plain.translate(None, WHITE)
         places = _Places(plain)
-        anchors = self._automaton.find_matches_as_indexes(packed, overlapping=True)
-        anchors.sort(key=itemgetter(1))
+        anchors = self._anchors(packed)
         spans: list[Span] = []
         for first, end in self._found(packed, anchors):
             if end > len(tail):
                 spans += self._spans(packed[first:end], first - len(tail), plain, places)
+        if (other := unescaped(plain)) is not None:
+            spans += self._unescaped(other, plain)
         rest = b"" if is_last else self._unfinished(packed, anchors)
         held = places.at(max(0, len(packed) - len(rest) - len(tail))) if len(rest) >= _HELD else len(text)
         return _Look(spans, Before(rest), held)
+
+    def _anchors(self, packed: bytes) -> list[tuple[int, int, int]]:
+        if self._automaton is None:
+            return []
+        return sorted(self._automaton.find_matches_as_indexes(packed, overlapping=True), key=itemgetter(1))
+
+    def _unescaped(self, view: Unescaped, plain: bytes) -> Iterator[Span]:
+        packed = view.text.translate(None, WHITE)
+        places = _Places(view.text)
+        for first, end in self._found(packed, self._anchors(packed)):
+            start, stop = view.whole(places.at(first), places.at(end - 1) + 1)
+            if end - first >= SHORTEST_BROKEN or view.is_one_piece(start, stop):
+                yield from _lines(plain, start, stop, is_first=True)
 
     def _found(self, packed: bytes, anchors: list[tuple[int, int, int]]) -> Iterator[Span]:
         """Where forms stand. Long ones that overlap are told as one, so that a run of one character is a single find."""
@@ -227,17 +242,7 @@ class _Known:
             if start >= 0 and (inside == form or inside in self._whole.get(form, ())):
                 yield first, last
             return
-        if b"\n" not in inside:
-            yield first, last
-            return
-        at, is_first = first, start >= 0
-        for line in inside.split(b"\n"):
-            stop = at + len(line)
-            if not is_first or len(compact(line)) >= _SHOWN_OF_BROKEN:
-                begin = at + len(line) - len(line.lstrip(WHITE))
-                if begin < stop:
-                    yield begin, at + len(line.rstrip(WHITE))
-            at, is_first = stop + 1, False
+        yield from _lines(plain, first, last, is_first=start >= 0)
 
     def _unfinished(self, packed: bytes, anchors: list[tuple[int, int, int]]) -> bytes:
         """The longest end of it in which a form begins that is broken off."""
@@ -278,6 +283,22 @@ class _Group:
                 return len(forms[at])
             at = self._within[at]
         return 0
+
+
+def _lines(text: bytes, first: int, last: int, *, is_first: bool) -> Iterator[Span]:
+    """What is masked on each of its lines. `is_first`: it begins here, and not on a line before."""
+    inside = text[first:last]
+    if b"\n" not in inside:
+        yield first, last
+        return
+    at = first
+    for line in inside.split(b"\n"):
+        stop = at + len(line)
+        if not is_first or len(compact(line)) >= _SHOWN_OF_BROKEN:
+            begin = at + len(line) - len(line.lstrip(WHITE))
+            if begin < stop:
+                yield begin, at + len(line.rstrip(WHITE))
+        at, is_first = stop + 1, False
 
 
 class _Places:
