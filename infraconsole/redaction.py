@@ -24,7 +24,6 @@ from infraconsole.secret_views import Unescaped, unescaped
 
 _CHUNK = 1 << 16
 """Bytes that are read at once: small enough for the cache, and for memory that is used again instead of being asked for anew."""
-_BLOCK = 1 << 8
 _ANCHOR = 8
 """Only the beginning of a form is looked for by the automaton, so that it stays small enough for the processor's cache."""
 _HELD = 4
@@ -34,7 +33,7 @@ _MASKED_UNFINISHED = 6
 _SHOWN_OF_BROKEN = 4
 """Less than that of a secret at a line's end is left as it is: it may have been shown before the rest came."""
 _ESCAPES = re.compile(rb"\x1b\[[0-9;]{0,32}[A-Za-z]|\xe2\x94\x82|\xe2\x95[\xb5\xb7]")
-_BLACK = re.compile(rb"[^ \t\r\n\v\f]+")
+_BLACK = re.compile(rb"[^ \t\r\n\v\f]")
 _NO_SECRETS = frozenset(("true", "false", "null", "none", "True", "False", "None"))
 
 
@@ -302,28 +301,34 @@ def _lines(text: bytes, first: int, last: int, *, is_first: bool) -> Iterator[Sp
 
 
 class _Places:
-    """Where the bytes of a text without white space stand in the text itself; only what is asked for is looked up."""
+    """Where the bytes of a text without white space stand in the text itself. Only the way to what is asked for is counted, and
+    each stretch of it once, as far as what is asked for comes in order."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        self._ends: list[int] = []
-        self._blocks: dict[int, list[int]] = {}
+        self._known = [0]
+        self._at = [0]
 
     def at(self, place: int) -> int:
-        if not self._ends:
-            total = 0
-            for start in range(0, len(self._text), _BLOCK):
-                total += len(self._text[start : start + _BLOCK].translate(None, WHITE))
-                self._ends.append(total)
-        block = bisect_right(self._ends, place)
-        if block >= len(self._ends):
-            return len(self._text)
-        if block not in self._blocks:
-            begin = block * _BLOCK
-            self._blocks[block] = [
-                place for match in _BLACK.finditer(self._text, begin, begin + _BLOCK) for place in range(*match.span())
-            ]
-        return self._blocks[block][place - (self._ends[block - 1] if block else 0)]
+        nearest = bisect_right(self._known, place) - 1
+        missing, at = place - self._known[nearest], self._at[nearest]
+        while missing:
+            black = len(compact(self._text[at : at + missing]))
+            at += missing
+            if not black:  # a long stretch of white space is passed over at once
+                at = self._next(at)
+            if at >= len(self._text):
+                return len(self._text)
+            missing -= black
+        at = self._next(at)
+        if self._known[nearest] != place:
+            self._known.insert(nearest + 1, place)
+            self._at.insert(nearest + 1, at)
+        return at
+
+    def _next(self, at: int) -> int:
+        found = _BLACK.search(self._text, at)
+        return found.start() if found else len(self._text)
 
 
 def _by_line(lines: Sequence[str], raw: Sequence[bytes], starts: Sequence[int], spans: Sequence[Span]) -> list[str]:

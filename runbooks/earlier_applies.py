@@ -8,12 +8,13 @@ nobody came to write that.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from infraconsole import files
 from infraconsole.runbooks.terraform_root import RESTORED_FILE, Root, write_private
-from infraconsole.terraform import events, runner
+from infraconsole.terraform import events, past_commands, runner
 from infraconsole.terraform.runner import Each, Ended
 from infraconsole.terraform.tail import Tail
 
@@ -27,7 +28,7 @@ def unfinished(runs: Path, root: Root) -> tuple[str, ...]:
     """The addresses on which an apply of this root from here failed, or was at work when it ended, and that no later one has
     finished. `runs` is the folder of all runs."""
     ended: dict[str, bool] = {}
-    for record in records(runs, root, "apply")[:RECENT]:
+    for record in _recent(runs, root):
         digest = _digest(record)
         ended = (_ended(record) if digest is None else digest["ended"]) | ended
     return tuple(address for address, well in ended.items() if not well)
@@ -40,7 +41,7 @@ def note_read_back(record: Path) -> None:
 
 def unread(runs: Path, root: Root) -> tuple[Path, ...]:
     """The records of applies that have ended and whose state nobody has read back, the oldest first."""
-    found = [record for record in records(runs, root, "apply")[:RECENT] if _digest(record) is None]
+    found = [record for record in _recent(runs, root) if _digest(record) is None]
     return tuple(record for record in reversed(found) if _has_ended(record))
 
 
@@ -81,18 +82,13 @@ def _has_ended(record: Path) -> bool:
         return True
 
 
-def records(runs: Path, root: Root, *names: str) -> list[Path]:
+def records(runs: Path, root: Root, *names: str) -> Iterator[Path]:
     """Of the commands of these names, newest first."""
-    found = []
-    for file in (file for name in names for file in runs.glob(f"*/*-{name}/{runner.COMMAND}")):
-        try:
-            told = json.loads(files.read(file))
-            # The environments of one root share its folder: what tells them apart is where `init` put its data.
-            if (told["folder"], told["data_dir"]) == (str(root.folder), root.terraform.environ.get("TF_DATA_DIR")):
-                found.append((file.stat().st_mtime_ns, file.parent))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return [record for _, record in sorted(found, reverse=True)]
+    return past_commands.records(runs, root.folder, root.terraform.environ, *names)
+
+
+def _recent(runs: Path, root: Root) -> list[Path]:
+    return list(islice(records(runs, root, "apply"), RECENT))
 
 
 def _digest(record: Path) -> dict[str, Any] | None:

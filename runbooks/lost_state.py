@@ -6,6 +6,7 @@ for it and `state-recover` takes over, as if Terraform had written it.
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from infraconsole import files
@@ -42,7 +43,7 @@ def refuse(context: StepContext, root: Root) -> None:
     """Make errored.tfstate of what an apply of this or another run has left, where nobody came to that: killed, or the folder
     would not take it. Raises StepFailed where it still does not."""
     left = root.folder / backend.ERRORED_STATE
-    for record in earlier_applies.records(context.folder.parent, root, "apply")[: earlier_applies.RECENT]:
+    for record in islice(earlier_applies.records(context.folder.parent, root, "apply"), earlier_applies.RECENT):
         kept = keep(root, record / supervise.STDOUT)
         if kept not in (None, left):
             raise StepFailed(

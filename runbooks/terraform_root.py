@@ -5,7 +5,6 @@ What Terraform's commands mean is from its documentation (Command: init, state p
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, PrerequisiteMissing, StepFailed
 from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.terraform_failure import DIGEST_DIFFERS, failure
-from infraconsole.terraform import backend, binary, commands, runner
+from infraconsole.terraform import backend, binary, commands, past_commands, runner
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.locking import LockSettings, Protection
@@ -36,6 +36,8 @@ _BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
 
 
 _OWN_LOCK = "infraconsole-"
+_MOST_HOLDERS = 500
+"""Of the newest commands of a root module: one that holds a lock is among them."""
 RESTORED_FILE = "restored.tfstate"
 """In the folder of a run that puts an earlier state back: what it pushes."""
 
@@ -303,17 +305,14 @@ class OwnHolder(NamedTuple):
 def own_holder(context: StepContext, root: Root, lock: LockInfo) -> OwnHolder | None:
     """The run of this journal whose Terraform may hold the lock: it outlives its executor. None where there is none."""
     ended: list[tuple[datetime, str, int]] = []
-    for file in context.folder.parent.glob(f"*/*/{runner.COMMAND}"):
-        run = file.parent.parent.name
+    known = past_commands.records(context.folder.parent, root.folder, root.terraform.environ)
+    for record in islice(known, _MOST_HOLDERS):
+        run = record.parent.name
         try:
-            # Dev and prod of one root share the folder, and no lock: what tells them apart is where `init` put its data.
-            told = json.loads(files.read(file))
-            if told["folder"] != str(root.folder) or told.get("data_dir") != root.terraform.environ.get("TF_DATA_DIR"):
-                continue
-            begun = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            begun = datetime.fromtimestamp((record / runner.COMMAND).stat().st_mtime, UTC)
             if lock.created is not None and begun > lock.created:
                 continue
-            code = _code_of(Running(file.parent))
+            code = _code_of(Running(record))
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if code is None:

@@ -27,6 +27,8 @@ from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, find
 from infraconsole.errors import AwsError, ConfigError, InfraconsoleError, ToolMissing
 from infraconsole.terraform import binary
 
+NEWEST_EVENTS = 20_000
+"""Of the journal, so that the doctor takes no longer for a long one."""
 PYTHON_REQUIRED = (3, 11)
 SETTLE_RECOMMENDED = 30.0
 """Seconds."""
@@ -169,7 +171,12 @@ def journal_findings(journal: Callable[[], Sequence[str]] | None) -> Iterator[Fi
         mend = "See all of it: infraconsole journal verify; keep the file as it is, it is evidence."
         yield Finding("journal-damaged", "error", "journal", problem, mend)
     if not problems:
-        yield Finding("journal", "info", "journal", "Every event follows from the one before.")
+        yield Finding(
+            "journal",
+            "info",
+            "journal",
+            f"Of the newest {NEWEST_EVENTS:,} events each follows from the one before. All: infraconsole journal verify",
+        )
 
 
 def this_terminal(environ: Mapping[str, str]) -> Terminal:

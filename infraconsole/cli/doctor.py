@@ -36,6 +36,6 @@ def _journal_problems() -> list[str]:
     if not (folder / "journal.db").exists():
         return []
     try:
-        return [problem.what for problem in verify(folder).problems]
+        return [problem.what for problem in verify(folder, newest=checks.NEWEST_EVENTS).problems]
     except InfraconsoleError as error:
         return [str(error)]

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.clock import Stamp
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent
 from infraconsole.errors import TerraformError
+from infraconsole.terraform import past_commands
 from infraconsole.terraform.runner import Ended, Lost, NotStarted, Running, Terraform
 
 Each = Callable[[str], None]
@@ -103,4 +105,13 @@ class Commands:
 def _started(terraform: Terraform, arguments: Sequence[str], record: Path) -> Running:
     """In a run's folder that only the operator can read, as the record itself."""
     record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        past_commands.note(record.parent.parent, terraform, record)
+    except OSError as error:
+        raise TerraformError(
+            "Terraform cannot be started.",
+            command=("terraform", *arguments),
+            words=str(error),
+            mend=files.fix(error, record.parent.parent.parent),
+        ) from error
     return terraform.start(arguments, record)

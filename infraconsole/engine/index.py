@@ -261,7 +261,8 @@ def problems(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
 
 def select(db: sqlite3.Connection, behind: str = "", values: Sequence[object] = ()) -> list[RunSummary]:
     """`behind` is what follows FROM runs, of constants of the code only."""
-    return [_summary(row) for row in db.execute(f"SELECT {COLUMNS} FROM runs {behind}", values)]
+    targets: dict[tuple[Any, ...], Target] = {}
+    return [_summary(row, targets) for row in db.execute(f"SELECT {COLUMNS} FROM runs {behind}", values)]
 
 
 FollowUpKey = tuple[str, str, str, str]
@@ -365,13 +366,17 @@ def store(db: sqlite3.Connection, of: RunSummary) -> None:
     db.execute(f"INSERT INTO runs ({_STORED}) VALUES ({','.join('?' * len(values))})", values)
 
 
-def _summary(row: tuple[Any, ...]) -> RunSummary:
+def _summary(row: tuple[Any, ...], targets: dict[tuple[Any, ...], Target]) -> RunSummary:
+    """`targets` are those of other rows: few differ."""
+    place = row[4:9]
+    if (target := targets.get(place)) is None:
+        target = targets[place] = Target(row[4], row[5], row[6], row[7], bool(row[8]))
     return RunSummary(
         id=row[0],
         run=row[1],
         runbook=row[2],
         title=row[3],
-        target=Target(row[4], row[5], row[6], row[7], bool(row[8])),
+        target=target,
         operator=row[9],
         dry_run=bool(row[10]),
         steps=row[11],

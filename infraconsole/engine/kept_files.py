@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from infraconsole.engine import locks
+from infraconsole.engine import listing, locks
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import InfraconsoleError, JournalError
@@ -21,6 +21,9 @@ from infraconsole.terraform import plan_record, runner, supervise
 from infraconsole.terraform.state import dumped
 from infraconsole.terraform.tail import Tail
 
+_AT_ONCE = 50
+_SWEPT = "runs.tidied"
+"""In the state folder: the number of the last of the older runs that was looked at."""
 TIDIED = "tidied"
 """In a run's folder, once what is to go has gone."""
 PLAN_DOCUMENT = "plan.json"
@@ -49,17 +52,28 @@ def tidy(folder: Path, redactor: Redactor) -> bool:
 
 
 def over(journal: Journal) -> Iterator[Path]:
-    """The folders of runs that are over and were not tidied: their executor was killed before it came to that."""
-    runs = journal.folder / "runs"
+    """The folders of runs that are over and were not tidied: their executor was killed before it came to that. The newest are
+    looked at each time, and of the older ones the next few, so that each has its turn and a long journal costs no more."""
+    marker = journal.folder / _SWEPT
+    older = listing.over(journal, _AT_ONCE, before=_number_in(marker))
+    for run in dict.fromkeys((*listing.over(journal, _AT_ONCE), *older)):
+        folder = journal.folder / "runs" / run.run
+        if (folder / TIDIED).exists() or not folder.is_dir():
+            continue
+        with contextlib.suppress(JournalError, KeyError, TypeError, ValueError, StopIteration):
+            record = record_of(run.run, journal.events(run.run, brief=True))
+            if is_over(record) and locks.holder_of(locks.run_lock(journal.folder, run.run)) is None:
+                yield folder
     with contextlib.suppress(OSError):
-        for entry in sorted(os.scandir(runs), key=lambda each: each.name):
-            folder = Path(entry)
-            if not entry.is_dir() or (folder / TIDIED).exists():
-                continue
-            with contextlib.suppress(JournalError, KeyError, TypeError, ValueError, StopIteration):
-                record = record_of(entry.name, journal.events(entry.name, brief=True))
-                if is_over(record) and locks.holder_of(locks.run_lock(journal.folder, entry.name)) is None:
-                    yield folder
+        marker.write_text(str(older[-1].id if older else 0))
+
+
+def _number_in(file: Path) -> int | None:
+    """None where the next look begins at the newest run."""
+    try:
+        return int(file.read_text()) or None
+    except (OSError, ValueError):
+        return None
 
 
 def is_over(record: RunRecord) -> bool:

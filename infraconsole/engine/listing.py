@@ -14,6 +14,7 @@ from infraconsole.target import Target
 
 _MOST_OPEN = 500
 """Of runs that have no end; more of them nobody looks through."""
+_EVERY = 2**62
 _SAME_TARGET = "service = ? AND environment = ? AND region = ? AND account = ?"
 _SEARCHED = ("run", "title", "runbook", "target", "region", "account", "operator", "outcome")
 _WORDS = "(" + " || ' ' || ".join(_SEARCHED) + ")"
@@ -62,6 +63,13 @@ def resumable(journal: Journal) -> list[RunSummary]:
     """All that have no end or ended by interruption."""
     behind = "WHERE outcome IN ('', 'interrupted') AND runbook <> '' ORDER BY id DESC"
     return journal.indexed(lambda db: index.select(db, behind))
+
+
+def over(journal: Journal, limit: int, *, before: int | None = None) -> list[RunSummary]:
+    """The newest runs that no executor will ever take up again, of those before the run with that number."""
+    behind = "WHERE outcome <> '' AND (outcome <> 'interrupted' OR runbook = '') AND id < ? ORDER BY id DESC LIMIT ?"
+    values = (_EVERY if before is None else before, limit)
+    return journal.indexed(lambda db: index.select(db, behind, values))
 
 
 def last_of(journal: Journal, targets: Iterable[str]) -> Mapping[str, RunSummary]:

@@ -22,6 +22,10 @@ from infraconsole.errors import JournalError
 UNPROVED = "A journal that was rewritten as a whole, with its head, looks whole: only an anchor outside tells (`journal anchor`)."
 
 
+_TYPES = (int, str, int, *(6 * (str,)))
+"""Of chain.ROW."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Where a journal is not what was written. `event` is the journal-wide number, 0 where there is none. `derived`: of the index,
@@ -61,18 +65,23 @@ class Verification:
     """Of the event numbers that were asked for: the hashes that stand there."""
 
 
-def verify(folder: Path, *, anchored: frozenset[int] = frozenset()) -> Verification:
+def verify(folder: Path, *, anchored: frozenset[int] = frozenset(), newest: int = 0) -> Verification:
     """Says where the first and each further break is. Raises JournalError where the file may not be read at all.
 
-    `anchored` are event numbers whose hashes the caller compares with something outside.
+    `anchored` are event numbers whose hashes the caller compares with something outside. `newest`: only so many of the last
+    events are looked at (all where it is 0), and neither the index, nor the runs' folder, nor the file as a whole, so that it
+    takes no longer for a long journal.
     """
-    return _Look(folder, anchored).taken()
+    return _Look(folder, anchored, newest).taken()
 
 
 @dataclass
 class _Look:
     folder: Path
     anchored: frozenset[int]
+    newest: int = 0
+    begin: int = 0
+    """The event before the first one that is looked at."""
     problems: list[Problem] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)
@@ -95,14 +104,16 @@ class _Look:
         if path.exists():
             try:
                 with contextlib.closing(self._opened(path)) as db:
+                    self._begin(db, wanted)
                     self._read_chain(db, wanted)
                     self._settle_gaps()
                     self._read_requests(db)
                     self._read_structure(db)
-                    self._read_index(db)
+                    if not self.newest:
+                        self._read_index(db)
             except sqlite3.DatabaseError as error:
                 self._unreadable(path, error)
-        if not any("file is damaged" in problem.what for problem in self.problems):
+        if not self.newest and not any("file is damaged" in problem.what for problem in self.problems):
             self._compare_folder()
         self._compare_head(head, head_path, is_there=path.exists())
         anchored = {number: digest for number, digest in self.hashes.items() if number in self.anchored}
@@ -134,23 +145,51 @@ class _Look:
 
     # The chain
 
+    def _begin(self, db: sqlite3.Connection, wanted: set[int] | frozenset[int]) -> None:
+        """Where only the newest events are looked at: behind which one, and what is known of those before."""
+        sql = "SELECT id, hash FROM events ORDER BY id DESC LIMIT 1 OFFSET ?"
+        found = db.execute(sql, (self.newest,)).fetchone() if self.newest else None
+        if found is None:
+            return
+        self.begin = self.number = found[0]
+        self.digest = found[1]
+        for number in wanted:
+            row = db.execute("SELECT hash FROM events WHERE id = ? AND id <= ?", (number, self.begin)).fetchone()
+            if row is not None:
+                self.hashes[number] = row[0]
+        sql = f"SELECT id, data FROM events WHERE kind = '{Kind.JOURNAL_ARCHIVED.value}' AND kind NOT IN ('output', 'progress') "
+        archived = (archived_of(*row) for row in db.execute(f"{sql} AND id <= ?", (self.begin,)))
+        self.archives += [each for each in archived if each is not None]
+
     def _read_chain(self, db: sqlite3.Connection, wanted: set[int] | frozenset[int]) -> None:
-        for row in db.execute(f"SELECT {chain.ROW} FROM events ORDER BY id"):
-            if not all(isinstance(value, str) for value in (row[1], *row[3:])) or not isinstance(row[2], int):
+        for row in db.execute(f"SELECT {chain.ROW} FROM events WHERE id > ? ORDER BY id", (self.begin,)):
+            if tuple(map(type, row)) != _TYPES:
                 raise sqlite3.DatabaseError("what stands there is no event")
-            self.problems.extend(self._checked(row))
+            if not self._is_next(row):
+                self.problems.extend(self._checked(row))
             self._note(row)
             self.number, self.digest, self.seqs[row[1]] = row[0], row[8], row[2]
             self.last = f"event {row[0]} of run {row[1]} ({row[3]})"
             if row[0] in wanted:
                 self.hashes[row[0]] = row[8]
 
+    def _is_next(self, row: tuple[Any, ...]) -> bool:
+        """Whether there is nothing to say of it: of a hundred thousand events at once, that is all that may take time."""
+        place = (self.number + 1, self.digest, self._expected(row))
+        is_chained = (row[0], row[7], row[2]) == place and chain.digest(*row[:8]) == row[8]
+        return is_chained and row[4] != Kind.JOURNAL_DAMAGED
+
+    def _expected(self, row: tuple[Any, ...]) -> int:
+        """Of a run whose beginning is not looked at, whatever its first event here says."""
+        known = self.seqs.get(row[1], 0)
+        return int(row[2]) if self.begin and not known else known + 1
+
     def _checked(self, row: tuple[Any, ...]) -> Iterator[Problem]:
         if row[0] != self.number + 1:
             self.gaps.append((self.number + 1, row[0] - 1, row[7], row[1]))
         elif row[7] != self.digest:
             yield Problem(row[0], row[1], f"event {row[0]} does not follow the one before it")
-        expected = self.seqs.get(row[1], 0) + 1
+        expected = self._expected(row)
         if row[2] != expected:
             yield Problem(row[0], row[1], f"event {row[0]} is number {row[2]} of its run; {expected} was expected")
         if chain.digest(*row[:8]) != row[8]:
@@ -203,6 +242,8 @@ class _Look:
     def _read_structure(self, db: sqlite3.Connection) -> None:
         for name in chain.wrong_triggers(db):
             self.problems.append(Problem(0, "", f"the trigger {name}, which refuses changes, is missing or another"))
+        if self.newest:
+            return
         check = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if check != "ok":
             self.problems.append(Problem(self.number, "", f"the file is damaged: {check}"))

@@ -5,9 +5,11 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infraconsole.engine import chain
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import DAMAGE, Journal, verify
 from infraconsole.errors import JournalError, UnknownName
@@ -96,6 +98,40 @@ def test_verify_says_where_a_journal_was_edited(tmp_path: Path, statement: str, 
     tampered(tmp_path, statement)
     problems = opened(tmp_path).verify().problems
     assert any(problem.event == event and words in problem.what for problem in problems), problems
+
+
+@pytest.mark.parametrize(("event", "is_seen"), [(3, False), (6, True), (10, True)])
+def test_a_look_at_the_newest_events_sees_those_and_nothing_else(tmp_path: Path, event: int, is_seen: bool) -> None:
+    filled(tmp_path).close()
+    assert verify(tmp_path, newest=5).problems == ()
+    tampered(tmp_path, f"UPDATE events SET data = '{{}}' WHERE id = {event}", covered=True)  # noqa: S608
+    found = verify(tmp_path, newest=5).problems
+    assert [problem.event for problem in found] == ([event] if is_seen else [])
+    assert verify(tmp_path).problems
+
+
+def test_a_look_at_the_newest_events_notices_a_loss_and_missing_triggers(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    tampered(tmp_path, "DELETE FROM events WHERE id = 8", covered=True)
+    assert any("event 8 is missing" in problem.what for problem in verify(tmp_path, newest=5).problems)
+    tampered(tmp_path, "DELETE FROM events WHERE id > 3", covered=True)
+    assert any("cut short" in problem.what for problem in verify(tmp_path, newest=2).problems)
+    tampered(tmp_path)
+    assert any("events_keep" in problem.what for problem in verify(tmp_path, newest=2).problems)
+
+
+def test_a_look_at_the_newest_events_reads_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path, 100).close()
+    hashed: list[int] = []
+    real = chain.digest
+
+    def counted(number: int, *about: Any) -> str:
+        hashed.append(number)
+        return real(number, *about)
+
+    monkeypatch.setattr(chain, "digest", counted)
+    assert verify(tmp_path, newest=5).problems == ()
+    assert hashed == [96, 97, 98, 99, 100]
 
 
 def test_verify_notices_a_rewritten_chain(tmp_path: Path) -> None:

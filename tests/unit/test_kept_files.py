@@ -120,6 +120,35 @@ def test_only_runs_that_are_over_and_left_untidied_are_found(tmp_path: Path) -> 
         assert [each.name for each in kept_files.over(journal)] == ["donerun"]
 
 
+def test_every_old_run_has_its_turn_and_a_look_costs_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_files, "_AT_ONCE", 5)
+    target = {"service": "s", "environment": "dev", "region": "r", "account": "1", "name": "s-dev"}
+    created = {"runbook": "deploy", "title": "x", "target": target, "inputs": {}, "given": {}, "operator": "kim",
+               "dry_run": False, "interactive": False, "steps": []}  # fmt: skip
+    ending = {"outcome": "done", "exit_code": 0, "title": "", "cause": "", "mend": "", "warnings": []}
+    asked: list[str] = []
+    real = Path.exists
+
+    def exists(path: Path) -> bool:
+        asked.append(path.parent.name)
+        return real(path)
+
+    with Journal(tmp_path) as journal:
+        for number in range(23):
+            (tmp_path / f"runs/r{number:02}").mkdir(parents=True)
+            journal.append(f"r{number:02}", Kind.RUN_CREATED, "", created)
+            journal.append(f"r{number:02}", Kind.RUN_FINISHED, "", ending)
+            (tmp_path / f"runs/r{number:02}/tidied").touch()
+        (tmp_path / "runs/r01/tidied").unlink()
+        monkeypatch.setattr(Path, "exists", exists)
+        found = []
+        for _ in range(5):
+            asked.clear()
+            found += [each.name for each in kept_files.over(journal)]
+            assert len(asked) <= 10
+        assert found == ["r01"]
+
+
 def test_what_cannot_be_removed_is_said_and_keeps_nothing_else(
     folder: Path, redactor: Redactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,7 @@ from infraconsole.runbooks import earlier_applies, plan_reading, terraform_steps
 from infraconsole.runbooks.plan_reading import COST_DOCUMENT, ReadPlan
 from infraconsole.runbooks.terraform_steps import ApplyPlan
 from infraconsole.target import Target
-from infraconsole.terraform import supervise
+from infraconsole.terraform import past_commands, supervise
 from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended
 from tests.unit.test_aws_services import FakeAccess
@@ -294,6 +295,8 @@ def applied(spoken: Spoken, number: int, *lines: str, data_dir: str = "/data/dev
     (record / "command").write_text(json.dumps(told))
     os.utime(record / "command", (number, number))
     (record / supervise.STDOUT).write_text("".join(f"{line}\n" for line in lines))
+    terraform = replace(spoken.root.terraform, environ={"TF_DATA_DIR": data_dir})
+    past_commands.note(spoken.folder.parent, terraform, record)
 
 
 def unfinished(spoken: Spoken) -> tuple[str, ...]:
