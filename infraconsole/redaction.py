@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import itemgetter
 from typing import Any
 
 from infraconsole import secret_places
 from infraconsole.secret_forms import SHORTEST_BROKEN, WHITE, compact, forms
 from infraconsole.secret_places import MASK as MASK
 from infraconsole.secret_places import Span, merged, without
+from infraconsole.secret_views import Unescaped, unescaped
 
 _CHUNK = 1 << 16
 """Bytes that are read at once: small enough for the cache, and for memory that is used again instead of being asked for anew."""
@@ -168,13 +170,14 @@ class _Known:
             plain = secret.strip().encode("utf-8", "surrogatepass")
             if len(compact(plain)) < SHORTEST_BROKEN and compact(plain) != plain:
                 self._whole.setdefault(compact(plain), set()).add(plain)
-        self._long = sorted(each for each in found if len(each) >= SHORTEST_BROKEN)
+        long = sorted(each for each in found if len(each) >= SHORTEST_BROKEN)
+        self._long = long
         self._longest = max(map(len, found), default=0)
-        self._begins = {size: {each[:size] for each in self._long} for size in range(1, _HELD + 1)}
-        groups: dict[bytes, set[bytes]] = {}
-        for form in found:
-            groups.setdefault(form[:_ANCHOR], set()).add(form)
-        self._anchors = [(sorted({len(form) for form in group}, reverse=True), group) for group in groups.values()]
+        self._begins = {size: {each[:size] for each in long} for size in range(1, _HELD + 1)}
+        groups: dict[bytes, list[bytes]] = {}
+        for form in sorted(found):
+            groups.setdefault(form[:_ANCHOR], []).append(form)
+        self._groups = [_Group(group) for group in groups.values()]
         self._automaton = (
             BytesAhoCorasick(list(groups), implementation=Implementation.ContiguousNFA) if groups else None
         )
@@ -185,15 +188,51 @@ class _Known:
         plain = _ESCAPES.sub(lambda match: b" " * len(match[0]), text) if b"\x1b" in text or b"\xe2" in text else text
         packed = tail + plain.translate(None, WHITE)
         places = _Places(plain)
+        anchors = self._anchors(packed)
         spans: list[Span] = []
-        for number, start, _ in self._automaton.find_matches_as_indexes(packed, overlapping=True):
-            lengths, group = self._anchors[number]
-            form = next((each for size in lengths if (each := packed[start : start + size]) in group), None)
-            if form is not None and start + len(form) > len(tail):
-                spans += self._spans(form, start - len(tail), plain, places)
-        rest = b"" if is_last else self._unfinished(packed)
+        for first, end in self._found(packed, anchors):
+            if end > len(tail):
+                spans += self._spans(packed[first:end], first - len(tail), plain, places)
+        if (other := unescaped(plain)) is not None:
+            spans += self._unescaped(other, plain)
+        rest = b"" if is_last else self._unfinished(packed, anchors)
         held = places.at(max(0, len(packed) - len(rest) - len(tail))) if len(rest) >= _HELD else len(text)
         return _Look(spans, Before(rest), held)
+
+    def _anchors(self, packed: bytes) -> list[tuple[int, int, int]]:
+        if self._automaton is None:
+            return []
+        return sorted(self._automaton.find_matches_as_indexes(packed, overlapping=True), key=itemgetter(1))
+
+    def _unescaped(self, view: Unescaped, plain: bytes) -> Iterator[Span]:
+        packed = view.text.translate(None, WHITE)
+        places = _Places(view.text)
+        for first, end in self._found(packed, self._anchors(packed)):
+            start, stop = view.whole(places.at(first), places.at(end - 1) + 1)
+            if end - first >= SHORTEST_BROKEN or view.is_one_piece(start, stop):
+                yield from _lines(plain, start, stop, is_first=True)
+
+    def _found(self, packed: bytes, anchors: list[tuple[int, int, int]]) -> Iterator[Span]:
+        """Where forms stand. Long ones that overlap are told as one, so that a run of one character is a single find."""
+        begin, end = 0, 0
+        for number, start, _ in anchors:
+            group = self._groups[number]
+            if start + group.longest <= end:
+                continue
+            size = group.length_at(packed, start)
+            if size < SHORTEST_BROKEN:
+                if size:
+                    yield start, start + size
+            elif start + size <= end:
+                continue
+            elif end - start >= _SHOWN_OF_BROKEN:  # with less, it would matter which one a line's end stands in
+                end = start + size
+            else:
+                if end:
+                    yield begin, end
+                begin, end = start, start + size
+        if end:
+            yield begin, end
 
     def _spans(self, form: bytes, start: int, plain: bytes, places: _Places) -> Iterator[Span]:
         first, last = places.at(max(0, start)), places.at(start + len(form) - 1) + 1
@@ -202,21 +241,14 @@ class _Known:
             if start >= 0 and (inside == form or inside in self._whole.get(form, ())):
                 yield first, last
             return
-        if b"\n" not in inside:
-            yield first, last
-            return
-        at, is_first = first, start >= 0
-        for line in inside.split(b"\n"):
-            stop = at + len(line)
-            if not is_first or len(compact(line)) >= _SHOWN_OF_BROKEN:
-                begin = at + len(line) - len(line.lstrip(WHITE))
-                if begin < stop:
-                    yield begin, at + len(line.rstrip(WHITE))
-            at, is_first = stop + 1, False
+        yield from _lines(plain, first, last, is_first=start >= 0)
 
-    def _unfinished(self, packed: bytes) -> bytes:
+    def _unfinished(self, packed: bytes, anchors: list[tuple[int, int, int]]) -> bytes:
         """The longest end of it in which a form begins that is broken off."""
-        for start in range(max(0, len(packed) - self._longest + 1), len(packed)):
+        first = max(0, len(packed) - self._longest + 1)
+        last = max(first, len(packed) - _ANCHOR + 1)  # from there on, what is left is shorter than an anchor
+        begun = (start for _, start, _ in anchors[bisect_left(anchors, first, key=itemgetter(1)) :] if start < last)
+        for start in chain(begun, range(last, len(packed))):
             begin = packed[start : start + _HELD]
             if begin in self._begins[len(begin)]:
                 rest = packed[start:]
@@ -224,6 +256,48 @@ class _Known:
                 if at < len(self._long) and self._long[at].startswith(rest):
                     return rest
         return b""
+
+
+class _Group:
+    """The forms that begin with the same anchor, in order."""
+
+    def __init__(self, forms: list[bytes]) -> None:
+        self._forms = forms
+        self.longest = max(map(len, forms))
+        self._within: list[int] = []
+        """Of each form, the longest other one that it begins with; -1 where there is none."""
+        open_: list[int] = []
+        for at, form in enumerate(forms):
+            while open_ and not form.startswith(forms[open_[-1]]):
+                open_.pop()
+            self._within.append(open_[-1] if open_ else -1)
+            open_.append(at)
+
+    def length_at(self, text: bytes, start: int) -> int:
+        """The length of the longest form that stands there, 0 where none does."""
+        forms = self._forms
+        at = 0 if len(forms) == 1 else bisect_right(forms, text[start : start + self.longest]) - 1
+        while at >= 0:
+            if text.startswith(forms[at], start):
+                return len(forms[at])
+            at = self._within[at]
+        return 0
+
+
+def _lines(text: bytes, first: int, last: int, *, is_first: bool) -> Iterator[Span]:
+    """What is masked on each of its lines. `is_first`: it begins here, and not on a line before."""
+    inside = text[first:last]
+    if b"\n" not in inside:
+        yield first, last
+        return
+    at = first
+    for line in inside.split(b"\n"):
+        stop = at + len(line)
+        if not is_first or len(compact(line)) >= _SHOWN_OF_BROKEN:
+            begin = at + len(line) - len(line.lstrip(WHITE))
+            if begin < stop:
+                yield begin, at + len(line.rstrip(WHITE))
+        at, is_first = stop + 1, False
 
 
 class _Places:

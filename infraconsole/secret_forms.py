@@ -10,6 +10,7 @@ import base64
 import html
 import json
 from collections.abc import Iterator
+from unicodedata import normalize
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
@@ -26,7 +27,10 @@ _SHELL = set("|&;<>()$`\\\"' *?[]#~=%!{}^,")
 def forms(secret: str) -> frozenset[bytes]:
     """Of the whole, and of each of its lines."""
     found: set[bytes] = set()
-    for part in {secret, *secret.splitlines()}:
+    parts = {secret, *secret.splitlines()}
+    if not secret.isascii():  # Terraform normalises to NFC; file systems and people also write NFD
+        parts |= {normalize(form, part) for form in ("NFC", "NFD") for part in parts}
+    for part in parts:
         if len(compact(_encoded(part))) >= SHORTEST:
             found.update(compact(form) for form in _forms(part))
     return frozenset(form for form in found if len(form) >= SHORTEST)
@@ -48,6 +52,10 @@ def _forms(secret: str) -> Iterator[bytes]:
         yield from _base64(body)
         yield body.hex().encode()
         yield body.hex().upper().encode()
+    if not secret.isalnum() or not secret.isascii():
+        plain, ascii_only = (json.dumps(secret, ensure_ascii=each)[1:-1] for each in (False, True))
+        for text in {plain, ascii_only, plain.translate(_GO_JSON), ascii_only.translate(_GO_JSON)} - {secret}:
+            yield from _base64(_encoded(text), is_inside=True)  # as base64encode(jsonencode(…)) writes it
 
 
 def _escaped(secret: str) -> Iterator[str]:
@@ -83,13 +91,14 @@ def _with_small_hex(text: str) -> str:
     return "%".join((first, *(part[:2].lower() + part[2:] for part in rest)))
 
 
-def _base64(raw: bytes) -> Iterator[bytes]:
-    """Of it alone, and of what is the same wherever it stands within a longer text: in base64 three alignments are possible."""
+def _base64(raw: bytes, *, is_inside: bool = False) -> Iterator[bytes]:
+    """Of it alone, and of what is the same wherever it stands within a longer text: in base64 three alignments are possible.
+    `is_inside`: where something stands before it, something follows it as well."""
     for before in range(3):
         # Up to the first character that hangs on what stands before.
         text = base64.b64encode(b"\0" * before + raw)[(0, 2, 3)[before] :]
         whole = (before + len(raw)) * 8 // 6 - (0, 2, 3)[before]
-        for form in (text, text.rstrip(b"="), text[:whole]):
+        for form in (text[:whole],) if is_inside and before else (text, text.rstrip(b"="), text[:whole]):
             yield form
             yield form.translate(_URL_SAFE)
 

@@ -23,7 +23,7 @@ LAYERS = (
     {"config"},
     {"target", "window", "redaction"},
     {"files", "programs"},
-    {"secret_forms", "secret_places"},
+    {"secret_forms", "secret_places", "secret_views"},
     {"clock", "collector", "errors", "naming", "text"},
 )
 """From the top down; a layer imports only from those below it, and from itself."""

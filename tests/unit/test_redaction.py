@@ -8,7 +8,8 @@ import json
 import shlex
 from collections.abc import Callable
 from time import process_time
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -20,6 +21,18 @@ from infraconsole.secret_places import masked
 
 SECRET = 'S3cr3t/&<Value>+"it\'s" 9xQz'
 PATIENT = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+
+
+def _units(text: str) -> list[bytes]:
+    raw = text.encode("utf-16-be")
+    return [raw[at : at + 2] for at in range(0, len(raw), 2)]
+
+
+def _jsonencode(value: Any) -> str:
+    """As Terraform writes it."""
+    found = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return found.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
 
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -42,6 +55,23 @@ FORMS: dict[str, Callable[[str], str]] = {
     "shell": lambda s: shlex.quote(s).removeprefix("'").removesuffix("'"),
 }  # fmt: skip
 
+UNDONE: dict[str, Callable[[str], str]] = {
+    "hex with colons": lambda s: s.encode().hex(":"),
+    "HEX with colons": lambda s: s.encode().hex(":").upper(),
+    "hex with hyphens": lambda s: s.encode().hex("-"),
+    "\\x": lambda s: "".join(f"\\x{byte:02x}" for byte in s.encode()),
+    "\\X": lambda s: "".join(f"\\x{byte:02X}" for byte in s.encode()),
+    "URL twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "URL three times": lambda s: quote(quote(quote(s, safe=""), safe=""), safe=""),
+    "HTML, all in numbers": lambda s: "".join(f"&#{ord(each)};" for each in s),
+    "HTML, all in hex": lambda s: "".join(f"&#x{ord(each):x};" for each in s),
+    "HTML, all in HEX": lambda s: "".join(f"&#x{ord(each):04X};" for each in s),
+    "HTML, special ones in numbers": lambda s: "".join(each if each.isalnum() else f"&#{ord(each)};" for each in s),
+    "\\u": lambda s: "".join(f"\\u{int.from_bytes(s16, 'big'):04X}" for s16 in _units(s)),
+    "base64 of JSON": lambda s: base64.b64encode(json.dumps(s)[1:-1].encode()).decode(),
+    "base64 of JSON of Terraform": lambda s: base64.b64encode(_jsonencode(s)[1:-1].encode()).decode(),
+}  # fmt: skip
+
 
 def knowing(*secrets: str) -> Redactor:
     redactor = Redactor()
@@ -49,9 +79,9 @@ def knowing(*secrets: str) -> Redactor:
     return redactor
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *UNDONE])
 def test_a_secret_is_masked_in_every_form(form: str) -> None:
-    found = knowing(SECRET).text(f"it says: {FORMS[form](SECRET)}; and goes on")
+    found = knowing(SECRET).text(f"it says: {(FORMS | UNDONE)[form](SECRET)}; and goes on")
     assert found == f"it says: {MASK}; and goes on"
 
 
@@ -84,6 +114,45 @@ def test_base64_that_is_wrapped_is_found() -> None:
     found = knowing(secret).text(f"data:\n{wrapped}end")
     assert not any(line in found for line in wrapped.splitlines())
     assert found.splitlines()[-1] == "end"
+
+
+@pytest.mark.parametrize("size", [8, 60, 76])
+@pytest.mark.parametrize("joint", ["\\n", "\\r\\n", "\\\\n", "\\n  "])
+def test_base64_whose_line_breaks_are_escaped_is_found(size: int, joint: str) -> None:
+    secret = "x7Q-é" * 60
+    whole = base64.b64encode(secret.encode()).decode()
+    wrapped = joint.join(whole[at : at + size] for at in range(0, len(whole), size))
+    assert knowing(secret).text(f'{{"data": "{wrapped}"}}') == f'{{"data": "{MASK}"}}'
+
+
+@pytest.mark.parametrize("joint", [":", "-", " ", ",", ", ", "\\x", ", 0x", ",0x", ",0X"])
+@pytest.mark.parametrize("kind", ["02x", "02X"])
+def test_bytes_in_hex_are_found_whatever_stands_between_them(joint: str, kind: str) -> None:
+    written = joint.join(format(byte, kind) for byte in "Sücr3t-pw".encode())
+    found = knowing("Sücr3t-pw").text(f"x {joint.strip(', :-')}{written} y")
+    assert found.removeprefix("x ").removeprefix("0").lower().removeprefix("x") == f"{MASK} y"
+
+
+def test_a_secret_of_terraforms_jsonencode_in_base64_is_found_within_more() -> None:
+    whole = base64.b64encode(_jsonencode({"user": "kim", "password": SECRET, "port": 1}).encode()).decode()
+    found = knowing(SECRET).text(whole)
+    assert MASK in found
+    assert len(found) < 90
+
+
+@pytest.mark.parametrize("learned", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_accents_may_be_written_either_way(learned: Literal["NFC", "NFD"], written: Literal["NFC", "NFD"]) -> None:
+    secret = "pässwörd-ñandú"
+    redactor = knowing(normalize(learned, secret))
+    assert redactor.text(f"x {normalize(written, secret)} y") == f"x {MASK} y"
+    assert redactor.text(json.dumps(normalize(written, secret))) == f'"{MASK}"'
+
+
+def test_short_ones_are_found_with_escapes_but_not_made_up_across_escaped_white_space() -> None:
+    assert knowing("a<c&").text("x a&#60;c&#38; y") == f"x {MASK} y"
+    assert knowing("abcd").text("ab\\ncd, ab&#32;cd, ab\\tcd") == "ab\\ncd, ab&#32;cd, ab\\tcd"
+    assert knowing("nhunter2").text("DOMAIN\\nhunter2") == f"DOMAIN\\{MASK}"
 
 
 def test_all_of_two_secrets_that_overlap_is_masked() -> None:
@@ -273,6 +342,7 @@ RUNS = [
     "://a:", "://", "://a:a ", "password=", 'password="', 'password=\\"', "a@", '"', "'", "\\", "A", "Zm9v", "mysql ", "curl ",
     "curl -u a", "-----BEGIN PRIVATE KEY-----\n", "password=x;", "a;pwd=", "authorization:", 'name":"pwd",', "password -> ",
     "secret,", "&password", "token.", "S3cr", "secret_", "password=&quot;", "eyJ", "bearer ", "--password ", "pwd;",
+    "\\u0026", "&#", "&#3", "%25", "%2525", "53:", "\\x5", "\\n", "0x53, ", "\\ud83d",
 ]  # fmt: skip
 
 
@@ -304,6 +374,34 @@ def test_thousands_of_secrets_with_one_beginning_are_no_slower_to_tell_apart() -
     redactor.text("x")
     few.text("x")
     assert min(_timed(redactor, text) for _ in range(3)) < 10 * min(_timed(few, text) for _ in range(3)) + 0.02
+
+
+@pytest.mark.parametrize("secret", ["aaaaaaaa", "********", "abababababab", "****"])
+def test_a_secret_that_repeats_itself_takes_no_longer_than_one_that_does_not(secret: str) -> None:
+    redactor = knowing(secret)
+    text = secret * (200_000 // len(secret))
+    assert redactor.text(text) == MASK
+    other = knowing("s3cret-9xQz")
+    usual = "s3cret-9xQz " * 17_000
+    other.text("x")
+    assert min(_timed(redactor, text) for _ in range(3)) < 8 * min(_timed(other, usual) for _ in range(3)) + 0.02
+
+
+@pytest.mark.parametrize("piece", ["x" * 3999 + "\n", "x" * 90 + "\n", "x" * 3999 + "z\n", "xxxxxxxxz"])
+def test_the_length_of_a_secret_whose_beginning_repeats_does_not_count(piece: str) -> None:
+    text = (piece * (300_000 // len(piece) + 1))[:300_000]
+    long, short = knowing("x" * 4000 + "y"), knowing("x" * 40 + "y")
+    assert long.text(f"{piece}") == piece
+    short.text("x")
+    assert min(_timed(long, text) for _ in range(3)) < 12 * min(_timed(short, text) for _ in range(3)) + 0.02
+
+
+def test_one_long_secret_slows_down_no_other_text() -> None:
+    long, short = knowing("".join(f"{n:x}-" for n in range(12_000))), knowing("s3cret-9xQz")
+    text = "aws_instance.web[0]: still running, 0-1 of it\n" * 20_000
+    long.text("x")
+    short.text("x")
+    assert min(_timed(long, text) for _ in range(3)) < 4 * min(_timed(short, text) for _ in range(3)) + 0.02
 
 
 def test_data_of_any_shape_is_copied() -> None:
