@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from infraconsole import files
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.s3 import S3
 from infraconsole.engine import log
@@ -60,7 +61,7 @@ class Learning:
         roots = {}
         for file in folder.glob(f"*/{COMMAND}"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                told = json.loads(file.read_bytes())
+                told = json.loads(files.read(file))
                 roots[str(told["folder"]), str(told.get("data_dir") or "")] = tuple(map(str, told["command"]))[1:]
         for (root, data), arguments in roots.items():
             self.before(Path(root), {**os.environ, **({"TF_DATA_DIR": data} if data else {})}, arguments or ("plan",))
@@ -83,7 +84,7 @@ class Learning:
         if place is not None:
             return S3(self._reads).get(place.bucket, place.key_of(backend.selected_workspace(data))).body or b""
         file = found.local_state(folder, backend.selected_workspace(data)) if found else folder / "terraform.tfstate"
-        return file.read_bytes() if file and file.is_file() else b""
+        return files.read(file, files.MOST_STATE_BYTES) if file and file.exists() else b""
 
 
 @contextlib.contextmanager

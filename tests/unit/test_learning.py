@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infraconsole import files
 from infraconsole.engine.learning import Learning, RedactedLog
 from infraconsole.errors import AwsError
 from infraconsole.redaction import MASK, Redactor
@@ -95,3 +97,20 @@ def test_no_secret_gets_into_the_log() -> None:
     redactor.learn("hunter2-hunter2")
     RedactedLog(log, redactor).write("ValueError: hunter2-hunter2\n")
     assert log.getvalue() == f"ValueError: {MASK}\n"
+
+
+def test_a_local_state_is_read_to_a_limit_and_without_waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = root / "terraform.tfstate"
+    here = {"TF_DATA_DIR": str(root.parent / "none"), "AWS_SESSION_TOKEN": "of-environment-1"}
+    os.mkfifo(state)
+    before, redactor, _ = learning(root, None)
+    before.before(root, here, ("plan",))
+    assert redactor.text(SAID) == f"{MASK} {MASK} of-the-state-1"
+    state.unlink()
+    state.write_text(json.dumps(STATE))
+    before.before(root, here, ("plan",))
+    assert redactor.text(SAID) == f"{MASK} {MASK} {MASK}"
+    monkeypatch.setattr(files, "MOST_STATE_BYTES", 10)
+    before, redactor, _ = learning(root, None)
+    before.before(root, here, ("plan",))
+    assert redactor.text(SAID) == f"{MASK} {MASK} of-the-state-1"
