@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -50,10 +51,10 @@ class Learning:
     def before(self, folder: Path, environ: Mapping[str, str], arguments: Sequence[str]) -> None:
         """`folder` is the root module in which Terraform is about to run."""
         self._redactor.spare(str(folder), environ.get("TF_DATA_DIR", ""))
-        self._redactor.learn(*known_secrets.of_environment(environ))
+        self._learn(known_secrets.of_environment(environ))
         if arguments[:1] and arguments[0] not in _NOTHING_SAID:
             with _said_if_not("the variables"):
-                self._redactor.learn(*known_secrets.of_variables(folder, self._cache, environ, arguments))
+                self._learn(known_secrets.of_variables(folder, self._cache, environ, arguments))
             self._learn_state(folder, environ, is_needed=arguments[0] in _CHANGES_STATE)
 
     def of_run(self, folder: Path) -> None:
@@ -66,6 +67,15 @@ class Learning:
         for (root, data), arguments in roots.items():
             self.before(Path(root), {**os.environ, **({"TF_DATA_DIR": data} if data else {})}, arguments or ("plan",))
 
+    def _learn(self, secrets: Iterable[str]) -> None:
+        """Also those found before something that cannot be read, and each as Terraform prints it: in NFC."""
+        found: set[str] = set()
+        try:
+            for each in secrets:
+                found |= {each, unicodedata.normalize("NFC", each)}
+        finally:
+            self._redactor.learn(*found)
+
     def _learn_state(self, folder: Path, environ: Mapping[str, str], *, is_needed: bool) -> None:
         data = Path(environ.get("TF_DATA_DIR") or folder / ".terraform")
         if data in self._states and not is_needed:
@@ -74,7 +84,7 @@ class Learning:
             body = self._state(folder, data)
             digest = hashlib.sha256(body).hexdigest()
             if body and self._states.get(data) != digest:
-                self._redactor.learn(*known_secrets.of_state(body))
+                self._learn(known_secrets.of_state(body))
             self._states[data] = digest
 
     def _state(self, folder: Path, data: Path) -> bytes:

@@ -3,11 +3,12 @@ clear: for redaction to learn, and nothing else."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infraconsole.secret_places import is_secret, names_a_secret, url_passwords
 from infraconsole.terraform import documents, sensitive
@@ -15,6 +16,9 @@ from infraconsole.terraform.attributes import marked_texts
 from infraconsole.terraform.evaluate import Scope
 from infraconsole.terraform.hcl import Attribute
 from infraconsole.terraform.reader import Tree, read_tree
+
+_Part = TypeVar("_Part")
+_MISSHAPEN = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 _TOKEN, _VARIABLE = "TF_TOKEN_", "TF_VAR_"
@@ -58,12 +62,17 @@ def of_state(body: bytes) -> Iterator[str]:
             if output.get("sensitive") is True or names_a_secret(name):
                 yield from _leaves(output.get("value"))
             yield from _named(output.get("value"))
-    for resource in document.get("resources") or ():
-        for instance in resource.get("instances") or ():
-            attributes = instance.get("attributes") or instance.get("attributes_flat") or {}
-            paths = instance.get("sensitive_attributes")
-            yield from marked_texts(attributes, sensitive.marks(str(resource.get("type")), attributes, paths))
-            yield from _named(attributes)
+    resources = document.get("resources")
+    for resource in resources if isinstance(resources, list) else ():
+        yield from _of_each(_of_resource, [resource])
+
+
+def _of_resource(resource: Mapping[str, Any]) -> Iterator[str]:
+    for instance in resource.get("instances") or ():
+        attributes = instance.get("attributes") or instance.get("attributes_flat") or {}
+        paths = instance.get("sensitive_attributes")
+        yield from marked_texts(attributes, sensitive.marks(str(resource.get("type")), attributes, paths))
+        yield from _named(attributes)
 
 
 def of_plan(document: Mapping[str, Any]) -> Iterator[str]:
@@ -80,6 +89,13 @@ def of_plan(document: Mapping[str, Any]) -> Iterator[str]:
     for change in outputs.values() if isinstance(outputs, dict) else ():
         for side in ("before", "after"):
             yield from marked_texts(change.get(side), change.get(f"{side}_sensitive"))
+
+
+def _of_each(find: Callable[[_Part], Iterator[str]], parts: Iterable[_Part]) -> Iterator[str]:
+    """What is found in all parts; one that is misshapen costs none of the others."""
+    for part in parts:
+        with contextlib.suppress(*_MISSHAPEN):
+            yield from list(find(part))
 
 
 def _declared(tree: Tree) -> Iterator[str]:
