@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infraconsole.secret_places import is_secret, names_a_secret, url_passwords
-from infraconsole.terraform import documents, sensitive
+from infraconsole.terraform import code_secrets, documents, sensitive
 from infraconsole.terraform.attributes import marked_texts
 from infraconsole.terraform.evaluate import Scope, Unknown
 from infraconsole.terraform.given import digests_of, json_variables, of_command, parsed_json
@@ -60,6 +60,7 @@ def of_variables(folder: Path, cache: Path, environ: Mapping[str, str], argument
 
     digests = [*(file.digest for each in trees for file in each.files), unusual]
     yield from _of_each(of_one, (pair for digest in digests for pair in _given(digest)))
+    yield from _of_each(code_secrets.of_block, (block for digest in digests for block in digest.blocks))
     paths = {*read, *given.files, *(Path(problem.file) for each in trees for problem in each.problems)}
     in_json = [
         json_variables(path) for path in sorted(paths) if path.name.endswith(".tfvars.json") or path in given.files

@@ -108,6 +108,78 @@ def test_the_leaves_of_an_hcl_expression_are_known_wherever_it_is_given(tmp_path
     assert not any(b"of-environment" in file.read_bytes() for file in (tmp_path / "cache").rglob("*") if file.is_file())
 
 
+LITERALS = """
+locals {
+  a           = sensitive("local-a-secret")
+  b           = { in = [sensitive(base64decode("bG9jYWwtYi1zZWNyZXQ="))] }
+  db_password = "local-c-secret"
+  token_mode  = "optional"
+  plain       = "plain-local-1"
+  chosen      = sensitive(var.env == "compared-1" ? "chosen-1" : "prod")
+}
+output "o" {
+  sensitive = "true"
+  value     = { k = "output-secret" }
+}
+output "p" {
+  value = "plain-output-1"
+}
+resource "aws_ssm_parameter" "x" {
+  value = "parameter-1"
+  type  = "SecureString"
+}
+resource "aws_ssm_parameter" "y" {
+  value = "prod"
+}
+resource "aws_secretsmanager_secret_version" "x" {
+  secret_string = jsonencode({ user = "admin", pin = "in-json-1", other = var.all["looked-up"] })
+}
+resource "aws_instance" "x" {
+  metadata_options {
+    http_tokens = "required"
+  }
+}
+resource "aws_cloudwatch_event_connection" "x" {
+  auth_parameters {
+    api_key {
+      key   = "x-header"
+      value = "nested-secret-1"
+    }
+  }
+}
+resource "some_thing" "x" {
+  env = { API_TOKEN = "by-name-1", LEVEL = "info-1" }
+  inner {
+    admin_password = "in-block-1"
+    input          = sensitive("in-block-2")
+  }
+}
+"""
+
+
+def test_secrets_written_into_the_code_are_known_and_ordinary_words_are_not(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text(LITERALS)
+    (tmp_path / "broken.tf").write_text("{")
+    resource = {"aws_db_instance": {"x": {"password": "json-secret-1", "engine": "postgres-1"}}}
+    (tmp_path / "more.tf.json").write_text(json.dumps({"resource": resource}))
+    found = set(known_secrets.of_variables(tmp_path, tmp_path / "cache", {}))
+    assert found >= {
+        *("local-a-secret", "local-b-secret", "local-c-secret", "chosen-1", "output-secret", "parameter-1"),
+        *("nested-secret-1", "by-name-1", "in-block-1", "in-block-2", "json-secret-1", "in-json-1"),
+    }
+    spared = (
+        "optional",
+        "plain-local-1",
+        "compared-1",
+        "prod",
+        "plain-output-1",
+        "SecureString",
+        "required",
+        "x-header",
+    )
+    assert not found & {*spared, "info-1", "postgres-1"}
+
+
 def test_code_that_cannot_be_read_is_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text('variable "x" {')
     assert list(known_secrets.of_variables(tmp_path, tmp_path / "cache", {})) == []
