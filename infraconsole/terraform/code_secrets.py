@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from infraconsole.secret_places import is_secret
+from infraconsole.secret_places import is_secret, names_a_secret
 from infraconsole.terraform import sensitive
 from infraconsole.terraform.evaluate import Scope
 from infraconsole.terraform.hcl import Attribute, Block
@@ -28,10 +28,9 @@ def of_block(block: Block) -> Iterator[str]:
     flag = block.attribute("sensitive") if block.kind == "output" else None
     is_marked = flag is not None and _evaluated(flag) not in (False, "false", "0", None)
     for attribute in block.attributes:
-        node = attribute.node
-        if node:
-            yield from _of_calls(node)
-        elif "sensitive(" in attribute.text:
+        if '"sensitive"' in attribute.code:
+            yield from _of_calls(attribute.node)
+        elif not attribute.code and "sensitive(" in attribute.text:
             yield from _spared(_written(attribute.text))
         if is_marked and attribute.path == "value":
             yield from _texts(attribute)
@@ -39,7 +38,8 @@ def of_block(block: Block) -> Iterator[str]:
             yield from _of_provider(label, attribute)
         if block.kind in _NAMED:
             name = label if block.kind == "output" else attribute.path.rpartition(".")[2]
-            yield from _named(name, _whole(attribute))
+            if names_a_secret(name) or names_a_secret(attribute.code):  # most are not worth evaluating
+                yield from _named(name, _whole(attribute))
 
 
 def _of_provider(kind: str, attribute: Attribute) -> Iterator[str]:
