@@ -7,10 +7,12 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from infraconsole import files
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.s3 import S3
 from infraconsole.engine import log
@@ -49,10 +51,10 @@ class Learning:
     def before(self, folder: Path, environ: Mapping[str, str], arguments: Sequence[str]) -> None:
         """`folder` is the root module in which Terraform is about to run."""
         self._redactor.spare(str(folder), environ.get("TF_DATA_DIR", ""))
-        self._redactor.learn(*known_secrets.of_environment(environ))
+        self._learn(known_secrets.of_environment(environ))
         if arguments[:1] and arguments[0] not in _NOTHING_SAID:
             with _said_if_not("the variables"):
-                self._redactor.learn(*known_secrets.of_variables(folder, self._cache, environ, arguments))
+                self._learn(known_secrets.of_variables(folder, self._cache, environ, arguments))
             self._learn_state(folder, environ, is_needed=arguments[0] in _CHANGES_STATE)
 
     def of_run(self, folder: Path) -> None:
@@ -60,10 +62,19 @@ class Learning:
         roots = {}
         for file in folder.glob(f"*/{COMMAND}"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                told = json.loads(file.read_bytes())
+                told = json.loads(files.read(file))
                 roots[str(told["folder"]), str(told.get("data_dir") or "")] = tuple(map(str, told["command"]))[1:]
         for (root, data), arguments in roots.items():
             self.before(Path(root), {**os.environ, **({"TF_DATA_DIR": data} if data else {})}, arguments or ("plan",))
+
+    def _learn(self, secrets: Iterable[str]) -> None:
+        """Also those found before something that cannot be read, and each as Terraform prints it: in NFC."""
+        found: set[str] = set()
+        try:
+            for each in secrets:
+                found |= {each, unicodedata.normalize("NFC", each)}
+        finally:
+            self._redactor.learn(*found)
 
     def _learn_state(self, folder: Path, environ: Mapping[str, str], *, is_needed: bool) -> None:
         data = Path(environ.get("TF_DATA_DIR") or folder / ".terraform")
@@ -73,7 +84,7 @@ class Learning:
             body = self._state(folder, data)
             digest = hashlib.sha256(body).hexdigest()
             if body and self._states.get(data) != digest:
-                self._redactor.learn(*known_secrets.of_state(body))
+                self._learn(known_secrets.of_state(body))
             self._states[data] = digest
 
     def _state(self, folder: Path, data: Path) -> bytes:
@@ -83,7 +94,7 @@ class Learning:
         if place is not None:
             return S3(self._reads).get(place.bucket, place.key_of(backend.selected_workspace(data))).body or b""
         file = found.local_state(folder, backend.selected_workspace(data)) if found else folder / "terraform.tfstate"
-        return file.read_bytes() if file and file.is_file() else b""
+        return files.read(file, files.MOST_STATE_BYTES) if file and file.exists() else b""
 
 
 @contextlib.contextmanager

@@ -3,21 +3,27 @@ clear: for redaction to learn, and nothing else."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infraconsole.secret_places import is_secret, names_a_secret, url_passwords
-from infraconsole.terraform import documents, sensitive
+from infraconsole.terraform import code_secrets, documents, sensitive
 from infraconsole.terraform.attributes import marked_texts
-from infraconsole.terraform.evaluate import Scope
-from infraconsole.terraform.hcl import Attribute
+from infraconsole.terraform.evaluate import Scope, Unknown
+from infraconsole.terraform.given import digests_of, json_variables, of_command, parsed_json
+from infraconsole.terraform.given import values as given_values
+from infraconsole.terraform.hcl import Attribute, Block, Digest
 from infraconsole.terraform.reader import Tree, read_tree
 
+_Part = TypeVar("_Part")
+_MISSHAPEN = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
-_TOKEN, _VARIABLE = "TF_TOKEN_", "TF_VAR_"
+_HOST, _MARKS = "TF_TOKEN_", ("sensitive", "ephemeral")
+_FALSE = (False, "false", "0", None)
 _PLAIN_NAMES = ("PWD", "OLDPWD", "AWS_ACCESS_KEY_ID")
 _WORD = re.compile(r"[A-Za-z]+(?:[ _.\-][A-Za-z]+)*|/[\w./\-]*")
 """What in a state is no secret even under the name of one, but a word or the name of something."""
@@ -25,7 +31,7 @@ _WORD = re.compile(r"[A-Za-z]+(?:[ _.\-][A-Za-z]+)*|/[\w./\-]*")
 
 def of_environment(environ: Mapping[str, str]) -> Iterator[str]:
     for name, value in environ.items():
-        known = name in _CREDENTIALS or name.startswith(_TOKEN)
+        known = name in _CREDENTIALS or name.startswith(_HOST)
         if known or (name not in _PLAIN_NAMES and is_secret(name, value) and not value.startswith("/")):
             yield value
         yield from url_passwords(value)
@@ -35,18 +41,34 @@ def of_variables(folder: Path, cache: Path, environ: Mapping[str, str], argument
     """The values of all variables that some module declares as sensitive, or whose name says secret, wherever one is given: files,
     defaults, the environment, `-var`, calls of modules. `folder` is the root module, `cache` as in `read_tree`."""
     tree = read_tree(folder, cache)
-    outside = {Path(file).parent for each in arguments if (file := _after(each, "-var-file="))}
+    given = of_command(folder, environ, arguments)
+    outside = {file.parent for file in given.files}
     trees = [tree, *(read_tree(place, cache, below=False) for place in outside if not place.is_relative_to(folder))]
+    read = {file.path for each in trees for file in each.files}
+    unusual = Digest(
+        tuple(
+            block
+            for digest in digests_of([each for each in given.files if each not in read])
+            for block in digest.blocks
+        )
+    )
     declared = {name for each in trees for name in _declared(each)}
-    for each in trees:
-        for name, value in _given(each):
-            yield from _of_variable(name, value, name in declared)
-    written = {name.removeprefix(_VARIABLE): value for name, value in environ.items() if name.startswith(_VARIABLE)}
-    pairs = (_after(each, "-var=").partition("=") for each in arguments)
-    for name, value in (*written.items(), *((pair[0], pair[2]) for pair in pairs)):
-        yield from _of_variable(name, _parsed(value), name in declared)
-        if name in declared:
-            yield value
+
+    def of_one(pair: tuple[str, Any]) -> Iterator[str]:
+        name, value = pair
+        yield from _of_variable(name, _value(value) if isinstance(value, Attribute) else value, name in declared)
+
+    digests = [*(file.digest for each in trees for file in each.files), unusual]
+    yield from _of_each(of_one, (pair for digest in digests for pair in _given(digest)))
+    yield from _of_each(code_secrets.of_block, (block for digest in digests for block in digest.blocks))
+    paths = {*read, *given.files, *(Path(problem.file) for each in trees for problem in each.problems)}
+    in_json = [
+        json_variables(path) for path in sorted(paths) if path.name.endswith(".tfvars.json") or path in given.files
+    ]
+    yield from _of_each(of_one, (pair for each in in_json for pair in each.items()))
+    values = given_values([text for _, text in given.texts])
+    yield from _of_each(of_one, ((name, values[text]) for name, text in given.texts))
+    yield from (text for name, text in given.texts if name in declared)
 
 
 def of_state(body: bytes) -> Iterator[str]:
@@ -58,12 +80,17 @@ def of_state(body: bytes) -> Iterator[str]:
             if output.get("sensitive") is True or names_a_secret(name):
                 yield from _leaves(output.get("value"))
             yield from _named(output.get("value"))
-    for resource in document.get("resources") or ():
-        for instance in resource.get("instances") or ():
-            attributes = instance.get("attributes") or instance.get("attributes_flat") or {}
-            paths = instance.get("sensitive_attributes")
-            yield from marked_texts(attributes, sensitive.marks(str(resource.get("type")), attributes, paths))
-            yield from _named(attributes)
+    resources = document.get("resources")
+    for resource in resources if isinstance(resources, list) else ():
+        yield from _of_each(_of_resource, [resource])
+
+
+def _of_resource(resource: Mapping[str, Any]) -> Iterator[str]:
+    for instance in resource.get("instances") or ():
+        attributes = instance.get("attributes") or instance.get("attributes_flat") or {}
+        paths = instance.get("sensitive_attributes")
+        yield from marked_texts(attributes, sensitive.marks(str(resource.get("type")), attributes, paths))
+        yield from _named(attributes)
 
 
 def of_plan(document: Mapping[str, Any]) -> Iterator[str]:
@@ -82,23 +109,35 @@ def of_plan(document: Mapping[str, Any]) -> Iterator[str]:
             yield from marked_texts(change.get(side), change.get(f"{side}_sensitive"))
 
 
+def _of_each(find: Callable[[_Part], Iterator[str]], parts: Iterable[_Part]) -> Iterator[str]:
+    """What is found in all parts; one that is misshapen costs none of the others."""
+    for part in parts:
+        with contextlib.suppress(*_MISSHAPEN):
+            yield from list(find(part))
+
+
 def _declared(tree: Tree) -> Iterator[str]:
     for file in tree.files:
         for block in file.digest.blocks:
-            marked = block.attribute("sensitive") if block.kind == "variable" and block.labels else None
-            if marked and marked.text.strip() == "true":
+            if block.kind == "variable" and block.labels and any(map(_is_set, _attributes(block, *_MARKS))):
                 yield block.labels[0]
 
 
-def _given(tree: Tree) -> Iterator[tuple[str, Any]]:
-    for file in tree.files:
-        for block in file.digest.blocks:
-            if not block.kind:
-                yield from ((each.path, _value(each)) for each in block.attributes)
-            elif block.kind == "variable" and block.labels and (default := block.attribute("default")):
-                yield block.labels[0], _value(default)
-            elif block.kind == "module":
-                yield from ((each.path, _value(each)) for each in block.attributes)
+def _attributes(block: Block, *paths: str) -> Iterator[Attribute]:
+    return (each for each in block.attributes if each.path in paths)
+
+
+def _is_set(flag: Attribute) -> bool:
+    """Unless it is certainly false: Terraform converts texts, and what is not understood hides more, never less."""
+    return _value(flag) not in _FALSE
+
+
+def _given(digest: Digest) -> Iterator[tuple[str, Attribute]]:
+    for block in digest.blocks:
+        if not block.kind or block.kind == "module":
+            yield from ((each.path, each) for each in block.attributes)
+        elif block.kind == "variable" and block.labels and (default := block.attribute("default")):
+            yield block.labels[0], default
 
 
 def _value(attribute: Attribute) -> Any:
@@ -120,6 +159,8 @@ def _leaves(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)
+    elif isinstance(value, Unknown) and value.text.isdecimal():  # a number of more digits than are evaluated
+        yield value.text
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _leaves(item)
@@ -128,7 +169,7 @@ def _leaves(value: Any) -> Iterator[str]:
 def _named(value: Any, *, words: bool = False) -> Iterator[str]:
     """The texts in a value that stand under the name of a secret, and the passwords in URLs. `words`: also plain words."""
     if isinstance(value, str):
-        held = _parsed(value) if value.lstrip()[:1] in ("{", "[") else value
+        held = parsed_json(value) if value.lstrip()[:1] in ("{", "[") else value
         if isinstance(held, str):
             yield from url_passwords(held)
         else:
@@ -144,16 +185,3 @@ def _named(value: Any, *, words: bool = False) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _named(item, words=words)
-
-
-def _parsed(text: str) -> Any:
-    """JSON, as which Terraform also reads lists and maps in simple cases; else the text itself."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return found if isinstance(found, dict | list) else text
-
-
-def _after(argument: str, option: str) -> str:
-    return argument.removeprefix(option) if argument.startswith(option) else ""

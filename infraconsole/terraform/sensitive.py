@@ -70,8 +70,13 @@ def _steps(path: Iterable[Any]) -> Iterator[str | int]:
 
 def places(type_: str, attributes: Mapping[str, Any]) -> Iterator[tuple[str | int, ...]]:
     """The paths in these attributes that are sensitive because the type's provider says so."""
-    for declared in _OTHERS.get(type_) or _aws().get(type_, ()):
-        yield from _there(attributes, declared.split("."))
+    for path in declared(type_):
+        yield from _there(attributes, path.split("."))
+
+
+def declared(type_: str) -> Sequence[str]:
+    """The names of what its provider says is sensitive; a point leads into a block."""
+    return _OTHERS.get(type_) or _aws().get(type_, ())
 
 
 def _there(value: Any, names: Sequence[str]) -> Iterator[tuple[str | int, ...]]:

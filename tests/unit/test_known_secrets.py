@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from infraconsole.redaction import MASK, Redactor
 from infraconsole.terraform import known_secrets, plan, plan_record
 
@@ -60,6 +62,122 @@ def test_variables_are_known_wherever_they_are_given(tmp_path: Path) -> None:
         *("from-outside", "env-user", "env-pass", "from-argument"),
     }
     assert "info" not in found
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ['sensitive = "true"', "sensitive = (true)",
+    'sensitive = "1"', "sensitive = !false", "ephemeral = true // yes", 'ephemeral = "true"'],
+)  # fmt: skip
+def test_a_variable_is_sensitive_however_terraform_lets_it_be_said(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "main.tf").write_text(f'variable "x" {{\n  type = string\n  {mark}\n}}\n')
+    assert "value-of-x" in known_secrets.of_variables(tmp_path, tmp_path / "cache", {"TF_VAR_x": "value-of-x"})
+
+
+@pytest.mark.parametrize("mark", ["sensitive = false", 'sensitive = "false"', "ephemeral = null", ""])
+def test_a_variable_that_is_not_sensitive_stays_in_clear(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "main.tf").write_text(f'variable "x" {{\n  type = string\n  {mark}\n}}\n')
+    assert not list(known_secrets.of_variables(tmp_path, tmp_path / "cache", {"TF_VAR_x": "value-of-x"}))
+
+
+@pytest.mark.parametrize("mark", [{"sensitive": True}, {"sensitive": "true"}, {"ephemeral": True}])
+def test_json_code_and_json_variables_are_understood(tmp_path: Path, mark: dict[str, object]) -> None:
+    (tmp_path / "main.tf.json").write_text(json.dumps({"variable": {"x": mark, "n": mark}}))
+    (tmp_path / "a.auto.tfvars.json").write_text(json.dumps({"x": {"y": ["p${not a template"]}, "n": 10**23}))
+    found = set(known_secrets.of_variables(tmp_path, tmp_path / "cache", {}))
+    assert found >= {"p${not a template", str(10**23)}
+
+
+def test_the_leaves_of_an_hcl_expression_are_known_wherever_it_is_given(tmp_path: Path) -> None:
+    marked = "".join(f'variable "{name}" {{\n  sensitive = true\n}}\n' for name in "abcdef")
+    (tmp_path / "main.tf").write_text(marked + 'variable "plain" {}\n')
+    (tmp_path / "more.hcl").write_text('e = "of-any-file"\n')
+    environ = {
+        "TF_VAR_a": '{k="of-environment", l=["in-list"], "m" = {n = <<E\nheredoc-1\nE\n}}',
+        "TF_VAR_b": '{k="broken-leaf" !!',
+        "TF_VAR_plain": '{db_password = "by-its-name", level = "info-1"}',
+        "TF_CLI_ARGS_plan": "-var 'd={k=\"of-cli-args\"}'",
+    }
+    arguments = ("plan", '-var=c={k="of-argument"}', "-var", "f=apart-1", "-var-file", "more.hcl")
+    found = {each.strip() for each in known_secrets.of_variables(tmp_path, tmp_path / "cache", environ, arguments)}
+    assert found >= {
+        *("of-environment", "in-list", "heredoc-1", "broken-leaf", "by-its-name", "of-cli-args", "of-argument"),
+        *("apart-1", "of-any-file"),
+    }
+    assert "info-1" not in found
+    assert not any(b"of-environment" in file.read_bytes() for file in (tmp_path / "cache").rglob("*") if file.is_file())
+
+
+LITERALS = """
+locals {
+  a           = sensitive("local-a-secret")
+  b           = { in = [sensitive(base64decode("bG9jYWwtYi1zZWNyZXQ="))] }
+  db_password = "local-c-secret"
+  token_mode  = "optional"
+  plain       = "plain-local-1"
+  chosen      = sensitive(var.env == "compared-1" ? "chosen-1" : "prod")
+}
+output "o" {
+  sensitive = "true"
+  value     = { k = "output-secret" }
+}
+output "p" {
+  value = "plain-output-1"
+}
+resource "aws_ssm_parameter" "x" {
+  value = "parameter-1"
+  type  = "SecureString"
+}
+resource "aws_ssm_parameter" "y" {
+  value = "prod"
+}
+resource "aws_secretsmanager_secret_version" "x" {
+  secret_string = jsonencode({ user = "admin", pin = "in-json-1", other = var.all["looked-up"] })
+}
+resource "aws_instance" "x" {
+  metadata_options {
+    http_tokens = "required"
+  }
+}
+resource "aws_cloudwatch_event_connection" "x" {
+  auth_parameters {
+    api_key {
+      key   = "x-header"
+      value = "nested-secret-1"
+    }
+  }
+}
+resource "some_thing" "x" {
+  env = { API_TOKEN = "by-name-1", LEVEL = "info-1" }
+  inner {
+    admin_password = "in-block-1"
+    input          = sensitive("in-block-2")
+  }
+}
+"""
+
+
+def test_secrets_written_into_the_code_are_known_and_ordinary_words_are_not(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text(LITERALS)
+    (tmp_path / "broken.tf").write_text("{")
+    resource = {"aws_db_instance": {"x": {"password": "json-secret-1", "engine": "postgres-1"}}}
+    (tmp_path / "more.tf.json").write_text(json.dumps({"resource": resource}))
+    found = set(known_secrets.of_variables(tmp_path, tmp_path / "cache", {}))
+    assert found >= {
+        *("local-a-secret", "local-b-secret", "local-c-secret", "chosen-1", "output-secret", "parameter-1"),
+        *("nested-secret-1", "by-name-1", "in-block-1", "in-block-2", "json-secret-1", "in-json-1"),
+    }
+    spared = (
+        "optional",
+        "plain-local-1",
+        "compared-1",
+        "prod",
+        "plain-output-1",
+        "SecureString",
+        "required",
+        "x-header",
+    )
+    assert not found & {*spared, "info-1", "postgres-1"}
 
 
 def test_code_that_cannot_be_read_is_no_trouble(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infraconsole import files
 from infraconsole.engine.learning import Learning, RedactedLog
 from infraconsole.errors import AwsError
 from infraconsole.redaction import MASK, Redactor
@@ -95,3 +97,36 @@ def test_no_secret_gets_into_the_log() -> None:
     redactor.learn("hunter2-hunter2")
     RedactedLog(log, redactor).write("ValueError: hunter2-hunter2\n")
     assert log.getvalue() == f"ValueError: {MASK}\n"
+
+
+def test_a_local_state_is_read_to_a_limit_and_without_waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = root / "terraform.tfstate"
+    here = {"TF_DATA_DIR": str(root.parent / "none"), "AWS_SESSION_TOKEN": "of-environment-1"}
+    os.mkfifo(state)
+    before, redactor, _ = learning(root, None)
+    before.before(root, here, ("plan",))
+    assert redactor.text(SAID) == f"{MASK} {MASK} of-the-state-1"
+    state.unlink()
+    state.write_text(json.dumps(STATE))
+    before.before(root, here, ("plan",))
+    assert redactor.text(SAID) == f"{MASK} {MASK} {MASK}"
+    monkeypatch.setattr(files, "MOST_STATE_BYTES", 10)
+    before, redactor, _ = learning(root, None)
+    before.before(root, here, ("plan",))
+    assert redactor.text(SAID) == f"{MASK} {MASK} of-the-state-1"
+
+
+def test_a_value_is_known_as_terraform_normalises_it(root: Path) -> None:
+    composed, decomposed = "caf\u00e9-secret-1", "cafe\u0301-secret-1"
+    (root / "x.auto.tfvars").write_text(f'pin = "{decomposed}"\n')
+    before, redactor, _ = learning(root, json.dumps(STATE).encode())
+    before.before(root, environ(root), ("plan",))
+    assert redactor.text(f"{composed} {decomposed}") == f"{MASK} {MASK}"
+
+
+@pytest.mark.parametrize("broken", [3, {"instances": 3}, {"type": "x", "instances": ["x"]}])
+def test_a_misshapen_part_of_a_state_costs_no_other(root: Path, broken: object) -> None:
+    good = {"type": "random_password", "instances": [{"attributes": {"result": "made-up-1"}}]}
+    before, redactor, _ = learning(root, json.dumps({**STATE, "resources": [broken, good]}).encode())
+    before.before(root, environ(root), ("plan",))
+    assert redactor.text("of-the-state-1 made-up-1") == f"{MASK} {MASK}"
