@@ -362,3 +362,27 @@ def test_a_journal_that_is_not_whole_is_not_archived(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="not whole"):
         taken_out(folder, tmp_path / "old.db")
     assert not (tmp_path / "old.db").exists()
+
+
+@pytest.mark.parametrize("what", ["fifo", "folder", "device", "text", "link to nothing", "nothing", "another database"])
+def test_what_is_no_archive_is_refused_without_waiting(tmp_path: Path, what: str) -> None:
+    file = tmp_path / "old.db"
+    if what == "fifo":
+        os.mkfifo(file)
+    elif what == "folder":
+        file.mkdir()
+    elif what == "device":
+        file = Path("/dev/zero")
+    elif what == "text":
+        file.write_text("no database\n" * 100)
+    elif what == "link to nothing":
+        file.symlink_to("gone")
+    elif what == "another database":
+        with contextlib.closing(sqlite3.connect(file)) as db:
+            db.execute("CREATE TABLE x (y)")
+    with pytest.raises(JournalError):
+        archive.events(file, "run001")
+    with Journal(tmp_path / "state") as journal:
+        journal.append("run001", Kind.NOTE, data={})
+    with contextlib.suppress(JournalError):
+        assert archive.verify_archive(tmp_path / "state", file)[1]
