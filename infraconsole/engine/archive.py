@@ -141,6 +141,19 @@ def verify_archive(folder: Path, file: Path) -> tuple[Archived | None, list[Prob
     return record, problems
 
 
+def hashes(known: Iterable[Archived], files: Iterable[Path], wanted: frozenset[int]) -> dict[int, str]:
+    """Of the events that stand in those of the files that are one of the known archives, unchanged."""
+    digests = {archived.digest for archived in known}
+    found: dict[int, str] = {}
+    for file in files:
+        with contextlib.suppress(JournalError), _translated(file), contextlib.closing(_opened(file)) as db:
+            content, problems = _read_back(db)
+            if not problems and content.digest in digests:
+                rows = db.execute("SELECT id, hash FROM events").fetchall()
+                found.update((number, digest) for number, digest in rows if number in wanted)
+    return found
+
+
 def events(file: Path, run: str) -> list[Event]:
     """Of an archived run. Raises JournalError."""
     sql = f"SELECT {chain.COLUMNS} FROM events WHERE run = ? ORDER BY seq"
