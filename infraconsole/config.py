@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infraconsole import files, naming
+from infraconsole import files, naming, text
 from infraconsole.errors import ConfigError, PrerequisiteMissing, UnknownName
 from infraconsole.target import Target
 from infraconsole.window import Window
@@ -298,7 +298,7 @@ def state_folder() -> Path:
 
 def operator_name(config: Config) -> str:
     """Who is recorded as the operator: the configuration's, else INFRACONSOLE_OPERATOR, else the login name."""
-    return config.operator or os.environ.get("INFRACONSOLE_OPERATOR") or getpass.getuser()
+    return text.storable(config.operator or os.environ.get("INFRACONSOLE_OPERATOR") or getpass.getuser())
 
 
 def load(file: Path | None = None) -> Config:

@@ -45,6 +45,11 @@ _VISIBLE = _Visible()
 _VISIBLE_IN_BLOCK = _Visible({0x0A: 0x0A, 0x09: "    "})
 
 
+def storable(words: object) -> str:
+    """As UTF-8 can keep it: what is no text, as bytes of a name that no encoding knows, is written as its escape sequence."""
+    return str(words).encode(errors="backslashreplace").decode()
+
+
 def line(text: str, limit: int | None = None) -> str:
     """`text` as one harmless line; longer than `limit` characters, it is cut and says how much is missing."""
     if limit is not None and len(text) > limit:

@@ -22,12 +22,16 @@ from infraconsole.errors import EXIT_DONE, EXIT_FAILED, GateRefused, Prerequisit
 def verified(from_archive: Path | None, anchor: tuple[str, str | None] | None, *, as_json: bool) -> int:
     """Opens nothing that would have to be whole: the file may be damaged. `anchor` is where, and whose account, to compare with."""
     folder = config.state_folder()
-    if from_archive is not None:
+    if from_archive is not None and anchor is None:
         return _archive_verified(folder, from_archive, as_json=as_json)
     known = _anchors(*anchor) if anchor is not None else []
     found = verify(folder, anchored=frozenset(each.event for each in known))
     if anchor is not None:
-        found = replace(found, problems=(*found.problems, *anchors.compared(found, known)))
+        files = [from_archive] if from_archive else [Path(archived.file) for archived in found.archives]
+        archived = archives.hashes(found.archives, files, frozenset(each.event for each in known))
+        problems = archives.verify_archive(folder, from_archive)[1] if from_archive else []
+        fresh = [problem for problem in problems if problem not in found.problems]
+        found = replace(found, problems=(*found.problems, *fresh, *anchors.compared(found, known, archived)))
         tell(f"Compared with {len(known)} anchors.")
     if any(problem.derived for problem in found.problems):
         with Journal(folder, create=False) as journal:

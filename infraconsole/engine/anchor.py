@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,16 +100,20 @@ def read(place: Place, access: AwsAccess) -> list[Anchor]:
     return list(_in_bucket(place, access) if place.bucket else _in_parameter(place, access))
 
 
-def compared(found: Verification, known: Iterable[Anchor]) -> list[Problem]:
-    """Where the journal is not the one that was anchored. `found` was asked for the hashes of the anchored events."""
-    archived = [(first, last, digest) for archive in found.archives for first, last, digest in archive.gaps]
+def compared(found: Verification, known: Iterable[Anchor], archived: Mapping[int, str] | None = None) -> list[Problem]:
+    """Where the journal is not the one that was anchored. `found` was asked for the hashes of the anchored events; `archived` has
+    those that stand in archives. What the journal itself says of a gap proves nothing: it may be rewritten."""
+    gaps = [(first, last) for archive in found.archives for first, last, _ in archive.gaps]
     problems = []
     for anchor in known:
-        here = found.anchored.get(anchor.event)
-        gap = next((gap for gap in archived if gap[0] <= anchor.event <= gap[1]), None)
-        if here is None and gap is not None:
-            here = gap[2] if gap[1] == anchor.event else anchor.hash  # inside of a gap only the archive can tell
-        if here is None:
+        here = found.anchored.get(anchor.event) or (archived or {}).get(anchor.event)
+        if here is None and any(first <= anchor.event <= last for first, last in gaps):
+            what = (
+                f"event {anchor.event}, which is anchored at {anchor.where}, was archived: whether it is the same one cannot be "
+                "told without its archive (journal verify --anchor --archive FILE)"
+            )
+            problems.append(Problem(anchor.event, "", what))
+        elif here is None:
             what = f"event {anchor.event}, which is anchored at {anchor.where}, is not in the journal: it was cut short or replaced"
             problems.append(Problem(anchor.event, "", what))
         elif here != anchor.hash:

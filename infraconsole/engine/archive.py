@@ -127,11 +127,8 @@ def _archived(journal: Journal, before: datetime, file: Path, operator: str) -> 
 
 def verify_archive(folder: Path, file: Path) -> tuple[Archived | None, list[Problem]]:
     """What the journal says of that archive, and what is not as it says. Raises JournalError where it cannot be read."""
-    with _translated(file):
-        if not file.is_file():
-            raise JournalError(f"There is no archive {file}.", mend="`infraconsole journal verify` names the archives.")
-        with contextlib.closing(chain.open_read_only(file, immutable=True)) as db:
-            content, problems = _read_back(db)
+    with _translated(file), contextlib.closing(_opened(file)) as db:
+        content, problems = _read_back(db)
     found = verify(folder)
     problems += [problem for problem in found.problems if problem.event]
     record = next((known for known in found.archives if known.digest == content.digest), None)
@@ -144,11 +141,33 @@ def verify_archive(folder: Path, file: Path) -> tuple[Archived | None, list[Prob
     return record, problems
 
 
+def hashes(known: Iterable[Archived], files: Iterable[Path], wanted: frozenset[int]) -> dict[int, str]:
+    """Of the events that stand in those of the files that are one of the known archives, unchanged."""
+    digests = {archived.digest for archived in known}
+    found: dict[int, str] = {}
+    for file in files:
+        with contextlib.suppress(JournalError), _translated(file), contextlib.closing(_opened(file)) as db:
+            content, problems = _read_back(db)
+            if not problems and content.digest in digests:
+                rows = db.execute("SELECT id, hash FROM events").fetchall()
+                found.update((number, digest) for number, digest in rows if number in wanted)
+    return found
+
+
 def events(file: Path, run: str) -> list[Event]:
     """Of an archived run. Raises JournalError."""
     sql = f"SELECT {chain.COLUMNS} FROM events WHERE run = ? ORDER BY seq"
-    with _translated(file), contextlib.closing(chain.open_read_only(file, immutable=True)) as db:
-        return list(index.events_of(db.execute(sql, (run,))))
+    with _translated(file), contextlib.closing(_opened(file)) as db:
+        return list(index.events_of(db.execute(sql, (text.storable(run),))))
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    """Only a regular file: SQLite waits for the other end of a pipe, and reads a device without end."""
+    if not os.path.lexists(file):
+        raise JournalError(f"There is no archive {file}.", mend="`infraconsole journal verify` names the archives.")
+    if not file.is_file():
+        raise JournalError(f"{file} is no archive.", cause="It is no regular file.", mend="Name the archive's file.")
+    return chain.open_read_only(file, immutable=True)
 
 
 # What goes

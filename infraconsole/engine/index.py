@@ -112,31 +112,26 @@ def summary_of(record: RunRecord, number: int) -> RunSummary:
     return RunSummary(
         number,
         record.run,
-        _kept(record.runbook),
-        _kept(record.title),
+        text.storable(record.runbook),
+        text.storable(record.title),
         Target(
-            _kept(target.service),
-            _kept(target.environment),
-            _kept(target.region),
-            _kept(target.account),
+            text.storable(target.service),
+            text.storable(target.environment),
+            text.storable(target.region),
+            text.storable(target.account),
             target.is_module,
         ),
-        _kept(record.operator),
+        text.storable(record.operator),
         bool(record.dry_run),
         len(record.steps),
         record.created_at,
         record.ended_at,
-        _kept(record.outcome),
-        (_kept(record.gate.gate.title) or "?") if record.gate else "",
-        _kept(record.waiting),
+        text.storable(record.outcome),
+        (text.storable(record.gate.gate.title) or "?") if record.gate else "",
+        text.storable(record.waiting),
         bool(record.changed),
         _applied(record),
     )
-
-
-def _kept(words: object) -> str:
-    """As SQLite can keep it: text without halves of surrogate pairs."""
-    return str(words).encode(errors="backslashreplace").decode()
 
 
 def _applied(record: RunRecord) -> str:
@@ -388,7 +383,12 @@ def _follow_up(db: sqlite3.Connection, event: Event) -> None:
 
 def _key(event: Event) -> FollowUpKey:
     data = event.data
-    return event.run, _kept(data.get("id", "")), _kept(data.get("title", "")), _kept(data.get("file", ""))
+    return (
+        event.run,
+        text.storable(data.get("id", "")),
+        text.storable(data.get("title", "")),
+        text.storable(data.get("file", "")),
+    )
 
 
 def store(db: sqlite3.Connection, of: RunSummary) -> None:

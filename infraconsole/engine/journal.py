@@ -146,6 +146,7 @@ class Journal:
                         index.remake(self._db)
 
                     def write(run: str, kind: Kind, step: str, encoded: str) -> Event:
+                        run, step = text.storable(run), text.storable(step)
                         before = (written[-1].id, written[-1].hash) if written else last
                         event = self._insert(before, run, kind, step, encoded)
                         written.append(event)
@@ -297,7 +298,7 @@ class Journal:
         with self._translated("written"), self._lock, self._transaction():
             self._db.execute(
                 "INSERT INTO requests (run, at, kind, by, data) VALUES (?,?,?,?,?)",
-                (run, text.utc(datetime.now(UTC)), kind, by, json.dumps(data)),
+                (run, text.utc(datetime.now(UTC)), kind, text.storable(by), json.dumps(data)),
             )
 
     def requests(self, run: str, *, after: int = 0) -> list[Request]:

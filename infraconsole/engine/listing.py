@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from infraconsole import text
 from infraconsole.engine import index
 from infraconsole.engine.history import RunRecord
 from infraconsole.engine.index import RunSummary
 from infraconsole.engine.journal import Journal
 from infraconsole.target import Target
 
+_MOST = 2**63 - 1
+"""SQLite knows no greater number."""
 _MOST_OPEN = 500
 """Of runs that have no end; more of them nobody looks through."""
 _EVERY = 2**62
@@ -38,7 +41,7 @@ def newest(journal: Journal, limit: int | None, words: str = "") -> Page:
     wanted = words.lower().split()
     where = " AND ".join(f"instr(lower({_WORDS}), ?) > 0" for _ in wanted)
     behind = f"{f'WHERE {where}' if where else ''} ORDER BY id DESC LIMIT ?"
-    values = (*(word.encode(errors="backslashreplace").decode() for word in wanted), -1 if limit is None else limit)
+    values = (*(text.storable(word) for word in wanted), -1 if limit is None else min(limit, _MOST))
 
     def look(db: sqlite3.Connection) -> Page:
         total = db.execute("SELECT count(*) FROM runs").fetchone()[0]

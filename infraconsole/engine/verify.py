@@ -233,7 +233,8 @@ class _Look:
     def _read_requests(self, db: sqlite3.Connection) -> None:
         """Whatever a request led to is an event that keeps its hash; one that led to nothing has no weight, whatever it says."""
         for number, (event, run, digest) in sorted(self.asked.items()):
-            row = db.execute("SELECT id, run, at, kind, by, data FROM requests WHERE id = ?", (number,)).fetchone()
+            sql = "SELECT id, run, at, kind, by, data FROM requests WHERE id = ?"
+            row = db.execute(sql, (number,)).fetchone() if abs(number) < 2**63 else None
             if row is None:
                 self.problems.append(Problem(event, run, f"request {number}, which led to event {event}, is missing"))
             elif chain.digest_of_request(*row) != digest:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from infraconsole.engine import archive, chain, followups, listing, locks
+from infraconsole.engine import anchor, archive, chain, followups, listing, locks
 from infraconsole.engine.event import Kind
 from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
@@ -362,3 +362,51 @@ def test_a_journal_that_is_not_whole_is_not_archived(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="not whole"):
         taken_out(folder, tmp_path / "old.db")
     assert not (tmp_path / "old.db").exists()
+
+
+@pytest.mark.parametrize("what", ["fifo", "folder", "device", "text", "link to nothing", "nothing", "another database"])
+def test_what_is_no_archive_is_refused_without_waiting(tmp_path: Path, what: str) -> None:
+    file = tmp_path / "old.db"
+    if what == "fifo":
+        os.mkfifo(file)
+    elif what == "folder":
+        file.mkdir()
+    elif what == "device":
+        file = Path("/dev/zero")
+    elif what == "text":
+        file.write_text("no database\n" * 100)
+    elif what == "link to nothing":
+        file.symlink_to("gone")
+    elif what == "another database":
+        with contextlib.closing(sqlite3.connect(file)) as db:
+            db.execute("CREATE TABLE x (y)")
+    with pytest.raises(JournalError):
+        archive.events(file, "run001")
+    with Journal(tmp_path / "state") as journal:
+        journal.append("run001", Kind.NOTE, data={})
+    with contextlib.suppress(JournalError):
+        assert archive.verify_archive(tmp_path / "state", file)[1]
+
+
+def test_an_anchored_event_that_was_archived_is_proved_only_by_its_archive(tmp_path: Path) -> None:
+    folder, file = tmp_path / "state", tmp_path / "old.db"
+    filled(folder)
+    taken_out(folder, file)
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        inside = [
+            anchor.Anchor(number, digest, "s3://x/y") for number, digest in db.execute("SELECT id, hash FROM events")
+        ]
+    wanted = frozenset(each.event for each in inside)
+    found = verify(folder, anchored=wanted)
+    untold = anchor.compared(found, inside)
+    assert len(untold) == len(inside), "the end of a gap, too: the journal may be rewritten"
+    assert all("cannot be told without its archive" in problem.what for problem in untold)
+    assert anchor.compared(found, inside, archive.hashes(found.archives, [file], wanted)) == []
+    forged = [anchor.Anchor(each.event, "0" * 64, each.where) for each in inside]
+    told = anchor.compared(found, forged, archive.hashes(found.archives, [file], wanted))
+    assert all("was rewritten" in problem.what for problem in told)
+    assert len(told) == len(inside)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+        db.execute("DROP TRIGGER events_keep")
+        db.execute("UPDATE events SET data = '{}' WHERE run = 'run001'")
+    assert archive.hashes(found.archives, [file, tmp_path, tmp_path / "none"], wanted) == {}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from infraconsole.engine import chain, storage_errors
+from infraconsole.engine import chain, listing, storage_errors
 from infraconsole.engine.event import Kind
 from infraconsole.engine.holders import holding
 from infraconsole.engine.journal import Journal
@@ -269,3 +269,22 @@ def test_an_inner_damage_of_the_file_is_found(folder: Path) -> None:
         other = "CREATE INDEX events_by_kind ON events (step, id) WHERE kind NOT IN ('output', 'progress')"
         db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'events_by_kind'", (other,))
     assert any("file is damaged" in problem.what for problem in verify(folder).problems)
+
+
+def test_a_name_that_is_no_text_is_kept(tmp_path: Path) -> None:
+    """As $USER may be, whose bytes no encoding knows."""
+    with Journal(tmp_path) as journal:
+        journal.append("abc\udcff", Kind.NOTE, "step\udcff", {"level": "info", "text": "x\udcff"})
+        journal.ask("abc", "answer", "kim\udcff", {"value": "y\udcff"})
+        asked = journal.requests("abc")[0]
+        assert (asked.by, asked.data) == ("kim\\udcff", {"value": "y\udcff"})
+        written = journal.events("abc\\udcff")[0]
+        assert (written.step, written.data["text"]) == ("step\\udcff", "x\udcff")
+        assert journal.verify().problems == ()
+
+
+def test_a_number_that_sqlite_does_not_know_breaks_nothing(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.append("abc", Kind.NOTE, data={"request": {"id": 10**30, "hash": "x"}})
+        assert listing.newest(journal, 10**30).total == 0
+        assert "missing" in journal.verify().problems[0].what
