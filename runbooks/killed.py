@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from infraconsole import text
 from infraconsole.checks import state_lock
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsError
+from infraconsole.errors import AwsError, StepFailed, TerraformError
 from infraconsole.runbooks.recovery import run_line
 from infraconsole.terraform.state import StateUnreadable
 
@@ -46,3 +46,9 @@ def lock_sentence(context: StepContext, root: Root) -> str:
         return "The state is not locked."
     held_for = text.ago(lock.created, context.now())
     return f"The state is locked by {lock.who} for {held_for}: {lock.operation}, lock {lock.id}. {unlock}"
+
+
+def lost(context: StepContext, root: Root, error: TerraformError, title: str) -> StepFailed:
+    """Of a command of which nobody saw the end, and that is known not to have done what it was for."""
+    cause = f"{error.title} {lock_sentence(context, root)}".strip()
+    return StepFailed(title, cause=cause, mend=error.mend)

@@ -14,6 +14,7 @@ from infraconsole.checks import stateful
 from infraconsole.engine.runbook import Probe, ProbeState, Step, StepContext
 from infraconsole.errors import StepFailed
 from infraconsole.runbooks import state_history
+from infraconsole.runbooks.killed import lost
 from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import (
     Root,
@@ -98,7 +99,7 @@ class PushState(Step):
             )
         except Lost as error:
             if not self._is_stored(context, stored_state(context, root) or b"", what):
-                raise
+                raise lost(context, root, error, "The push was cut off, and nothing of it is stored.") from error
             context.note(f"{error.title} It is stored all the same.", warning=True)
             return {"serial": what.serial, "changed": True}
         if ended.code:

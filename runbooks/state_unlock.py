@@ -15,6 +15,7 @@ from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed, UsageError
 from infraconsole.runbooks import recovery
+from infraconsole.runbooks.killed import lost
 from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import own_holder, root_of, taken_by
 from infraconsole.runbooks.terraform_steps import Init
@@ -121,17 +122,17 @@ class Unlock(Step):
             ended = context.terraform_change(
                 "terraform:force-unlock", root.terraform, arguments, lambda line: context.output(line)
             )
-        except Lost as lost:
+        except Lost as error:
             if context.result("look")["lock"] in [lock.id for lock in _locks(context)]:
-                raise
-            context.note(f"{lost.title} The lock is gone all the same.", warning=True)
+                raise lost(context, root, error, "The lock was not taken away.") from error
+            context.note(f"{error.title} The lock is gone all the same.", warning=True)
             return {"changed": True}
         if ended.code:
-            error = failure(context, root, ended, "The lock could not be taken away.")
+            failed = failure(context, root, ended, "The lock could not be taken away.")
             # Where two lockings are set, Terraform fails at the one that is free, after it has freed the other.
             if _locks(context):
-                raise error
-            context.note(f"It is gone, although Terraform failed afterwards: {error.title}", warning=True)
+                raise failed
+            context.note(f"It is gone, although Terraform failed afterwards: {failed.title}", warning=True)
         return {"changed": True}
 
 

@@ -425,3 +425,38 @@ def test_a_push_that_did_not_arrive_has_failed(site: Site, monkeypatch: pytest.M
     assert record.outcome == "failed"
     assert "The push failed" in record.ending
     assert site.serial == 6
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        ((supervise.PID,), "Terraform was killed (SIGKILL)"),
+        ((supervise.SUPERVISOR, supervise.PID), "nothing of it is stored"),
+    ],
+    ids=["terraform", "both"],
+)
+def test_a_push_that_was_killed_before_it_stored_anything_names_its_lock(
+    site: Site, monkeypatch: pytest.MonkeyPatch, who: tuple[str, ...], words: str
+) -> None:
+    ids = three_versions(site)
+    run = site.start(monkeypatch, "state-rollback", kill="hold:call-intended:push", answers=YES, version=ids[0])
+    site.until(lambda: site.intents(run), "the intent")
+    seen = max(call["seq"] for call in site.world.calls())
+    site.world.fault("throttle", "s3", "PutObject")
+    (site.folder / "go").touch()
+    site.until(lambda: site.world.calls("s3", "PutObject", seen), "the write")
+    (pid,) = site._records(run, "state-push")
+    for name in who:
+        os.kill(int((pid.parent / name).read_text().split()[0]), signal.SIGKILL)
+    record = site.finished(run)
+    site.world.clear_faults()
+    assert record.outcome == "failed"
+    assert words in record.ending
+    lock = site.lock()
+    assert lock
+    assert lock.id in record.ending
+    assert "infraconsole run state-unlock --service plain --env dev" in record.ending
+    assert site.serial == 6
+    unlocked = site.run("state-unlock", "--answer", "type-target=plain-dev")
+    assert unlocked.code == 0, unlocked.stderr
+    assert rollback(site, ids[0]).code == 0

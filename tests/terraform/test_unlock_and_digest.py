@@ -4,11 +4,14 @@ further than was shown."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import uuid
 from hashlib import md5
 
 import pytest
 
+from infraconsole.terraform import supervise
 from infraconsole.terraform.state import LockInfo
 from tests.terraform.conftest import BOTH, DEV, TABLE, Site, client, state_of
 
@@ -140,6 +143,42 @@ def test_executor_killed_around_the_unlock(site: Site, monkeypatch: pytest.Monke
     site.until_gone(run)
     site.resume(run)
     assert site.finished(run).outcome == "done"
+    assert site.lock() is None
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["still-held", "released"])
+@pytest.mark.parametrize(
+    "who", [(supervise.PID,), (supervise.SUPERVISOR, supervise.PID)], ids=["terraform", "terraform-and-supervisor"]
+)
+def test_an_unlock_that_was_killed_is_judged_by_the_lock_itself(
+    site: Site, monkeypatch: pytest.MonkeyPatch, who: tuple[str, ...], is_gone: bool
+) -> None:
+    site.seed(first="one")
+    lock = hold(site)
+    answers = [("type-target", "plain-dev")]
+    run = site.start(monkeypatch, "state-unlock", kill="hold:call-intended:unlock", answers=answers)
+    site.until(lambda: site.intents(run), "the intent")
+    seen = max(call["seq"] for call in site.world.calls())
+    site.world.fault("throttle", "dynamodb", "DeleteItem")
+    (site.folder / "go").touch()
+    site.until(lambda: site.world.calls("dynamodb", "DeleteItem", seen), "the release")
+    (pid,) = site._records(run, "force-unlock")
+    if is_gone:  # as where the answer to Terraform was lost
+        os.kill(int(pid.read_text().split()[0]), signal.SIGSTOP)  # it must not go on by itself
+        key = {"LockID": {"S": f"{site.bucket()}/{site.key}"}}
+        site.world.clear_faults()
+        client(site.world, "dynamodb").delete_item(TableName=TABLE, Key=key)
+    for name in who:
+        os.kill(int((pid.parent / name).read_text().split()[0]), signal.SIGKILL)
+    record = site.finished(run)
+    site.world.clear_faults()
+    if is_gone:
+        assert (record.outcome, site.lock()) == ("done", None), record.ending
+        return
+    assert (record.outcome, site.lock()) == ("failed", lock)
+    assert lock.id in record.ending
+    assert "infraconsole run state-unlock --service plain --env dev" in record.ending
+    assert site.run("state-unlock", *TYPED).code == 0
     assert site.lock() is None
 
 
