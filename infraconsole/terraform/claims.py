@@ -26,6 +26,8 @@ class Claim:
     resource: Resource
     id_key: str = ""
     id: str = ""
+    is_new: bool = False
+    """Whether the apply made it: then no state from before has it, and what has its id there is another object."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Stray:
     cut_off: bool = False
     by_another: bool = False
     before: tuple[str, ...] = field(default=(), compare=False)
+    twins: tuple[str, ...] = field(default=(), compare=False)
+    """Addresses of other objects of this type and id, as a log group has in two regions."""
+    provider: str = field(default="", compare=False)
+    """Its configuration, as a state names it; this and `arn` are "" where no state told of it."""
+    arn: str = field(default="", compare=False)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -49,6 +56,9 @@ class Stray:
             "cut_off": self.cut_off,
             "by_another": self.by_another,
             "before": list(self.before),
+            "twins": list(self.twins),
+            "provider": self.provider,
+            "arn": self.arn,
         }
 
     @classmethod
@@ -60,6 +70,9 @@ class Stray:
             cut_off=bool(data.get("cut_off")),
             by_another=bool(data.get("by_another")),
             before=tuple(map(str, data.get("before", ()))),
+            twins=tuple(map(str, data.get("twins", ()))),
+            provider=str(data.get("provider", "")),
+            arn=str(data.get("arn", "")),
         )
 
 
@@ -141,5 +154,5 @@ class Claims:
 
 def _claim(event: events.Apply) -> Claim:
     if event.id_key in _IDENTITIES and event.id_value not in NO_IDENTITY:
-        return Claim(event.resource, event.id_key, event.id_value)
+        return Claim(event.resource, event.id_key, event.id_value, is_new=event.action == "create")
     return Claim(event.resource)
