@@ -7,7 +7,7 @@ its own over it. Both leave things that exist and that no state has; each is nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from infraconsole.runbooks.state_history import History, Version
 from infraconsole.runbooks.terraform_root import Root, stored_state
 from infraconsole.terraform.claims import Claim, Claims, Stray
 from infraconsole.terraform.expected import NOTHING_EXPECTED, Expectations
-from infraconsole.terraform.inventory import Inventory, Object, place_of
+from infraconsole.terraform.inventory import Inventory, Object, place_of, twins_of
 
 _NAMED = 10
 
@@ -105,9 +105,13 @@ def read_back(
     StateUnreadable, TerraformError."""
     bound = plan["bound"]
     stored = Inventory(stored_state(context, root) or b"")
-    strays = [_stray(claim) for claim in claims.there if not stored.holds(claim)]
     still_there = [claim.resource.address for claim in claims.gone if stored.still_holds(claim)]
     history = state_history.since(context, root, plan.get("version", ""), bound["serial"])
+    earlier = [stored] if stored.serial == bound["serial"] else []
+    if not claims.is_empty and history is not None and history.base:
+        earlier.append(state_history.inventory(context, history.base))
+    twins = twins_of(claims.there, earlier)
+    strays = [_stray(claim, twins[claim]) for claim in claims.there if not stored.holds(claim, twins[claim])]
     stored_since: tuple[str, ...] = ()
     overwritten: tuple[Version, ...] = ()
     undone: tuple[str, ...] = ()
@@ -115,13 +119,10 @@ def read_back(
         overwritten = history.overwritten
         taken, undone = _taken_away(context, history, stored)
         strays = list({(each.address, each.id): each for each in (*taken, *strays)}.values())
-    elif history is not None and (strays or still_there) and _was_stored(context, history, claims):
+    elif history is not None and (strays or still_there) and _was_stored(context, history, claims, twins):
         stored_since = (*(each.address for each in strays), *still_there)
         strays, still_there = [], []
     begun = claims.being_made if ended_by_itself else (*claims.being_made, *claims.failed_to_be_made)
-    earlier = [stored] if stored.serial == bound["serial"] else []
-    if begun and history is not None and history.base:
-        earlier.append(state_history.inventory(context, history.base))
     strays += cut_off.strays(begun, stored, earlier, folder)
     other = _other(stored, bound["lineage"])
     told = {*(each.address for each in strays), *still_there, *undone, *stored_since}
@@ -197,15 +198,17 @@ def _other(stored: Inventory, lineage: str) -> str:
     return f"The stored state is another one: its lineage is {stored.lineage}, the plan's {lineage}"
 
 
-def _stray(claim: Claim) -> Stray:
-    return Stray(claim.resource.address, claim.resource.type, claim.id)
+def _stray(claim: Claim, twins: Collection[str] = frozenset()) -> Stray:
+    return Stray(claim.resource.address, claim.resource.type, claim.id, twins=tuple(sorted(twins)))
 
 
-def _was_stored(context: StepContext, history: History, claims: Claims) -> bool:
+def _was_stored(context: StepContext, history: History, claims: Claims, twins: Mapping[Claim, Collection[str]]) -> bool:
     """Whether a state that was stored since the plan had all of it: then what came later was made from that one, on purpose."""
     for version in reversed(history.since):
         found = state_history.inventory(context, version)
-        if all(map(found.holds, claims.there)) and not any(map(found.still_holds, claims.gone)):
+        if all(found.holds(each, twins[each]) for each in claims.there) and not any(
+            map(found.still_holds, claims.gone)
+        ):
             return True
     return False
 
@@ -213,14 +216,14 @@ def _was_stored(context: StepContext, history: History, claims: Claims) -> bool:
 def _taken_away(context: StepContext, history: History, stored: Inventory) -> tuple[list[Stray], tuple[str, ...]]:
     """What states had that were stored since the plan, and the stored one has not: objects, and addresses of changed ones."""
     base = state_history.inventory(context, history.base) if history.base else Inventory(b"")
-    strays: dict[tuple[str, str], Stray] = {}
+    strays: dict[tuple[str, ...], Stray] = {}
     undone: dict[str, None] = {}
     for version in history.since:
         found = state_history.inventory(context, version)
         for each in found.added_to(base):
-            stray = Stray(each.address, each.type, each.id, by_another=True)
+            stray = each.as_stray(by_another=True)
             if not _is_there(stored, each, stray):
-                strays[(each.type, each.id or each.address)] = stray
+                strays[(each.type, each.id or each.address, each.provider, each.arn)] = stray
         changed = found.changed_from(base)
         undone |= dict.fromkeys(each.address for each in changed if stored.has_as_it_was(each, base))
     return list(strays.values()), tuple(undone)

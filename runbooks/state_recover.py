@@ -41,7 +41,6 @@ from infraconsole.runbooks.terraform_root import (
 )
 from infraconsole.runbooks.terraform_steps import Init
 from infraconsole.terraform import backend, state_diff
-from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.inventory import Inventory
 from infraconsole.terraform.state import StateSummary, StateUnreadable, summary
 
@@ -246,7 +245,7 @@ def _keep_what_is_dismissed(context: StepContext, root: Root, copy: Path) -> Non
         return
     if stored.lineage not in ("", left.lineage):
         return  # another environment's
-    missing = [Stray(each.address, each.type, each.id) for each in left.added_to(stored)]
+    missing = [each.as_stray() for each in left.added_to(stored)]
     made_by = next((each.parent.name for each in records(context.folder.parent, root, "apply")), context.folder.name)
     strays.keep(context, root, missing, made_by)
 

@@ -29,6 +29,11 @@ class Claim:
     action: str = ""
     """Terraform's word for it: create, update, delete."""
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the apply made it: then no state from before has it, and what has its id there is another object."""
+        return self.action == "create"
+
 
 @dataclass(frozen=True)
 class Stray:
@@ -42,6 +47,11 @@ class Stray:
     cut_off: bool = False
     by_another: bool = False
     before: tuple[str, ...] = field(default=(), compare=False)
+    twins: tuple[str, ...] = field(default=(), compare=False)
+    """Addresses of other objects of this type and id, as a log group has in two regions."""
+    provider: str = field(default="", compare=False)
+    """Its configuration, as a state names it; this and `arn` are "" where no state told of it."""
+    arn: str = field(default="", compare=False)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +61,9 @@ class Stray:
             "cut_off": self.cut_off,
             "by_another": self.by_another,
             "before": list(self.before),
+            "twins": list(self.twins),
+            "provider": self.provider,
+            "arn": self.arn,
         }
 
     @classmethod
@@ -62,6 +75,9 @@ class Stray:
             cut_off=bool(data.get("cut_off")),
             by_another=bool(data.get("by_another")),
             before=tuple(map(str, data.get("before", ()))),
+            twins=tuple(map(str, data.get("twins", ()))),
+            provider=str(data.get("provider", "")),
+            arn=str(data.get("arn", "")),
         )
 
 

@@ -79,9 +79,11 @@ def state(serial: int, *objects: Mapping[str, Any], lineage: str = "L") -> bytes
     """`objects`: name → id, with key, module, deposed or other attributes beside it."""
     resources = []
     for each in objects:
-        about = {"mode": "managed", "type": "t", "name": each["name"], "provider": 'provider["p"]'}
+        about = {"mode": "managed", "type": "t", "name": each["name"]}
+        about["provider"] = each.get("provider", 'provider["p"]')
         about |= {"module": each["module"]} if each.get("module") else {}
         instance: dict[str, Any] = {"attributes": {"id": each["id"], "value": each.get("value", "")}}
+        instance["attributes"] |= {"arn": each["arn"]} if "arn" in each else {}
         instance |= {"index_key": each["key"]} if "key" in each else {}
         instance |= {"deposed": each["deposed"]} if each.get("deposed") else {}
         resources.append({**about, "instances": [instance]})
@@ -299,6 +301,43 @@ def test_what_was_made_is_known_by_its_id(after: list[dict[str, Any]], missing: 
     assert back.is_whole is not bool(missing)
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["twin-from-before", "twin-of-the-same-apply"])
+def test_another_object_with_the_same_id_does_not_hide_one_that_is_in_no_state(both: bool) -> None:
+    """As log groups of one name in two regions."""
+    twin = one("seoul", "/app")
+    base, after = (state(5), [state(6, twin)]) if both else (state(5, twin), [])
+    back = look(Bucket(base, *after), claims_of(*(made("seoul", "/app") if both else []), *made("tokyo", "/app")))
+    assert [each.address for each in back.strays] == ["t.tokyo"]
+    spoken = Spoken(Bucket())
+    spoken.open = [follow_up(*(Stray.from_json(each.as_json()) for each in back.strays))]
+    context = cast(StepContext, spoken)
+    assert len(strays.review(context, root(), state(7, twin))) == 1
+    assert strays.review(context, root(), state(8, twin, one("moved", "/app"))) == ()
+
+
+def test_what_is_moved_and_changed_at_once_is_the_same_object_still() -> None:
+    claims = claims_of(told("apply_start", "new", "update", "i"), told("apply_complete", "new", "update", "i"))
+    assert look(Bucket(state(5, one("old", "i"))), claims).strays == ()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kept"),
+    [
+        ({"provider": 'provider["p"].tokyo'}, True),
+        ({"arn": "arn:tokyo"}, True),
+        ({"arn": "arn:seoul"}, False),
+        ({"arn": "arn:seoul", "provider": 'provider["p"].other'}, False),
+        ({}, False),
+    ],
+    ids=["another-provider", "another-arn", "the-same", "the-same-by-its-arn", "nothing-told"],
+)
+def test_what_another_apply_made_is_told_apart_by_provider_and_arn(theirs: dict[str, str], kept: bool) -> None:
+    seoul = one("seoul", "/app", **({"arn": "arn:seoul"} if "arn" in theirs else {}))
+    bucket = Bucket(state(5, seoul), state(6, seoul, one("tokyo", "/app", **theirs)), state(6, seoul, one("a", "i")))
+    back = look(bucket, claims_of(*made("a", "i")))
+    assert [each.address for each in back.strays] == (["t.tokyo"] if kept else [])
+
+
 def test_what_was_destroyed_and_is_in_the_state_still_is_told() -> None:
     bucket = Bucket(state(5, one("a", "i")), state(6, one("a", "i")))
     assert look(bucket, claims_of(*destroyed("a", "i"))).still_there == ("t.a",)
@@ -367,7 +406,9 @@ def test_what_was_being_changed_is_named_and_no_stray() -> None:
     )
     back = look(Bucket(state(5, one("a", "i"), one("b", "j"))), claims, by_itself=False)
     assert (back.strays, back.being_changed, back.is_whole) == ((), ("t.a", "t.b"), False)
-    assert "Was being changed or destroyed, and the stored state may not say what it is now: t.a, t.b." in back.sentences()
+    assert (
+        "Was being changed or destroyed, and the stored state may not say what it is now: t.a, t.b." in back.sentences()
+    )
 
 
 def test_an_update_that_changed_nothing_needs_no_higher_serial() -> None:
