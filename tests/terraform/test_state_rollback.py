@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.terraform import supervise
 from tests.terraform.conftest import BOTH, DEV, FIRST, HEAD, IMPATIENT, SECOND, VARIABLES, Done, Site, client, state_of
 
@@ -95,6 +96,22 @@ def test_the_plan_that_follows_is_applied_behind_a_gate_of_its_own(site: Site, m
     assert site.finished(run).outcome == "done"
     assert site.values() == {"first": "three", "second": "build-1"}
     assert site.intents(run) == ["terraform:state-push", "terraform:apply"]
+
+
+def test_a_lock_that_is_held_for_a_moment_behind_the_push_leaves_the_run_resumable(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = three_versions(site)
+    run = site.start(monkeypatch, "state-rollback", version=ids[0], apply="yes")
+    site.answer(run, "confirm", "yes")
+    site.until(lambda: site.events(run, "step-finished", "read-plan"), "the plan")
+    site.put_lock()
+    site.answer(run, "confirm", "yes")
+    assert "The state is locked" in site.until_gate(run, FAILURE_GATE).gate.title
+    site.answer(run, FAILURE_GATE, "stop")
+    record = site.finished(run)
+    assert (record.outcome, record.exit_code, record.resumable) == ("interrupted", 5, True)
+    assert site.intents(run) == ["terraform:state-push"]
 
 
 def test_destroys_of_the_plan_that_follows_need_the_typed_name(site: Site) -> None:
