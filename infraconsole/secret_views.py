@@ -60,7 +60,7 @@ _WHITE = re.compile(rb"[ \t\r\n\v\f]")
 
 def unescaped(text: bytes) -> Unescaped | None:
     """None where there is nothing to undo."""
-    return Unescaped(text) if any(sign in text for sign in _SIGNS) or _has_hex(text) else None
+    return Unescaped(text) if any(sign[:1] in text and sign in text for sign in _SIGNS) or _has_hex(text) else None
 
 
 def _has_hex(text: bytes) -> bool:
