@@ -164,6 +164,35 @@ def test_killed_between_resources_names_what_is_in_no_state_until_the_state_has_
     assert follow_ups(site) == []
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["create-before-destroy", "destroy-before-create"])
+def test_a_replacement_that_is_killed_is_kept_until_another_object_stands_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    site.seed(slow="one")
+    [old] = ids(site)
+    order = f"\n  lifecycle {{ create_before_destroy = {json.dumps(first)} }}\n  triggers_replace"
+    slow = site.waiting("slow").replace("\n  provisioner", f'{order} = ["again"]\n  provisioner', 1)
+    assert order in slow
+    site.write(f"{HEAD}{VARIABLES}{slow}")
+    typed = [(gate, f"{SERVICE}-dev") for gate in ("type-target", "type-danger")]
+    run = site.start(monkeypatch, answers=[("confirm", "yes"), *typed])
+    site.until_applying(run)
+    kill(site, run, "pid")
+    record = cut_off(site, run)
+    assert "Was being made, may exist, and is in no state: terraform_data.slow." in record.ending
+    assert "What was made is in the state" not in record.ending
+    assert len(follow_ups(site)) == 1
+    site.go.touch()
+    unlock(site)
+    again = site.deploy(*ANSWERS)
+    assert again.code == 0, again.stderr
+    assert f"What the state had there before (id {old}) is not it." in "\n".join(gate_of(again, "confirm"))
+    assert len(follow_ups(site)) == 1
+    assert not ids(site) & {old}
+    assert site.deploy().code == 0
+    assert follow_ups(site) == []
+
+
 @WHO
 def test_killed_before_the_state_is_stored_names_all_that_was_made(
     site: Site, monkeypatch: pytest.MonkeyPatch, who: tuple[str, ...]
