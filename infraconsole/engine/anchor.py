@@ -103,7 +103,7 @@ def read(place: Place, access: AwsAccess) -> list[Anchor]:
 def compared(found: Verification, known: Iterable[Anchor], archived: Mapping[int, str] | None = None) -> list[Problem]:
     """Where the journal is not the one that was anchored. `found` was asked for the hashes of the anchored events; `archived` has
     those that stand in archives. What the journal itself says of a gap proves nothing: it may be rewritten."""
-    gaps = [(first, last) for archive in found.archives for first, last, _ in archive.gaps]
+    gaps = [(first, last) for archive in found.archives for first, last, *_ in archive.gaps]
     problems = []
     for anchor in known:
         here = found.anchored.get(anchor.event) or (archived or {}).get(anchor.event)

@@ -58,11 +58,12 @@ class _Content:
     gaps: list[list[int | str]] = field(default_factory=list)
     _sum: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def add(self, number: int, digest: str) -> None:
+    def add(self, number: int, digest: str, previous: str) -> None:
+        """`previous` is the hash of the event before it, which the chain has whether that one goes or stays."""
         if self.gaps and self.last + 1 == number:
-            self.gaps[-1][1:] = [number, digest]
+            self.gaps[-1][1:3] = [number, digest]
         else:
-            self.gaps.append([number, number, digest])
+            self.gaps.append([number, number, digest, previous])
         self.events += 1
         self.first = self.first or number
         self.last, self.head = number, digest
@@ -333,7 +334,7 @@ def _read_back(db: sqlite3.Connection) -> tuple[_Content, list[Problem]]:
                 problems.append(Problem(row[0], row[1], f"event {row[0]} was changed after it was written"))
             elif before[0] + 1 == row[0] and before[1] and row[7] != before[1]:
                 problems.append(Problem(row[0], row[1], f"event {row[0]} does not follow the one before it"))
-            content.add(row[0], row[8])
+            content.add(row[0], row[8], row[7])
             before = (row[0], row[8])
         check = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if check != "ok":

@@ -72,8 +72,8 @@ class Kind(StrEnum):
     JOURNAL_ARCHIVING = "journal-archiving"
     """before, file, by; under a run of its own name, before anything is moved"""
     JOURNAL_ARCHIVED = "journal-archived"
-    """before, file, by, runs, events, requests, first, last, digest, gaps [[first, last, hash of the last]]: what the journal
-    lacks from here on, and the one thing that a verification accepts as missing"""
+    """before, file, by, runs, events, requests, first, last, digest, gaps [[first, last, hash of the last, hash before the first]]:
+    what the journal lacks from here on, and the one thing that a verification accepts as missing"""
 
 
 def exit_code_of(call_done: Mapping[str, Any]) -> int:

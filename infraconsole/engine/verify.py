@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from infraconsole.errors import JournalError
 
 UNPROVED = "A journal that was rewritten as a whole, with its head, looks whole: only an anchor outside tells (`journal anchor`)."
 
+
+Gap = tuple[int, int, str, str]
 
 _TYPES = (int, str, int, *(6 * (str,)))
 """Of chain.ROW."""
@@ -46,8 +48,8 @@ class Archived:
     events: int
     runs: tuple[str, ...]
     digest: str
-    gaps: tuple[tuple[int, int, str], ...]
-    """First and last event, and the last one's hash."""
+    gaps: tuple[Gap, ...]
+    """First and last event, the last one's hash, and the hash of the event before the first."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ class _Look:
     digest: str = chain.GENESIS
     last: str = ""
     seqs: dict[str, int] = field(default_factory=dict)
-    gaps: list[tuple[int, int, str, str]] = field(default_factory=list)
-    """First and last missing event, the hash that the next one names, and the next one's run."""
+    gaps: list[tuple[int, int, str, str, str]] = field(default_factory=list)
+    """First and last missing event, the hash that the next one names, that of the one before, and the next one's run."""
     archives: list[Archived] = field(default_factory=list)
     asked: dict[int, tuple[int, str, str]] = field(default_factory=dict)
     """By request: the event that it led to, its run, and the hash that the event keeps."""
@@ -186,7 +188,7 @@ class _Look:
 
     def _checked(self, row: tuple[Any, ...]) -> Iterator[Problem]:
         if row[0] != self.number + 1:
-            self.gaps.append((self.number + 1, row[0] - 1, row[7], row[1]))
+            self.gaps.append((self.number + 1, row[0] - 1, row[7], self.digest, row[1]))
         elif row[7] != self.digest:
             yield Problem(row[0], row[1], f"event {row[0]} does not follow the one before it")
         expected = self._expected(row)
@@ -218,10 +220,9 @@ class _Look:
 
     def _settle_gaps(self) -> None:
         """A gap is what was archived, with the same neighbours, or a loss."""
-        known = {(first, last): digest for archive in self.archives for first, last, digest in archive.gaps}
-        known = _joined(known)
-        for first, last, named, run in self.gaps:
-            if known.get((first, last)) == named:
+        known = _joined(gap for archive in self.archives for gap in archive.gaps)
+        for first, last, named, before, run in self.gaps:
+            if known.get((first, last)) == (named, before):
                 continue
             missing = f"event {first} is" if first == last else f"events {first} to {last} are"
             told = " and is not what was archived" if any(a <= first <= b for a, b in known) else ""
@@ -300,7 +301,7 @@ def archived_of(event: int, data: str) -> Archived | None:
     """What a journal-archived event says; None where it is none."""
     try:
         told = json.loads(data)
-        gaps = tuple((int(first), int(last), str(digest)) for first, last, digest in told["gaps"])
+        gaps = tuple((int(first), int(last), str(digest), str(before)) for first, last, digest, before in told["gaps"])
         return Archived(
             event, str(told["file"]), int(told["events"]), tuple(map(str, told["runs"])), str(told["digest"]), gaps
         )
@@ -308,15 +309,15 @@ def archived_of(event: int, data: str) -> Archived | None:
         return None
 
 
-def _joined(gaps: Mapping[tuple[int, int], str]) -> dict[tuple[int, int], str]:
-    """What two archives took side by side is one gap."""
-    joined: list[tuple[int, int, str]] = []
-    for (first, last), digest in sorted(gaps.items()):
-        if joined and joined[-1][1] + 1 == first:
-            joined[-1] = (joined[-1][0], last, digest)
+def _joined(gaps: Iterable[Gap]) -> dict[tuple[int, int], tuple[str, str]]:
+    """What archives took side by side is one gap, where the one follows the other."""
+    joined: list[Gap] = []
+    for first, last, digest, before in sorted(gaps):
+        if joined and (joined[-1][1] + 1, joined[-1][2]) == (first, before):
+            joined[-1] = (joined[-1][0], last, digest, joined[-1][3])
         else:
-            joined.append((first, last, digest))
-    return {(first, last): digest for first, last, digest in joined}
+            joined.append((first, last, digest, before))
+    return {(first, last): (digest, before) for first, last, digest, before in joined}
 
 
 def _found_then(data: str) -> str:

@@ -353,6 +353,26 @@ def test_what_was_not_archived_is_missing_and_what_was_changed_is_found(
     assert bool(verify(folder).problems) is (which != "old.db")
 
 
+def test_what_stands_before_a_gap_cannot_be_rewritten_behind_it(tmp_path: Path) -> None:
+    """What follows it is archived, so nothing in the journal but the archive's record names its hash."""
+    folder = tmp_path / "state"
+    with Journal(folder) as journal:
+        journal.append("open01", Kind.NOTE, "", {"level": "info", "text": "true"})
+    filled(folder)
+    taken_out(folder, tmp_path / "old.db")
+    assert verify(folder).problems == ()
+    with contextlib.closing(sqlite3.connect(folder / "journal.db", isolation_level=None)) as db:
+        (sql,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'events_keep'").fetchone()
+        db.execute("DROP TRIGGER events_keep")
+        row = list(
+            db.execute("SELECT id, run, seq, at, kind, step, data, previous FROM events WHERE id = 1").fetchone()
+        )
+        row[6] = row[6].replace("true", "false")
+        db.execute("UPDATE events SET data = ?, hash = ? WHERE id = 1", (row[6], chain.digest(*row)))
+        db.execute(sql)
+    assert any("not what was archived" in problem.what for problem in verify(folder).problems)
+
+
 def test_a_journal_that_is_not_whole_is_not_archived(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     filled(folder)
