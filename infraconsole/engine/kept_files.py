@@ -125,6 +125,7 @@ def over(journal: Journal) -> Iterator[Path]:
             if is_over(record) and locks.holder_of(locks.run_lock(journal.folder, run.run)) is None:
                 yield folder
     with contextlib.suppress(OSError):
+        marker.touch(mode=0o600)
         marker.write_text(str(older[-1].id if older else 0))
 
 
