@@ -178,8 +178,14 @@ class Facts:
         place = self.root.state
         if place is None or not place.lock_table:
             return _NOTHING
-        stored = S3(self.context.reads).get(place.bucket, place.key)
         kept = state_digest.kept(self.context.reads, place.lock_table, place.bucket, place.key)
+        try:
+            stored = S3(self.context.reads).get(place.bucket, place.key)
+        except AwsNotFound as error:
+            if error.code != "NoSuchKey" or not kept:
+                raise
+            mend = "Where the state was deleted, infraconsole run state-undelete brings it back."
+            return Fact(True, DIGEST_DIFFERS, mend, f"{place.lock_table} keeps {kept}, and no state is stored.")
         calculated = state_digest.calculated(stored.body or b"")
         if kept == calculated:
             return Fact(False, "The lock table's digest is that of the stored state now.", "Try again.")
