@@ -17,14 +17,14 @@ def text_of(app: ConsoleApp) -> str:
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
 
-async def until(pilot: Pilot[Any], holds: Callable[[], object], what: str = "", seconds: float = 8.0) -> None:
+async def until(pilot: Pilot[Any], holds: Callable[[], object], what: str = "", seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"never came true: {what or holds}\n{text_of_any(pilot)}"
         await pilot.pause(0.02)
 
 
-async def until_seen(pilot: Pilot[Any], words: str, seconds: float = 8.0) -> None:
+async def until_seen(pilot: Pilot[Any], words: str, seconds: float = 30.0) -> None:
     await until(pilot, lambda: words in text_of_any(pilot), f"{words!r} on the screen", seconds)
 
 

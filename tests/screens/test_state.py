@@ -388,7 +388,11 @@ async def test_the_version_the_cursor_rests_on_says_who_wrote_it(app: ConsoleApp
             await until_seen(pilot, words)
 
 
-async def test_nobody_is_looked_up_while_the_cursor_runs_over_the_versions(app: ConsoleApp, aws: StateAccess) -> None:
+async def test_nobody_is_looked_up_while_the_cursor_runs_over_the_versions(
+    app: ConsoleApp, aws: StateAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slowly a busy machine takes the keys, the cursor does not rest between them.
+    monkeypatch.setattr("infraconsole.screens.state.screen._REST_SECONDS", 3.0)
     aws.stored = [(f"v{n:02}", state(n)) for n in range(40, 0, -1)]
     aws.recorded("v01")
     async with app.run_test(size=(120, 60)) as pilot:
