@@ -133,6 +133,13 @@ class Site(Stage):
         self.settings.write_text(f'region = "{self.world.region}"\n{text}')
         self.config = config.load(self.settings)
 
+    def keep_files(self) -> None:
+        """For a test that looks at the records of a run that is over."""
+        text = self.settings.read_text().replace("[engine]\n", '[engine]\nkeep_files = "keep"\n')
+        assert "keep_files" in text
+        self.settings.write_text(text)
+        self.config = config.load(self.settings)
+
     @property
     def _place(self) -> str:
         return f'state_key = "{self.key}"\n{(LOCKINGS | IN_CODE)[self.locking]}'

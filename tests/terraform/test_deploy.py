@@ -356,6 +356,7 @@ def test_files_that_a_plan_leaves_do_not_void_it_and_edited_code_does(site: Site
 
 
 def test_what_infracost_says_stands_in_the_gate(site: Site, tmp_path: Path) -> None:
+    site.keep_files()
     site.seed(first="old", second="build-1")
     tool = tmp_path / "bin/infracost"
     tool.parent.mkdir()

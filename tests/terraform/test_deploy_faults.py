@@ -346,6 +346,7 @@ def test_executor_killed(site: Site, monkeypatch: pytest.MonkeyPatch, kill: str)
 def test_terraform_and_its_executor_killed_at_once_is_not_taken_for_done_nor_for_not_done(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    site.keep_files()
     slow(site)
     run = site.start(monkeypatch, answers=YES)
     site.until_applying(run)
@@ -460,6 +461,7 @@ def test_sigint_at_every_stage_loses_nothing_and_does_nothing_twice(
 def test_insisting_sends_terraform_a_second_signal_and_awaits_its_own_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    site.keep_files()
     slow(site)
     run = site.start(monkeypatch, answers=YES)
     site.until_applying(run)
@@ -538,6 +540,7 @@ def test_a_state_for_which_terraform_cannot_even_write_errored_tfstate_is_not_lo
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Terraform reads the file first, and does not get past one that is no state."""
+    site.keep_files()
     run, _ = failing_to_store(site, monkeypatch, "drop-before", broken=b'{"version": 4, "ser')
     assert "Emergency state dump" in next((site.folder / "runs" / run).glob("*-apply/stdout")).read_text()
     assert summary((site.root / backend.ERRORED_STATE).read_bytes()).resource_count == 2

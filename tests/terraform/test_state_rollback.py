@@ -74,6 +74,7 @@ def test_a_version_is_put_back_with_a_new_serial_and_can_be_undone(site: Site) -
 
 
 def test_only_the_digits_of_the_serial_differ_from_the_version_that_was_chosen(site: Site) -> None:
+    site.keep_files()
     odd = state_of({"first": "caf\u00e9 <&> 1.10"}, serial=9, lineage=site.lineage)
     odd = odd.replace(b'"outputs": {}', b'"outputs": {"n": {"value": 1.10, "type": "number"}}')
     chosen = site.put(odd)
