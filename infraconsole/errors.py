@@ -140,6 +140,11 @@ class NotVisibleYet(PrerequisiteMissing):
     """AWS does not show yet whether something was done: a run that ends with it is resumed, and looks again."""
 
 
+class NotSent(PrerequisiteMissing):
+    """A call was held up on this machine until what it rests on was old, and was not sent: a run that ends with it is resumed, and
+    looks again."""
+
+
 class AwsError(PrerequisiteMissing):
     """An AWS call that did not succeed.
 

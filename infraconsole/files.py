@@ -88,15 +88,18 @@ def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
         raise Unfit(errno.EINVAL, f"It is no path: {error}", str(path)) from error
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) and str(path) != os.devnull:
-            raise _no_regular_file(path, status.st_mode)
+        if str(path) != os.devnull:
+            refuse_what_is_no_file(path, status.st_mode)
         if most is not None and status.st_size > most:
             raise _too_large(path, most)
         yield stream
 
 
-def _no_regular_file(path: Path, mode: int) -> Unfit:
-    return Unfit(errno.EINVAL, f"It is {_KINDS.get(stat.S_IFMT(mode), 'something')}, not a regular file", str(path))
+def refuse_what_is_no_file(path: Path, mode: int) -> None:
+    """Raises Unfit, of whatever `mode` (stat(2)) says is no regular file."""
+    if not stat.S_ISREG(mode):
+        what = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise Unfit(errno.EINVAL, f"It is {what}, not a regular file", str(path))
 
 
 def _too_large(path: Path, most: int) -> Unfit:
@@ -115,9 +118,9 @@ def fix(error: OSError, path: Path | str = "") -> str:
     of = f" of {where}" if where else ""
     match error.errno:
         case errno.ENOSPC:
-            return f"Free some room on the disk{of}, then try again."
+            return f"Free space on the disk{of}, then try again."
         case errno.EDQUOT:
-            return f"Your quota on the disk{of} is used up: free some room or have it raised, then try again."
+            return f"Free space on the disk{of}, or have your quota raised; then try again."
         case errno.EROFS:
             return "The file system is mounted read-only: mount it for writing, or use another folder."
         case errno.EACCES | errno.EPERM:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from infraconsole.aws.s3 import StoredObject
     from infraconsole.checks.environments import Comparison
     from infraconsole.config import Config
-    from infraconsole.target import Target
     from infraconsole.terraform.locking import Protection
     from infraconsole.terraform.state import LockInfo, StateSummary
 
@@ -151,11 +150,6 @@ class BoardRow:
     def with_fact(self, group: str, fact: Fact[Any]) -> BoardRow:
         changed: dict[str, Any] = {group: fact}
         return replace(self, **changed)
-
-    @property
-    def oldest_read(self) -> datetime | None:
-        times = [fact.read_at for _, fact in self.facts if fact.read_at]
-        return min(times) if times else None
 
 
 @dataclass
@@ -608,7 +602,3 @@ def worst(rows: Iterable[BoardRow], now: datetime) -> tuple[Trouble, ...]:
     """The worst trouble of each row that has one, the worst row first; rows in equal trouble keep their order."""
     firsts = [found[0] for row in rows if (found := troubles(row, now))]
     return tuple(sorted(firsts, key=lambda trouble: -trouble.level))
-
-
-def target_of(config: Config, row: BoardRow, account: str = "") -> Target:
-    return config.target(row.service_name, row.environment, account)

@@ -65,6 +65,17 @@ def block(text: str, limit: int | None = None) -> str:
     return _harmless(text, _VISIBLE_IN_BLOCK)
 
 
+def legible(words: str) -> str:
+    """What a person reads of `words`, as one line: without characters that have no shape, and without blanks in a row."""
+    return " ".join("".join(character for character in words if _is_legible(character)).split())
+
+
+def _is_legible(character: str) -> bool:
+    return character.isspace() or (
+        _VISIBLE[ord(character)] == ord(character) and unicodedata.category(character) not in _MARKS
+    )
+
+
 def _harmless(text: str, table: _Visible) -> str:
     if text.isascii() and text.isprintable():
         return text

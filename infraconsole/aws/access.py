@@ -72,9 +72,6 @@ READS: Mapping[str, tuple[str, ...]] = {
     "sts": ("GetCallerIdentity",),
 }
 
-# Reads whose answer holds a secret in clear: allowed, but the caller hands the value to redaction before anything else.
-SECRET_READS = frozenset({("secretsmanager", "GetSecretValue")})
-
 _TOKENS = ("nextToken", "NextToken", "Marker", "NextMarker")
 
 

@@ -223,16 +223,38 @@ def _interrupt(options: argparse.Namespace) -> int:
     return interrupt(options.run, insist=options.insist)
 
 
+_OF_JOURNAL = {
+    "": ("json", "limit", "all"),
+    "RUN": ("json", "markdown", "archive"),
+    "verify": ("json", "archive", "anchor", "env"),
+    "archive": ("json", "before", "to"),
+    "anchor": ("json", "to", "env", "yes"),
+    "files": ("json", "of", "into", "archive"),
+}
+"""What goes with which form of `journal`: an option that would be passed over is refused."""
+
+
+def _refuse_what_does_not_apply(options: argparse.Namespace) -> None:
+    form = (options.run if options.run in _OF_JOURNAL else "RUN") if options.run else ""
+    every = dict.fromkeys(name for names in _OF_JOURNAL.values() for name in names)
+    for name in every:
+        value = getattr(options, name)
+        if value is None or value is False or name in _OF_JOURNAL[form]:
+            continue
+        given = repr(value) if name == "of" else f"--{name}"
+        forms = [" ".join(f"journal {known}".split()) for known, names in _OF_JOURNAL.items() if name in names]
+        shown = " ".join(f"journal {options.run or ''}".split())
+        raise UsageError(f"{given} does not go with `{shown}`.", mend=f"It goes with: {', '.join(forms)}.")
+    if options.env is not None and form == "verify" and options.anchor is None:
+        raise UsageError("--env does not go with `journal verify` alone.", mend="It goes with --anchor.")
+
+
 def _journal(options: argparse.Namespace) -> int:
+    _refuse_what_does_not_apply(options)
     if options.run == "files":
         from infraconsole.cli.journal_files import kept
 
         return kept(options.of, options.into, options.archive, as_json=options.json)
-    if options.of is not None or options.into is not None:
-        given = "--into" if options.of is None else repr(options.of)
-        raise UsageError(
-            f"{given} belongs to `journal files`.", mend="Write: infraconsole journal files RUN [--into DIR]"
-        )
     if options.run == "verify":
         from infraconsole.cli.journal_care import verified
 

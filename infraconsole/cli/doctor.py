@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from infraconsole import config, text
 from infraconsole.checks import doctor as checks
+from infraconsole.checks.findings import has_errors
 from infraconsole.cli.output import document, say
-from infraconsole.engine.verify import verify
+from infraconsole.engine.verify import is_begun, verify
 from infraconsole.errors import EXIT_DONE, EXIT_FAILED, ConfigError, InfraconsoleError
 
 _SIGNS = {"error": "✗ error  ", "warning": "! warning", "info": "✓ ok     "}
@@ -21,7 +22,7 @@ def doctor(*, as_json: bool) -> int:
             say(f"{_SIGNS[finding.level]}  {text.line(finding.subject)}: {text.line(finding.message)}")
             if finding.mend and finding.level != "info":
                 say(f"             {text.line(finding.mend)}")
-    return EXIT_FAILED if any(finding.level == "error" for finding in findings) else EXIT_DONE
+    return EXIT_FAILED if has_errors(findings) else EXIT_DONE
 
 
 def _configuration() -> config.Config | ConfigError:
@@ -33,7 +34,7 @@ def _configuration() -> config.Config | ConfigError:
 
 def _journal_problems() -> list[str]:
     folder = config.state_folder()
-    if not (folder / "journal.db").exists():
+    if not is_begun(folder):
         return []
     try:
         return [problem.what for problem in verify(folder, newest=checks.NEWEST_EVENTS).problems]

@@ -6,6 +6,7 @@ valid chain.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.engine import locks
 
 SCHEMA_VERSION = 2
@@ -47,6 +49,8 @@ TABLES = _TABLES + "".join(f"{statement};\n" for statement in TRIGGERS.values())
 
 COLUMNS = "id, run, seq, at, kind, step, data, hash"
 ROW = "id, run, seq, at, kind, step, data, previous, hash"
+REQUEST = "id, " + ", ".join(f"CAST({column} AS BLOB)" for column in ("run", "at", "kind", "by", "data"))
+"""As bytes: anybody may put a row into that table, and SQLite takes text that is not UTF-8."""
 
 
 def digest(number: int, run: str, seq: int, at: str, kind: str, step: str, data: str, previous: str) -> str:
@@ -56,6 +60,12 @@ def digest(number: int, run: str, seq: int, at: str, kind: str, step: str, data:
 def digest_of_request(number: int, run: str, at: str, kind: str, by: str, data: str) -> str:
     """What an event keeps of the request that led to it. Unlike an event's hash it follows from nothing before it."""
     return hashlib.sha256(json.dumps([number, run, at, kind, by, data]).encode()).hexdigest()
+
+
+def request_row(row: tuple[int, *tuple[bytes, ...]]) -> tuple[int, str, str, str, str, str]:
+    """A row of REQUEST as text: what is not UTF-8 stays as surrogates, so that nothing is taken for something else."""
+    run, at, kind, by, data = (value.decode(errors="surrogateescape") for value in row[1:])
+    return row[0], run, at, kind, by, data
 
 
 def encoded(data: Mapping[str, Any]) -> str:
@@ -84,9 +94,18 @@ def read_head(path: Path) -> tuple[int, str] | None:
         return None
 
 
+def refuse_what_is_no_file(path: Path) -> None:
+    """SQLite would wait for the other end of a pipe for ever. Raises OSError."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        beside = path.with_name(name)
+        with contextlib.suppress(FileNotFoundError):
+            files.refuse_what_is_no_file(beside, beside.stat().st_mode)
+
+
 def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     """`immutable`: nothing is written beside it, neither a lock nor a shared memory file; for media that cannot be written.
-    What stands only in a WAL is not seen then."""
+    What stands only in a WAL is not seen then. Raises OSError where it is no regular file."""
+    refuse_what_is_no_file(path)
     uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     # Without it SQLite refuses a file that is shorter than it should be, the part that is there included.

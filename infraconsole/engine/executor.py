@@ -61,6 +61,7 @@ from infraconsole.errors import (
     HeldUp,
     InfraconsoleError,
     JournalError,
+    NotSent,
     NotVisibleYet,
     PrerequisiteMissing,
     StepFailed,
@@ -202,7 +203,7 @@ class Executor(StepContext):
     def _can_go_on(self, error: InfraconsoleError) -> bool:
         """Whether the run can be resumed after `error`: one that has begun is not lost to a bad network, to credentials, to
         a setting that is missing now, or to a lock that somebody holds."""
-        if isinstance(error, NotVisibleYet):
+        if isinstance(error, NotVisibleYet | NotSent):
             return True
         return isinstance(error, PrerequisiteMissing | UsageError | HeldUp) and (self._resumed or self.record.changed)
 
@@ -487,16 +488,21 @@ class Executor(StepContext):
         return answer
 
     def _intended(self, name: str, parameters: Mapping[str, Any]) -> str:
-        """The number of a call that is on the disk and is sent now: one that was held up meanwhile is looked at again."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        """The number of a call that is on the disk and is sent now: one that was held up meanwhile is looked at again. Raises
+        NotSent where it is held up every time."""
+        for _ in range(_ATTEMPTS):
             call, stamp = self._permitted(name), Stamp.now()
             self._write(
                 Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters), clock=stamp.as_json()
             )
-            if attempt == _ATTEMPTS or (stamp.age or 0.0) <= FRESH_SECONDS:
-                break
+            if (stamp.age or 0.0) <= FRESH_SECONDS:
+                return call
             self._call_failed(call, name, "It was held up, and not sent.", maybe_done=False)
-        return call
+        raise NotSent(
+            f"{name} was not sent.",
+            cause=f"{_ATTEMPTS} times it took more than {FRESH_SECONDS:g} s to record it: what was looked at was too old by then.",
+            mend="See what slows this machine or the disk of the journal down.",
+        )
 
     def _made(self, name: str, answer: Mapping[str, Any]) -> Any:
         """What the answer names as made; nothing where it is not what AWS documents: it was carried out all the same."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from infraconsole import text
 from infraconsole.errors import GateRefused
 
 
@@ -32,12 +33,12 @@ FAILURE_GATE = "on-failure"
 ERROR, WARNING = "Error: ", "Warning: "
 """What a line of `Gate.changes` begins with where it is no change but a reason to think again."""
 LEAST_REASON = 8
-"""Characters of a reason, white space around it not counted."""
+"""Characters of a reason that a person can read; blanks in a row count once."""
 
 
 def is_reason(value: str) -> bool:
     """Whether `value` says why, as a break-glass gate asks for it."""
-    return len(value.strip()) >= LEAST_REASON
+    return len(text.legible(value)) >= LEAST_REASON
 
 
 def _person(name: str) -> str:
@@ -133,8 +134,8 @@ class Gate:
 
     def _check_approval(self, answer: str, operator: str, approved: tuple[str, ...]) -> None:
         name, _, reference = answer.partition(":")
-        if not name.strip() or not reference.strip():
-            raise self._refused("an approval is NAME:REFERENCE, as in cto:CHG-1234")
+        if not text.legible(name) or not text.legible(reference) or len(answer.splitlines()) != 1:
+            raise self._refused("an approval is NAME:REFERENCE in one line, as in cto:CHG-1234")
         if _person(name) == _person(operator):
             raise self._refused(f"{name} runs this and cannot approve it")
         if name not in self.approvers:

@@ -24,8 +24,7 @@ from typing import Any, TypeVar
 from infraconsole import text
 from infraconsole.engine import chain, index, locks, storage_errors
 from infraconsole.engine.event import Event, Kind
-from infraconsole.engine.verify import Verification
-from infraconsole.engine.verify import verify as verify
+from infraconsole.engine.verify import Verification, no_journal, verify
 from infraconsole.errors import JournalError, UnknownName
 
 _T = TypeVar("_T")
@@ -74,9 +73,11 @@ class Journal:
         with self._translated("opened"):
             if create:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self.path.touch(mode=0o600)
+                if not self.path.exists():
+                    self.path.touch(mode=0o600)
             elif not self.path.exists():
-                raise JournalError(f"There is no journal at {self.path}.", mend="It is made by the first run.")
+                raise no_journal(self.path)
+            chain.refuse_what_is_no_file(self.path)
             self._db = sqlite3.connect(
                 self.path, timeout=chain.BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -303,8 +304,8 @@ class Journal:
 
     def requests(self, run: str, *, after: int = 0) -> list[Request]:
         """Whatever stands in the table, as far as it can be understood."""
-        sql = "SELECT id, run, at, kind, by, data FROM requests WHERE run = ? AND id > ? ORDER BY id"
-        return self.read(lambda db: [_request(row) for row in db.execute(sql, (run, after))])
+        sql = f"SELECT {chain.REQUEST} FROM requests WHERE run = ? AND id > ? ORDER BY id"
+        return self.read(lambda db: [_request(chain.request_row(row)) for row in db.execute(sql, (run, after))])
 
     # Proof
 
@@ -389,9 +390,15 @@ def _request(row: tuple[int, str, str, str, str, str]) -> Request:
     trouble = ""
     data: Any = {}
     try:
+        for value in row[1:]:
+            value.encode()  # bytes that are no text
         at, data = text.from_utc(row[2]), json.loads(row[5])
         if not isinstance(data, dict):
             data, trouble = {}, "it is no table of fields"
     except (ValueError, TypeError, RecursionError) as error:
-        trouble = f"it cannot be read: {error}"
-    return Request(row[0], row[1], at, row[3], row[4], data, chain.digest_of_request(*row), trouble)
+        data, trouble = (
+            {},
+            "its text is not UTF-8" if isinstance(error, UnicodeError) else f"it cannot be read: {error}",
+        )
+    kind, by = text.storable(row[3]), text.storable(row[4])
+    return Request(row[0], row[1], at, kind, by, data, chain.digest_of_request(*row), trouble)

@@ -10,14 +10,14 @@ import contextlib
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infraconsole import clock, text
+from infraconsole import clock, files, text
+from infraconsole.engine import storage_errors
 from infraconsole.engine.holders import holding
 from infraconsole.errors import JournalError
 
@@ -99,9 +99,11 @@ def holder_of(path: Path) -> Holder | None:
 def opened(path: Path, flags: int) -> int:
     """A handle on a regular file, never waited for. Raises OSError, also where a folder, a pipe or a device is in its place."""
     handle = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        files.refuse_what_is_no_file(path, os.fstat(handle).st_mode)
+    except OSError:
         os.close(handle)
-        raise OSError(f"{path.name} is no regular file")
+        raise
     return handle
 
 
@@ -133,9 +135,7 @@ def held(path: Path, patience_seconds: float) -> Iterator[int]:
 
 def unusable(path: Path, error: OSError) -> JournalError:
     return JournalError(
-        f"The lock file {path} cannot be used.",
-        cause=str(error.strerror or error),
-        mend=f"Check who owns it and {path.parent}; a file that does not belong there can be moved away.",
+        f"The lock file {path} cannot be used.", cause=files.reason(error), mend=storage_errors.mend(error, path)
     )
 
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from infraconsole import files
 from infraconsole.engine.holders import holding
 
 _ROOM = "Free space on that disk; then go on. A run can be resumed."
@@ -20,7 +21,7 @@ _LEAST_BYTES = 1 << 20
 def mend(error: sqlite3.Error | OSError, path: Path) -> str:
     """What helps against `error`, which came of the database at `path` or of a file beside it."""
     if isinstance(error, OSError):
-        return _by_number(error.errno, path)
+        return _of_system(error, path)
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary == sqlite3.SQLITE_FULL:
@@ -37,18 +38,11 @@ def mend(error: sqlite3.Error | OSError, path: Path) -> str:
     return _by_place(path) or _PERMISSIONS
 
 
-def _by_number(number: int | None, path: Path) -> str:
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return _ROOM
-    if number == errno.EROFS:
-        return _READ_ONLY
-    if number == errno.EIO:
-        return _DEVICE
-    if number in (errno.EACCES, errno.EPERM):
-        return _PERMISSIONS
-    if number in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENXIO, None):
+def _of_system(error: OSError, path: Path) -> str:
+    place = isinstance(error, files.Unfit) or error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENXIO)
+    if place:
         return f"Something else is in its place: move it away, and look at {path.parent}."
-    return _PERMISSIONS
+    return files.fix(error, path)
 
 
 def _by_place(path: Path) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infraconsole import files
 from infraconsole.engine import chain, index, storage_errors
 from infraconsole.engine.event import Kind
 from infraconsole.errors import JournalError
@@ -67,8 +68,17 @@ class Verification:
     """Of the event numbers that were asked for: the hashes that stand there."""
 
 
+def no_journal(path: Path) -> JournalError:
+    return JournalError(f"There is no journal at {path}.", mend="The first run makes it.")
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether there is, or was, a journal."""
+    return any((folder / name).exists() for name in ("journal.db", chain.HEAD_FILE))
+
+
 def verify(folder: Path, *, anchored: frozenset[int] = frozenset(), newest: int = 0) -> Verification:
-    """Says where the first and each further break is. Raises JournalError where the file may not be read at all.
+    """Says where the first and each further break is. Raises JournalError where there never was one, or where it cannot be read.
 
     `anchored` are event numbers whose hashes the caller compares with something outside. `newest`: only so many of the last
     events are looked at (all where it is 0), and neither the index, nor the runs' folder, nor the file as a whole, so that it
@@ -102,6 +112,8 @@ class _Look:
         path = self.folder / "journal.db"
         head_path = self.folder / chain.HEAD_FILE
         head = chain.read_head(head_path)
+        if not is_begun(self.folder):
+            raise no_journal(path)
         wanted = self.anchored | ({head[0]} if head else set())
         if path.exists():
             try:
@@ -113,6 +125,8 @@ class _Look:
                     self._read_structure(db)
                     if not self.newest:
                         self._read_index(db)
+            except OSError as error:
+                raise files.unread(error, path, JournalError) from error
             except sqlite3.DatabaseError as error:
                 self._unreadable(path, error)
         if not self.newest and not any("file is damaged" in problem.what for problem in self.problems):
@@ -234,11 +248,11 @@ class _Look:
     def _read_requests(self, db: sqlite3.Connection) -> None:
         """Whatever a request led to is an event that keeps its hash; one that led to nothing has no weight, whatever it says."""
         for number, (event, run, digest) in sorted(self.asked.items()):
-            sql = "SELECT id, run, at, kind, by, data FROM requests WHERE id = ?"
+            sql = f"SELECT {chain.REQUEST} FROM requests WHERE id = ?"
             row = db.execute(sql, (number,)).fetchone() if abs(number) < 2**63 else None
             if row is None:
                 self.problems.append(Problem(event, run, f"request {number}, which led to event {event}, is missing"))
-            elif chain.digest_of_request(*row) != digest:
+            elif chain.digest_of_request(*chain.request_row(row)) != digest:
                 self.problems.append(Problem(event, run, f"request {number} was changed after it led to event {event}"))
 
     def _read_structure(self, db: sqlite3.Connection) -> None:
@@ -293,8 +307,24 @@ class _Look:
         if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY):
             mend = storage_errors.mend(error, path)
             raise JournalError(f"The journal {path} cannot be read.", cause=str(error), mend=mend) from error
+        if not self.last and not _holds_events(path):
+            self.problems.append(Problem(1, "", f"no event is in it: {_without_its_wal(path)}"))
+            return
         whole = f"the last one that can be read is {self.last}" if self.last else "no event of it can be read"
         self.problems.append(Problem(self.number + 1, "", f"the file is damaged: {error}; {whole}"))
+
+
+def _holds_events(path: Path) -> bool:
+    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(chain.open_read_only(path)) as db:
+        return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone() is not None
+    return True  # that cannot be told, and something else is wrong
+
+
+def _without_its_wal(path: Path) -> str:
+    wal = f"{path.name}-wal"
+    if path.with_name(wal).exists():
+        return f"neither there nor in {wal}"
+    return f"they may stand in {wal}, which is not beside it. Copy the whole folder"
 
 
 def archived_of(event: int, data: str) -> Archived | None:

@@ -89,10 +89,6 @@ def show_plan(file: Path) -> Arguments:
     return ("show", "-no-color", "-json", _path(file))
 
 
-def show_state() -> Arguments:
-    return ("show", "-no-color", "-json")
-
-
 def apply(file: Path, *, lock_timeout_seconds: int = LOCK_TIMEOUT_SECONDS) -> Arguments:
     """Applies exactly that plan; there is no other apply here."""
     return ("apply", "-no-color", "-json", "-input=false", _waiting(lock_timeout_seconds), _path(file))
@@ -123,10 +119,6 @@ def import_(address: str, id_: str, *, var_files: Iterable[Path] = ()) -> Argume
 def force_unlock(lock_id: str) -> Arguments:
     """`-force` only means that Terraform does not ask: whoever runs this has asked."""
     return ("force-unlock", "-no-color", "-force", "--", lock_id)
-
-
-def workspace_show() -> Arguments:
-    return ("workspace", "show", "-no-color")
 
 
 def version() -> Arguments:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from infraconsole.terraform.events import Diagnostic
 from infraconsole.terraform.state import LockInfo
 
 
@@ -170,11 +169,6 @@ def troubles(text: str) -> tuple[Trouble, ...]:
 def trouble(text: str) -> Trouble | None:
     """The one to act on first; None where nothing is recognised."""
     return next(iter(troubles(text)), None)
-
-
-def trouble_in(diagnostics: Iterable[Diagnostic]) -> Trouble | None:
-    """As `trouble`, of the diagnostics of a `-json` output. Warnings are none."""
-    return trouble("\n\n".join(f"{each.summary}\n\n{each.detail}" for each in diagnostics if each.is_error))
 
 
 def _plain(text: str) -> str:

@@ -212,10 +212,6 @@ class Rows(ScrollView, can_focus=True):
         if len(self._words) < len(self._all) > _WORDS_AT_ONCE:
             self._learn_ahead()
 
-    def set_columns(self, columns: Sequence[Column]) -> None:
-        self.columns = tuple(columns)
-        self.refresh()
-
     def set_filter(self, words: str) -> None:
         """Show only rows that contain every one of the words, whatever their case."""
         if words != self._filter:

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from infraconsole.engine import locks
 from infraconsole.engine.event import Kind
 from infraconsole.engine.history import RunRecord, record_of
-from infraconsole.engine.journal import Journal, verify
+from infraconsole.engine.journal import Journal
+from infraconsole.engine.verify import verify
 from tests.attacks import known_open
 from tests.attacks.attack import Story, processes_of
 from tests.attacks.plan import excuses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -95,6 +96,62 @@ def test_what_is_archived_can_be_proved_and_read(folder: Path, capsys: Output) -
 def test_what_is_typed_wrong_is_an_error_of_ours(folder: Path, capsys: Output, arguments: list[str]) -> None:
     assert main(["journal", *arguments]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--markdown"],
+        ["--archive", "x.db"],
+        ["--before", "2026-01-01"],
+        ["last", "--limit", "3"],
+        ["last", "--all"],
+        ["last", "--yes"],
+        ["verify", "--markdown"],
+        ["verify", "--before", "2026-01-01"],
+        ["verify", "--env", "prod"],
+        ["archive", "--before", "2026-01-01", "--anchor"],
+        ["anchor", "--archive", "x.db"],
+        ["files", "fi00001", "--to", "x"],
+    ],
+)
+def test_an_option_that_does_not_apply_is_refused(folder: Path, capsys: Output, arguments: list[str]) -> None:
+    assert main(["journal", *arguments]) == 2
+    assert "does not go with" in capsys.readouterr().err
+
+
+def test_where_there_is_no_journal_nothing_is_called_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("INFRACONSOLE_STATE", str(tmp_path / "nowhere"))
+    assert main(["journal", "verify"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "There is no journal at" in err
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.db-shm"])
+@pytest.mark.parametrize("command", [["journal"], ["journal", "verify"]])
+def test_a_pipe_in_the_place_of_the_journal_keeps_nobody_waiting(
+    folder: Path, capsys: Output, name: str, command: list[str]
+) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    assert main(command) == 1
+    assert "a named pipe" in capsys.readouterr().err
+
+
+def test_a_copy_without_what_stands_in_the_wal_says_so(folder: Path, capsys: Output) -> None:
+    """Copied while somebody held it open, and the file alone."""
+    with Journal(folder) as journal:
+        journal.database.execute("PRAGMA journal_mode = DELETE")
+    whole = (folder / "journal.db").read_bytes()
+    (folder / "journal.db").write_bytes(b"")
+    assert main(["journal", "verify"]) == 1
+    assert "journal.db-wal, which is not beside it" in capsys.readouterr().out
+    (folder / "journal.db").write_bytes(whole)
+    assert main(["journal", "verify"]) == 0
 
 
 @pytest.mark.parametrize("where", ["journal.db", "missing/deep/x.db", "."])

@@ -94,11 +94,11 @@ def test_nothing_is_an_empty_file() -> None:
 @pytest.mark.parametrize(
     ("number", "word", "never"),
     [
-        (errno.ENOSPC, "room", "ermission"),
+        (errno.ENOSPC, "space", "ermission"),
         (errno.EDQUOT, "quota", "ermission"),
         (errno.EROFS, "read-only", "ermission"),
-        (errno.EACCES, "permissions", "room"),
-        (errno.EPERM, "permissions", "room"),
+        (errno.EACCES, "permissions", "space"),
+        (errno.EPERM, "permissions", "space"),
         (errno.ENOENT, "path", "ermission"),
         (errno.EIO, "disk", "ermission"),
         (errno.EMFILE, "open", "ermission"),
@@ -116,5 +116,5 @@ def test_what_helps_depends_on_what_is_wrong(number: int, word: str, never: str)
 def test_an_error_that_nobody_expected_says_which_file_and_what_helps() -> None:
     told = files.told(OSError(errno.ENOSPC, "No space left on device", "/var/x"), InfraconsoleError)
     assert "/var/x" in told.title
-    assert "room" in told.mend
+    assert "space" in told.mend
     assert "reset" in files.told(ConnectionResetError(errno.ECONNRESET, "Connection reset"), InfraconsoleError).title

@@ -44,7 +44,9 @@ def test_right_answers_open(gate: Gate, answer: str) -> None:
         *((TYPE, answer) for answer in ("", "yes", "fileflow", "fileflow-dev", "fileflow-prod ", "FILEFLOW-PROD")),
         *((CHOOSE, answer) for answer in ("", "yes", "7", "5")),
         *((APPROVE, answer) for answer in ("", "yes", "cto", "cto:", ":CHG-1", "kim:CHG-1", "lee:CHG-1")),
-        *((BREAK_GLASS, answer) for answer in ("", "no", "because", "   \t    ")),
+        *((APPROVE, answer) for answer in ("cto:\u200b", "cto:CHG-1\nplatform-lead:CHG-1", "cto:CHG\r1")),
+        *((BREAK_GLASS, answer) for answer in ("", "no", "because", "   \t    ", 8 * "\u200b", 8 * "\u3164")),
+        *((BREAK_GLASS, answer) for answer in ("x" + 9 * "\u0301", "a        b", 9 * "\U000e0061", 9 * "\x1b")),
     ],
 )
 def test_wrong_answers_do_not(gate: Gate, answer: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from infraconsole.engine import chain
 from infraconsole.engine.event import Kind
-from infraconsole.engine.journal import DAMAGE, Journal, verify
+from infraconsole.engine.journal import DAMAGE, Journal
+from infraconsole.engine.verify import verify
 from infraconsole.errors import JournalError, UnknownName
 
 OPENED: list[Journal] = []
@@ -232,7 +233,8 @@ def test_verify_of_a_file_that_holds_nothing_says_what_should_be_there(tmp_path:
 
 
 def test_verify_makes_nothing(tmp_path: Path) -> None:
-    assert verify(tmp_path).problems == ()
+    with pytest.raises(JournalError, match="There is no journal"):
+        verify(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

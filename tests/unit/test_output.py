@@ -209,7 +209,7 @@ def test_a_full_disk_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None
         raise OSError(28, "No space left on device", "/var/x")
 
     assert cli.exit_code_of(fails) == 1
-    assert "Free some room" in capsys.readouterr().err
+    assert "Free space" in capsys.readouterr().err
 
 
 def test_a_terminal_that_is_not_utf_8_gets_something_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

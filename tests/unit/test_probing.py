@@ -284,6 +284,29 @@ def test_a_call_that_is_held_up_behind_its_intent_is_looked_at_again(bench: Benc
     assert (bench.record.changed, bench.record.step("change").unanswered) == (False, ())
 
 
+def test_a_call_that_is_held_up_every_time_is_not_sent_and_the_run_goes_on_later(
+    bench: Bench, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(executor_module, "FRESH_SECONDS", 0.3)
+    append, slow = Journal.append, [True]
+
+    def slowly(self: Journal, run: str, kind: Kind, *rest: Any, **more: Any) -> Any:
+        event = append(self, run, kind, *rest, **more)
+        if kind is Kind.CALL_INTENDED and slow:
+            time.sleep(0.4)
+        return event
+
+    monkeypatch.setattr(Journal, "append", slowly)
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 5
+    assert bench.cloud.sent == []
+    assert (bench.record.outcome, bench.record.changed) == ("interrupted", False)
+    assert "0.3 s to record it" in bench.record.ending
+    slow.clear()
+    assert bench.carry_out() == 0
+    assert len(bench.cloud.sent) == 1
+
+
 def test_a_slow_probe_does_not_keep_the_call_from_being_sent(bench: Bench, monkeypatch: Patch) -> None:
     monkeypatch.setattr(probing, "FRESH_SECONDS", 0.01)
 

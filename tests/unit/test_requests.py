@@ -50,7 +50,7 @@ def heard(tmp_path: Path) -> Iterator[Heard]:
 def put(folder: Path, *values: object) -> None:
     """As somebody with sqlite3 would."""
     with contextlib.closing(sqlite3.connect(folder / "journal.db", isolation_level=None)) as db:
-        marks = ",".join("?" * len(values))
+        marks = ",".join("CAST(? AS TEXT)" if value is BROKEN else "?" for value in values)
         columns = "run, at, kind, by, data" if len(values) == 5 else "id, run, at, kind, by, data"
         db.execute(f"INSERT INTO requests ({columns}) VALUES ({marks})", values)  # noqa: S608
 
@@ -62,6 +62,8 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+BROKEN = b"\xff\x1b"
+"""No text in UTF-8, put in as text."""
 AT = "2026-01-01T00:00:00.000Z"
 GARBAGE = [
     (RUN, AT, "interrupt", "kim", '{"level": "x"}'),
@@ -78,6 +80,16 @@ GARBAGE = [
     (RUN, "yesterday", "answer", "kim", '{"opening": 3, "value": "yes"}'),
     (RUN, AT, "dance", "kim", "{}"),
     (2**63 - 1, RUN, AT, "dance", "kim", "{}"),
+    *(
+        (
+            RUN,
+            *(
+                BROKEN if place == broken else value
+                for place, value in enumerate((AT, "interrupt", "kim", '{"level": 1}'))
+            ),
+        )
+        for broken in range(4)
+    ),
 ]
 
 
@@ -118,6 +130,15 @@ def test_whatever_stands_in_the_table_is_taken_or_refused(tmp_path: Path, kind: 
         put(tmp_path, RUN, AT, kind, "kim", data.encode(errors="replace").decode())
         made.inbox._take_in()
         assert len(journal.requests(RUN)) > 0
+
+
+def test_a_run_whose_requests_cannot_be_read_is_resumed_and_proved(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        put(tmp_path, RUN, AT, "answer", BROKEN, '{"opening": 3, "value": "yes"}')
+        [request] = journal.requests(RUN)
+        assert Inbox.known(journal, RUN) == {request.id}
+        journal.append(RUN, Kind.NOTE, "", {"request": request.reference()})
+        assert journal.verify().problems == ()
 
 
 def test_what_a_request_led_to_keeps_its_hash(tmp_path: Path) -> None:

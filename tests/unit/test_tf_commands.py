@@ -20,13 +20,11 @@ EVERY = (
     commands.fmt_check(),
     commands.plan(PLAN),
     commands.show_plan(PLAN),
-    commands.show_state(),
     commands.apply(PLAN),
     commands.output(),
     commands.state_pull(),
     commands.state_push(PLAN),
     commands.force_unlock("4cf7213a-09cc-1115-d545-4c15f7daf551"),
-    commands.workspace_show(),
 )
 
 

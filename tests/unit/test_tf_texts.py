@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from infraconsole.terraform import events
-from infraconsole.terraform.texts import Kind, normalised, trouble, trouble_in, troubles
+from infraconsole.terraform.texts import Kind, normalised, trouble, troubles
 
 LOCK_S3 = """
 Error: Error acquiring the state lock
@@ -128,7 +128,7 @@ def test_recognised_in_json_diagnostics(kind: Kind) -> None:
     }
     diagnostic = events.parse(json.dumps(raw))
     assert isinstance(diagnostic, events.Diagnostic)
-    found = trouble_in([diagnostic])
+    found = trouble(f"{diagnostic.summary}\n\n{diagnostic.detail}")
     assert found is not None
     assert found.kind is kind
 
@@ -208,13 +208,6 @@ def test_the_most_urgent_comes_first() -> None:
 )
 def test_nothing_is_recognised_in_other_text(text: str) -> None:
     assert trouble(text) is None
-
-
-def test_warnings_are_no_trouble() -> None:
-    warning = events.Diagnostic(
-        message="", at=None, severity="warning", summary="Saved plan is stale", detail="", address="", file="", line=0, snippet=None
-    )  # fmt: skip
-    assert trouble_in([warning]) is None
 
 
 def test_large_text_is_looked_at_from_its_end() -> None:
