@@ -6,6 +6,7 @@ A wrong file is an error that names the file, the key, what was expected and wha
 from __future__ import annotations
 
 import getpass
+import ipaddress
 import os
 import re
 import tomllib
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from infraconsole import files, naming, text
 from infraconsole.errors import ConfigError, PrerequisiteMissing, UnknownName
@@ -23,6 +25,8 @@ FILE_NAME = "infraconsole.toml"
 CONFIG_VARIABLE = "INFRACONSOLE_CONFIG"
 STATE_VARIABLE = "INFRACONSOLE_STATE"
 _WEEK_MINUTES = 7 * 24 * 60.0
+LEAST_SETTLE_SECONDS = 30.0
+"""Against AWS."""
 KEEP_FILES = ("delete", "encrypt", "keep")
 UNPROTECTED = ("dev", "development", "staging", "stage", "test", "qa", "sandbox")
 """Environments, alone or with a hyphen behind, in which a change needs no more than a yes unless `protected` says so."""
@@ -72,7 +76,8 @@ class ServiceSettings:
 @dataclass(frozen=True)
 class EngineSettings:
     settle_seconds: float = 30.0
-    """How long after an unanswered changing call AWS may still carry it out, or not show it; only then `not done` is believed."""
+    """How long after an unanswered changing call AWS may still carry it out, or not show it; only then `not done` is believed.
+    At least 30, except against an emulator on this machine."""
     visible_seconds: float = 300.0
     """How long a run looks again where AWS does not show yet what it was told, before it ends, resumable."""
     watch_minutes: float = 20.0
@@ -314,7 +319,24 @@ def load(file: Path | None = None) -> Config:
         document = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Mend that line.") from error
-    return parse(document, path)
+    settings = parse(document, path)
+    settle = settings.engine.settle_seconds
+    if settle < LEAST_SETTLE_SECONDS and not _is_emulator(os.environ.get("AWS_ENDPOINT_URL", "")):
+        raise ConfigError(
+            f"engine.settle_seconds is {settle:g} in {path}.",
+            cause="AWS may carry out a call, or show it, later than that: the call might be sent twice.",
+            mend=f"Set it to {LEAST_SETTLE_SECONDS:g} or more, or leave it out. Less is for an emulator on this machine.",
+        )
+    return settings
+
+
+def _is_emulator(endpoint: str) -> bool:
+    """Whether AWS_ENDPOINT_URL leads to this machine."""
+    try:
+        host = urlsplit(endpoint).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 _DEFAULT_POLICY: Mapping[str, Mapping[str, Any]] = {

@@ -30,8 +30,6 @@ from infraconsole.terraform import binary
 NEWEST_EVENTS = 20_000
 """Of the journal, so that the doctor takes no longer for a long one."""
 PYTHON_REQUIRED = (3, 11)
-SETTLE_RECOMMENDED = 30.0
-"""Seconds."""
 SKEW_WORTH_SAYING = timedelta(seconds=30)
 COLUMNS, ROWS = 100, 30
 REGISTRY = ("registry.terraform.io", 443)
@@ -129,11 +127,6 @@ def configuration_findings(config: Config | ConfigError) -> Iterator[Finding]:
         if not config.services:
             message = "No service is named, so there is nothing to show."
             yield Finding("no-services", "warning", "configuration", message, "Add [services.<name>].", file=file)
-    settle = config.engine.settle_seconds
-    if settle < SETTLE_RECOMMENDED:
-        message = f"settle_seconds is {settle:g}: AWS may carry out a call, or show it, later than that."
-        mend = f"Set it to {SETTLE_RECOMMENDED:g} or more, or leave it out. Otherwise a call may be sent twice."
-        yield Finding("settle-too-short", "warning", "engine.settle_seconds", message, mend, file)
     paths: list[tuple[str, Path | None]] = [("infrastructure", config.infrastructure)]
     paths += [(f"services.{name}", service.path) for name, service in config.services.items()]
     for key, path in paths:

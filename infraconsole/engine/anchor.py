@@ -6,8 +6,10 @@ says stands in the object's own name, so that a listing tells all anchors and no
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +17,11 @@ from typing import Any
 
 from infraconsole import text
 from infraconsole.aws.access import AwsAccess, ChangingAccess
+from infraconsole.clock import Deadline
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.verify import Problem, Verification
-from infraconsole.errors import AwsError, AwsNotFound, PrerequisiteMissing, UsageError
+from infraconsole.errors import AwsError, AwsNotFound, NotVisibleYet, UsageError
 
 ANCHOR = "anchors"
 """The name under which the journal keeps what was anchored."""
@@ -26,6 +29,8 @@ _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9!_.*'()/-]
 _SSM = re.compile(r"ssm:((?:/[A-Za-z0-9_.-]+)+)")
 _KEY = re.compile(r"(\d{12,})-([0-9a-f]{64})\.json")
 _VALUE = re.compile(r"(\d+) ([0-9a-f]{64})\b.*", re.DOTALL)
+_SHOWN_SECONDS = 30.0
+"""How long an anchor is looked for that AWS has taken: S3 shows it at once, Parameter Store promises nothing."""
 _NO_LOCK = "ObjectLockConfigurationNotFoundError"
 
 
@@ -70,7 +75,7 @@ def parse(words: str, name: str) -> Place:
 
 
 def write(journal: Journal, place: Place, access: ChangingAccess, operator: str, *, retain_days: int) -> Written:
-    """Anchor the head. Raises AwsError, JournalError, and PrerequisiteMissing where it is not there afterwards."""
+    """Anchor the head. Raises AwsError, JournalError, and NotVisibleYet where AWS took it and does not show it."""
     event, digest = journal.head()
     if not event:
         raise UsageError("The journal has no event yet.", mend="Anchor it after the first run.")
@@ -81,16 +86,20 @@ def write(journal: Journal, place: Place, access: ChangingAccess, operator: str,
     journal.append(ANCHOR, Kind.CALL_INTENDED, data=intent)
     try:
         access.change(service, operation, **parameters)
+        is_answered = True
     except AwsError as error:
-        there = _is_there(place, access, event, digest) if error.maybe_done else False
-        if not there:
+        if not (error.maybe_done and _is_shown(place, access, event, digest)):
             failed = {**about, "error": str(error), "maybe_done": error.maybe_done}
             journal.append(ANCHOR, Kind.CALL_FAILED, data=failed)
             raise
-    if not _is_there(place, access, event, digest):
-        raise PrerequisiteMissing(f"The anchor of event {event} is not at {place}, although AWS took it.")
+        is_answered = False
     where = f"s3://{place.bucket}/{parameters['Key']}" if place.bucket else str(place)
     journal.append(ANCHOR, Kind.CALL_DONE, data={**about, "answer": {"where": where}})
+    if is_answered and not _is_shown(place, access, event, digest):
+        raise NotVisibleYet(
+            f"AWS took the anchor of event {event}, and does not show it at {place} yet.",
+            mend="Look again later: infraconsole journal verify --anchor",
+        )
     until = parameters.get("ObjectLockRetainUntilDate")
     return Written(event, digest, where, text.utc(until) if until else "", warnings)
 
@@ -156,6 +165,19 @@ def _has_object_lock(place: Place, access: AwsAccess) -> bool:
             raise
         return False
     return (answer.get("ObjectLockConfiguration") or {}).get("ObjectLockEnabled") == "Enabled"
+
+
+def _is_shown(place: Place, access: AwsAccess, event: int, digest: str) -> bool:
+    """Looked for until it is, or for _SHOWN_SECONDS; so too where an answer was lost, which AWS may still carry out. What cannot be
+    looked at is not shown."""
+    patience = Deadline(_SHOWN_SECONDS)
+    while True:
+        with contextlib.suppress(AwsError):
+            if _is_there(place, access, event, digest):
+                return True
+        if patience.is_over():
+            return False
+        time.sleep(min(1.0, patience.pause_seconds))
 
 
 def _is_there(place: Place, access: AwsAccess, event: int, digest: str) -> bool:

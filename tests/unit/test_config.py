@@ -169,6 +169,25 @@ def test_a_number_that_is_none_is_an_error_of_ours(tmp_path: Path, key: str, val
         config.load(file)
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["", "https://ecs.eu-west-1.amazonaws.com", "http://10.0.0.5:5000", "http://[", "x"]
+)
+def test_less_than_thirty_seconds_of_settling_is_for_an_emulator_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    file = tmp_path / "infraconsole.toml"
+    file.write_text("[engine]\nsettle_seconds = 5\n")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(ConfigError, match=r"engine\.settle_seconds is 5"):
+        config.load(file)
+    for local in ("http://127.0.0.1:5000", "http://localhost:1", "http://[::1]:2"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", local)
+        assert config.load(file).engine.settle_seconds == 5
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    file.write_text("[engine]\nsettle_seconds = 30\n")
+    assert config.load(file).engine.settle_seconds == 30
+
+
 def test_half_a_health_check_is_none(tmp_path: Path) -> None:
     file = tmp_path / "infraconsole.toml"
     file.write_text("[engine]\nhealth_checks = 2.5\n")

@@ -487,11 +487,3 @@ def test_nothing_of_the_process_environment_is_read(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "USERS")
     assert os.environ["AWS_ACCESS_KEY_ID"] == "USERS"
     assert levels(run(settings_of(prod={}), environ))["credentials"] == "info"
-
-
-def test_a_settling_time_below_thirty_seconds_is_warned_of(tmp_path: Path) -> None:
-    short = config.parse({"engine": {"settle_seconds": 5}}, tmp_path / "infraconsole.toml")
-    assert levels(doctor.configuration_findings(short))["settle-too-short"] == "warning"
-    for engine in ({}, {"settle_seconds": 30}):
-        enough = config.parse({"engine": engine}, tmp_path / "infraconsole.toml")
-        assert "settle-too-short" not in levels(doctor.configuration_findings(enough))

@@ -14,6 +14,7 @@ import pytest
 from infraconsole.engine import chain
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
+from tests.unit.test_index import create, end
 from tests.world.conftest import client, worlds
 from tests.world.test_command_line import Shell
 
@@ -111,6 +112,65 @@ def test_a_bucket_that_is_not_there_leaves_a_record_of_the_attempt(shell: Shell)
     done = shell("journal", "anchor", "--to", "s3://nowhere-at-all/x", "--yes")
     assert done.returncode == 5
     assert "Traceback" not in done.stderr
+
+
+def test_an_anchor_that_a_lagging_copy_hides_is_waited_for(shell: Shell) -> None:
+    """Nothing is documented of what GetParameterHistory shows, and when."""
+    first = shell("journal", "anchor", "--to", "ssm:/infraconsole/late", "--yes", "--json")
+    with Journal(state_of(shell)) as journal:
+        journal.append("run001", Kind.NOTE, data={"level": "info", "text": "more"})
+    shell.world.fault("lag", operation="GetParameterHistory", seconds=6.0)
+    assert shell("journal", "verify", "--anchor=ssm:/infraconsole/late").returncode == 0, "what the copy has to show"
+    try:
+        before = shell.world.counted_calls("PutParameter", "ssm")
+        done = shell("journal", "anchor", "--to", "ssm:/infraconsole/late", "--yes", "--json")
+    finally:
+        shell.world.clear_faults()
+    assert json.loads(first.stdout)["event"] < json.loads(done.stdout)["event"], done.stderr
+    assert done.returncode == 0, done.stderr
+    assert shell.world.counted_calls("PutParameter", "ssm") == before + 1
+    assert shell("journal", "verify", "--anchor=ssm:/infraconsole/late").returncode == 0
+
+
+def test_an_anchor_whose_answer_is_lost_is_looked_for_and_sent_once(shell: Shell) -> None:
+    before = shell.world.counted_calls("PutObject", "s3")
+    shell.world.fault("drop-after", service="s3", operation="PutObject", count=1)
+    done = shell("journal", "anchor", "--to", f"s3://{BUCKET}/lost", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert shell.world.counted_calls("PutObject", "s3") == before + 1
+    with Journal(state_of(shell)) as journal:
+        assert [event.kind for event in journal.events("anchors")][-2:] == ["call-intended", "call-done"]
+
+
+def test_an_anchored_event_that_was_archived_is_found_in_the_archive_that_is_named(
+    shell: Shell, tmp_path: Path
+) -> None:
+    where = f"s3://{BUCKET}/archived"
+    whole, folder = tmp_path / "whole", state_of(shell)
+    shutil.copytree(folder, whole)
+    try:
+        with Journal(folder) as journal:
+            for run in ("aaaaaa", "bbbbbb"):
+                create(journal, run)
+                end(journal, run)
+            last = journal.last_event("aaaaaa")
+            assert last is not None
+            journal.append("run001", Kind.NOTE, data={"level": "info", "text": "later"})
+        told = json.loads(shell("journal", "anchor", "--to", where, "--yes", "--json").stdout)["where"]
+        key = f"{told.removeprefix(f's3://{BUCKET}/').rpartition('/')[0]}/{last.id:012d}-{last.hash}.json"
+        client(shell.world, "s3").put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+        assert shell("journal", "verify", f"--anchor={where}").returncode == 0
+        file, moved = tmp_path / "old.db", tmp_path / "moved.db"
+        done = shell("journal", "archive", "--before", "2100-01-01", "--to", str(file), "--json")
+        assert json.loads(done.stdout)["runs"] == 1, done.stdout
+        assert shell("journal", "verify", f"--anchor={where}").returncode == 0
+        file.rename(moved)
+        found = shell("journal", "verify", f"--anchor={where}")
+        assert (found.returncode, "without its archive" in found.stdout) == (1, True)
+        assert shell("journal", "verify", f"--anchor={where}", "--archive", str(moved)).returncode == 0
+    finally:
+        shutil.rmtree(folder)
+        shutil.copytree(whole, folder)
 
 
 def test_every_run_ends_with_the_head_of_the_journal(shell: Shell) -> None:
