@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraconsole import config as settings
-from infraconsole.aws.ssm import Ssm
+from infraconsole.aws.ssm import Parameter, Ssm
 from infraconsole.checks import git
+from infraconsole.clock import Deadline
 from infraconsole.engine import policy
 from infraconsole.engine.gate import LEAST_REASON
 from infraconsole.engine.policy import Purpose
@@ -32,6 +33,7 @@ from infraconsole.runbooks.terraform_root import (
 from infraconsole.runbooks.terraform_steps import ApplyPlan, Init, MakePlan
 from infraconsole.terraform import commands, events, tfvars
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
+from infraconsole.terraform.state import managed
 
 _STRAYS_SHOWN = 10
 
@@ -196,14 +198,33 @@ def _verify_exports(context: StepContext) -> Mapping[str, Any]:
             and producer.environment in ("", context.target.environment)
         }
     )
-    there, missing = Ssm(context.reads).parameters(names)
-    if missing:
-        raise StepFailed(
-            f"The module should export {', '.join(missing)}, and it is not there.", mend="Look at the module's outputs."
-        )
+    there = _shown(context, names)
     context.output(*(f"{parameter.name} = {parameter.value or parameter.type}" for parameter in there))
     context.note(f"All {len(names)} exports of the module are there.")
     return {"exports": names}
+
+
+def _shown(context: StepContext, names: Sequence[str]) -> Sequence[Parameter]:
+    """The exports, once AWS shows all of them: what the stored state holds was made, whenever that is. Raises NotVisibleYet, and
+    StepFailed where the module has not made one."""
+    patience = Deadline(context.config.engine.visible_seconds)
+    while True:
+        there, missing = Ssm(context.reads).parameters(names)
+        if not missing:
+            return there
+        state = stored_state(context, root_of(context)) or b""
+        never = sorted(set(missing) - {attributes.get("name") for attributes in managed(state, "aws_ssm_parameter")})
+        if never:
+            raise StepFailed(
+                f"The module should export {', '.join(never)}, and it is not there.",
+                mend="Look at the module's outputs.",
+            )
+        if patience.is_over():
+            raise rollout.not_visible(
+                f"the export {', '.join(missing)}, which the stored state holds", "Look at Parameter Store."
+            )
+        context.progress("AWS does not show all exports yet: looking again")
+        context.wait(min(1.0, context.config.engine.poll_seconds))
 
 
 RUNBOOK = Runbook(

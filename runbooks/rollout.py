@@ -101,8 +101,8 @@ def current_service(context: StepContext, since: datetime | None) -> Service:
     return service
 
 
-def not_visible(what: str) -> NotVisibleYet:
-    return NotVisibleYet(f"AWS does not show {what}.", mend="Look at the service.")
+def not_visible(what: str, mend: str = "Look at the service.") -> NotVisibleYet:
+    return NotVisibleYet(f"AWS does not show {what}.", mend=mend)
 
 
 def verify(context: StepContext, ours: Ours) -> str:

@@ -42,6 +42,8 @@ _COLUMNS = (
     Column("todo", "to do", 5, rank=3, right=True),
     Column("id", "id", 8),
 )
+FIRST = 20
+"""Runs read first: what a small terminal shows, so that a long journal opens as fast as a short one."""
 PAGE = 100
 _AHEAD = 50
 """Older runs are read when so few are left below the cursor."""
@@ -70,7 +72,7 @@ class JournalScreen(ConsoleScreen):
         self._follow_ups: Mapping[str, int] = {}
         self._total = 0
         self._under_way = 0
-        self._limit = PAGE
+        self._limit = FIRST
         self._words = ""
         self._seen: tuple[object, ...] = ()
         self._says: list[Part] = []
@@ -119,6 +121,9 @@ class JournalScreen(ConsoleScreen):
         except JournalError as error:
             self._says = [(str(error), BAD)]
         self._draw()
+        if self._limit < PAGE and len(self._runs) < self._total:
+            self._limit = PAGE
+            self.load()
 
     # Drawing
 

@@ -54,6 +54,8 @@ class FakeAccess(AwsAccess):
         pages = pages(parameters) if callable(pages) else pages
         for page in [pages] if isinstance(pages, dict) else pages:
             self.calls.append((operation, parameters))
+            if isinstance(page, Exception):
+                raise page
             yield page
 
     def sizes(self, operation: str, key: str) -> list[int]:

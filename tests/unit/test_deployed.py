@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AwsNotFound, StepFailed
+from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, NotVisibleYet, StepFailed
 from infraconsole.runbooks import deployed
 from infraconsole.runbooks.deployed import ReadDeployed, verify_service
 from infraconsole.runbooks.plan_reading import PLAN_DOCUMENT
@@ -51,6 +51,10 @@ def definition(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"taskDefinition": {"taskDefinitionArn": arn(int(revision)), "containerDefinitions": containers}}
 
 
+def _revision(name: str) -> dict[str, Any]:
+    return {"serviceRevisionArn": name, "taskDefinition": arn(int(name))}
+
+
 class Spoken:
     """As much of a step's context as these steps need."""
 
@@ -68,12 +72,23 @@ class Spoken:
             ),
             environment=lambda _: SimpleNamespace(health_path="/"),
         )
+        self.history: Sequence[int] = (40, 41, 42)
+        """The revisions that the service was ever brought to, oldest first."""
         self.reads = FakeAccess(
             DescribeServices={"services": [found] if found else []},
             DescribeTaskDefinition=definition,
             ListServices=[{"serviceArns": []}],
+            ListServiceDeployments=lambda _: [{"serviceDeployments": list(map(self._entry, self.history))}],
+            DescribeServiceRevisions=lambda asked: {
+                "serviceRevisions": list(map(_revision, asked["serviceRevisionArns"]))
+            },
             ListTasks=[{"taskArns": []}],
         )
+
+    def _entry(self, revision: int) -> dict[str, Any]:
+        at = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=self.history.index(revision))
+        return {"serviceDeploymentArn": f"{ARN}:service-deployment/{revision}", "createdAt": at,
+                "status": "SUCCESSFUL", "targetServiceRevisionArn": str(revision)}  # fmt: skip
 
     def result(self, step: str) -> Mapping[str, Any]:
         return self.results.get(step, {})
@@ -89,12 +104,6 @@ class Spoken:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-
-@pytest.fixture(autouse=True)
-def in_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ECS's history has what was deployed as the newest deployment, wherever the service is by now."""
-    monkeypatch.setattr(deployed, "_newest_in_history", lambda context: context.result("deployed")["task_definition"])
 
 
 def planned(folder: Path, actions: list[str], before: Any, after: Any, *, registers: bool = False) -> None:
@@ -189,6 +198,23 @@ def test_a_rollout_that_was_rolled_back_before_anybody_looked_is_a_failure(
         assert "rolling back to deployment" in caught.value.cause
 
 
+@pytest.mark.parametrize("history", [(42, 40, 41), AccessDenied("denied", operation="ecs:ListServiceDeployments")])
+def test_what_ecs_does_not_show_as_deployed_is_not_told_to_be_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, history: Sequence[int] | AwsError
+) -> None:
+    """The service is on the one before: either somebody put it back, or ECS shows an older copy."""
+    planned(tmp_path, ["update"], arn(41), None)
+    stored(monkeypatch, arn(42))
+    spoken = Spoken(tmp_path, service(41))
+    read(spoken)
+    if isinstance(history, AwsError):
+        spoken.reads.answers["ListServiceDeployments"] = [history]
+    else:
+        spoken.history = history
+    with pytest.raises(NotVisibleYet, match="web-dev:42, which was deployed"):
+        verify(spoken)
+
+
 def test_without_changes_it_is_what_the_plan_found(tmp_path: Path) -> None:
     """Also where the code leaves the task definition to others: the stored state then has an older one."""
     planned(tmp_path, ["no-op"], arn(41), arn(41))
@@ -209,6 +235,7 @@ def test_code_that_names_a_family_and_no_arn(tmp_path: Path, code: str, fits: bo
     if fits:
         assert verify(spoken)["task_definition"] == arn(42)
         return
+    spoken.history = (40, 42, 41)
     with pytest.raises(StepFailed, match="not on web-dev:41"):
         verify(spoken)
 
