@@ -48,6 +48,7 @@ _GOING = (*_STOPPABLE, "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROG
 """The states of a service deployment that has not ended."""
 _STOPPING = {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
 _NOT_LISTED = "ecs:ListServiceDeployments, which names the deployment to stop, cannot be read"
+_NONE_LISTED = "ecs:ListServiceDeployments shows no deployment that could be stopped"
 _ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
 _LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
 
@@ -67,7 +68,7 @@ class Look(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         ecs = Ecs(context.reads)
-        service = rollout.current_service(context, _newest_seen(context))
+        service, deployments = _service_and_deployments(context)
         current = ecs.task_definition(service.task_definition)
         context.note(
             f"{service.name} runs {service.running} of {service.desired} tasks on {current.name} ({current.image_tag})."
@@ -75,7 +76,6 @@ class Look(Step):
         _say_in_flight(context, service)
         context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
         _say_targets(context, service)
-        deployments = _deployments(context, say=True)
         candidates = revisions.candidates(context, ecs, current, deployments or ())
         in_flight = service.in_flight
         listed = next((known for known in deployments or () if known.status in _STOPPABLE), None)
@@ -156,8 +156,9 @@ class Check(Step):
         if not looked["in_flight"] or context.inputs["in-flight"] == STOP_FIRST:
             return ()
         unreadable = looked["deployments"] is None
-        if not looked["in_flight_arn"] and not (unreadable and context.given("in-flight")):
+        if not looked["in_flight_arn"] and not context.given("in-flight"):
             return ()
+        nothing = "" if looked["in_flight_arn"] else _NONE_LISTED
         if not (context.interactive or context.given("in-flight")):
             return ()
         return (
@@ -176,7 +177,7 @@ class Check(Step):
                         STOP_FIRST,
                         "Stop it first, with ECS's own rollback",
                         ("StopServiceDeployment returns the service to its last completed deployment first.",),
-                        why_not=_NOT_LISTED if unreadable else "",
+                        why_not=_NOT_LISTED if unreadable else nothing,
                     ),
                 ),
             ),
@@ -596,6 +597,26 @@ def _say_targets(context: StepContext, service: Service) -> None:
         healths = Elbv2(context.reads).target_health(binding.target_group_arn)
         healthy = sum(health.state == "healthy" for health in healths)
         context.note(f"{healthy} of {len(healths)} targets are healthy.")
+
+
+def _service_and_deployments(context: StepContext) -> tuple[Service, tuple[ServiceDeployment, ...] | None]:
+    """The service and its deployments, which may come from copies of different age: where what is in flight is to be stopped first,
+    they are looked at until both show it. Raises NotVisibleYet."""
+    patience = Deadline(context.config.engine.visible_seconds)
+    is_first = True
+    while True:
+        service = rollout.current_service(context, _newest_seen(context))
+        deployments = _deployments(context, say=is_first)
+        in_flight = service.in_flight
+        is_rolling = in_flight is not None and in_flight.rollout_state == "IN_PROGRESS"
+        is_listed = deployments is None or any(known.status in _STOPPABLE for known in deployments)
+        if context.inputs["in-flight"] != STOP_FIRST or not is_rolling or is_listed:
+            return service, deployments
+        if patience.is_over():
+            raise rollout.not_visible(f"the deployment of {service.name} that is in flight in its list of deployments")
+        context.progress("AWS does not list the deployment in flight yet: looking again")
+        context.wait(min(1.0, context.config.engine.poll_seconds))
+        is_first = False
 
 
 def _deployments(context: StepContext, *, say: bool = False) -> tuple[ServiceDeployment, ...] | None:

@@ -68,7 +68,7 @@ class Spoken:
         self.results: dict[str, Mapping[str, Any]] = {}
         self.config = SimpleNamespace(
             engine=SimpleNamespace(
-                watch_minutes=0.01, poll_seconds=0.01, health_checks=1, settle_seconds=0.05, visible_seconds=0.05
+                watch_minutes=0.01, poll_seconds=0.01, health_checks=1, settle_seconds=0.05, visible_seconds=1.0
             ),
             environment=lambda _: SimpleNamespace(health_path="/"),
         )
