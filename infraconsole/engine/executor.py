@@ -170,7 +170,8 @@ class Executor(StepContext):
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
             if isinstance(error, _Unanswered) and (self._resumed or self.record.changed):
-                mend = f"Go on: infraconsole resume {self.record.run} {error.mend}"
+                go_on = f"Go on: infraconsole resume {self.record.run} {error.mend}"
+                mend = " ".join(part for part in (self.record.done_words, go_on) if part)
                 return self.finish(Outcome.INTERRUPTED, EXIT_GATE_REFUSED, error, mend)
             mend = " ".join(part for part in (error.mend, self.record.done_words) if part)
             return self.finish(Outcome.REFUSED, EXIT_GATE_REFUSED, error, mend)

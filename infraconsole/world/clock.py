@@ -47,5 +47,16 @@ class WorldClock:
         with self._lock:
             self._base += timedelta(seconds=seconds)
 
+    def stand_still(self) -> datetime:
+        """The time stays as it is until `go_on`; returns it."""
+        with self._lock:
+            self._base, self._since, self._factor = self._now(), self._monotonic(), 0.0
+            return self._base
+
+    def go_on(self, factor: float) -> None:
+        """From the time at which it stood still."""
+        with self._lock:
+            self._since, self._factor = self._monotonic(), factor
+
     def _now(self) -> datetime:
         return self._base + timedelta(seconds=(self._monotonic() - self._since) * self._factor)

@@ -21,22 +21,36 @@ class Answer:
 
 
 class HealthPorts:
-    """The listening sockets; opened while the world is seeded, gone with its process."""
+    """The listening sockets; opened while the world is seeded, answered once it is served, gone with its process."""
 
     def __init__(self) -> None:
         self._servers: list[ThreadingHTTPServer] = []
 
     def open(self, answer: Callable[[], Answer]) -> int:
-        """Listen on a free loopback port and answer health checks there; returns the port."""
+        """Listen on a free loopback port; returns the port."""
 
         class Handler(_HealthHandler):
             health = staticmethod(answer)
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
+        server = _listening(("127.0.0.1", 0), Handler)
         self._servers.append(server)
-        threading.Thread(target=server.serve_forever, name=f"health-{server.server_port}", daemon=True).start()
         return int(server.server_port)
+
+    def move(self, address: str) -> None:
+        """Listen on the same ports of another loopback address: for a process that was forked off the one that opened them."""
+        for number, server in enumerate(self._servers):
+            self._servers[number] = _listening((address, server.server_port), server.RequestHandlerClass)
+            server.socket.close()
+
+    def serve(self) -> None:
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, name=f"health-{server.server_port}", daemon=True).start()
+
+
+def _listening(address: tuple[str, int], handler: Any) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(address, handler)
+    server.daemon_threads = True
+    return server
 
 
 class _HealthHandler(BaseHTTPRequestHandler):

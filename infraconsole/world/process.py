@@ -11,11 +11,11 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from infraconsole.errors import InfraconsoleError, JournalError, PrerequisiteMissing
 from infraconsole.world import folder, procs, scenarios
@@ -61,7 +61,7 @@ class World:
     started_at: datetime
     account: str
     region: str
-    process: subprocess.Popen[bytes] | None = field(default=None, compare=False, repr=False)
+    process: Server | None = field(default=None, compare=False, repr=False)
 
     # How to reach it
 
@@ -251,8 +251,55 @@ def resumable_runs(state: Path) -> list[str]:
     return []
 
 
+class Server(Protocol):
+    """The world's process, as `subprocess.Popen` is one. Its standard input, where there is one, ends with this process."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def kill(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What world is to be served, and where."""
+
+    root: Path
+    scenario: str
+    factor: float
+    linger: bool
+
+
+Launch = Callable[[Order, IO[bytes]], Server]
+"""Starts the world's process, which writes what goes wrong to the file."""
+
+
+def launched(order: Order, errors: IO[bytes]) -> Server:
+    command = [sys.executable, "-m", "infraconsole.world.server"]
+    command += ["--dir", str(order.root), "--scenario", order.scenario, "--factor", str(order.factor)]
+    if order.linger:
+        command.append("--linger")
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if order.linger else subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        cwd=order.root,
+        env=server_environment(order.root),
+        # A session of its own: the terminal's Ctrl-C is for the console, which then ends the world in order.
+        start_new_session=True,
+    )
+
+
 def start(
-    directory: Path | None = None, scenario: str = scenarios.DEFAULT, factor: float = 1.0, linger: bool = False
+    directory: Path | None = None,
+    scenario: str = scenarios.DEFAULT,
+    factor: float = 1.0,
+    linger: bool = False,
+    launch: Launch = launched,
 ) -> World:
     """Start a world and wait until it serves. It ends with this process, unless `linger` is set.
 
@@ -269,23 +316,10 @@ def start(
         )
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     (root / folder.WORLD_FILE).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "infraconsole.world.server"]
-    command += ["--dir", str(root), "--scenario", scenario, "--factor", str(factor)]
-    if linger:
-        command.append("--linger")
     log = root / folder.LOG_FILE
     with log.open("ab") as errors:
         begun = errors.tell()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL if linger else subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            cwd=root,
-            env=_server_environment(root),
-            # A session of its own: the terminal's Ctrl-C is for the console, which then ends the world in order.
-            start_new_session=True,
-        )
+        process = launch(Order(root, scenario, factor, linger), errors)
     up = procs.wait_until(lambda: process.poll() is not None or _read(root, process.pid) is not None, START_SECONDS)
     found = _read(root, process.pid)
     if not up or found is None:
@@ -360,7 +394,7 @@ def _require_emulator() -> None:
         )
 
 
-def _server_environment(root: Path) -> dict[str, str]:
+def server_environment(root: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
     # The package may be run from a source tree that only this process's own path knows.
     here = str(Path(__file__).resolve().parents[2])

@@ -59,6 +59,7 @@ class WorldServer:
         self.calls = CallLog()
         self.credentials = Credentials(self.clock, _lifetime(scenario))
         self._turns = itertools.count()
+        self._faulty: FaultyApp | None = None
         self._server: BaseWSGIServer | None = None
 
     @property
@@ -72,6 +73,11 @@ class WorldServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        self.seed()
+        self.serve()
+
+    def seed(self) -> None:
+        """Build the company. No thread is started: a process may be forked afterwards, and serve its copy."""
         ecs_api.install(self.ecs)
         signals.install(self.ecs, LogWriter(self.company))
         parameters.install(self._parameter_writer)
@@ -81,8 +87,13 @@ class WorldServer:
         wire = Wire(emulator, self.company.region)
         Seed(wire, self.company, self.ecs, self.scenario, now, self._open_health).run()
         recorded = RecordingApp(emulator, TrailWriter(wire, self.company), self.company)
-        faulty = FaultyApp(recorded, self.clock, self.rules, self.calls, self.credentials, self.company.account)
-        self._server = http.serve(ControlApp(faulty, self._routes()))
+        self._faulty = FaultyApp(recorded, self.clock, self.rules, self.calls, self.credentials, self.company.account)
+
+    def serve(self) -> None:
+        if self._faulty is None:
+            raise RuntimeError("the world is not seeded yet")
+        self._server = http.serve(ControlApp(self._faulty, self._routes()))
+        self.health.serve()
         threading.Thread(target=self._server.serve_forever, name="world", daemon=True).start()
         self._write_credentials(self.credentials.current)
         folder.write_settings(self.root, self.company)
@@ -289,9 +300,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watch = Watch(root, linger=options.linger)
     watch.begin()
     world = WorldServer(root, scenarios.scenario(options.scenario), options.factor)
+    world.seed()
+    return live(world, watch, linger=options.linger)
+
+
+def live(world: WorldServer, watch: Watch, *, linger: bool) -> int:
+    """Serve a world that was seeded, until it is over; the exit code."""
     try:
-        world.start()
-        world.announce(linger=options.linger)
+        world.serve()
+        world.announce(linger=linger)
         sys.stdout.write(f"ready {world.endpoint}\n")
         sys.stdout.flush()
         watch.wait()

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import boto3
 from botocore.config import Config as ClientConfig
 
-from infraconsole import config
 from infraconsole.config import Config
 from infraconsole.world.process import World
 from tests.attacks import roots
 from tests.attacks.plan import Plan
+from tests.settings import read as settings_of
 
 SOMEBODY = "ASIASOMEBODYELSE00AA"
 """Whose calls are not those of our runs."""
@@ -62,7 +62,7 @@ class Field:
         self.environ = world.applied()
         settings = Path(self.environ["INFRACONSOLE_CONFIG"])
         settings.write_text(f"{settings.read_text()}\n[engine]\n{ENGINE}")
-        self.config = config.load(settings)
+        self.config = settings_of(settings)
         self._targets = {
             environment: itertools.cycle(sorted(self.config.services)) for environment in self.config.environments
         }

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from infraconsole import config
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.history import OpenGate, RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.world.process import World
+from tests.settings import read as settings_of
 from tests.world.conftest import client, worlds
 from tests.world.conftest import world_factory as world_factory
 
@@ -40,7 +40,7 @@ class Stage:
         # Real time is short in here: what AWS may still be doing after five seconds, this one does in three.
         settings = Path(self.environ["INFRACONSOLE_CONFIG"])
         settings.write_text(f"{settings.read_text()}\n[engine]\n{ENGINE}")
-        self.config = config.load(settings)
+        self.config = settings_of(settings)
         self.journal = Journal(self.folder)
         self.access = AwsAccess(region=world.region, environ=self.environ)
         self.seen = 0

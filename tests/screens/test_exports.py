@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ async def test_the_last_visit_is_there_before_aws_answers_and_says_its_age(
 ) -> None:
     file = last_visit.file_for(state, profile=None, region="ap-northeast-2", root="/shared")
     seen = Parameter("/shared/network/old-thing", "String", "as it was", 1, NOW, "")
-    last_visit.save(file, ACCOUNT, [seen], NOW - timedelta(hours=2))
+    last_visit.save(file, ACCOUNT, [seen], datetime.now(UTC) - timedelta(hours=2))
     aws.open.clear()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)

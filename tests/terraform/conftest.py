@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from infraconsole import config
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.event import Event
 from infraconsole.engine.history import OpenGate, RunRecord
@@ -28,6 +27,7 @@ from infraconsole.terraform.environment import environment as process_environmen
 from infraconsole.terraform.state import LockInfo, parse_lock
 from infraconsole.world.process import World
 from tests.faults.conftest import KILLED_EXECUTOR, Stage
+from tests.settings import read as settings_of
 from tests.world.conftest import client as client
 from tests.world.conftest import worlds
 
@@ -131,14 +131,14 @@ class Site(Stage):
         }
         text = "".join(f"\n[{name}]\n{lines}\n" for name, lines in tables.items())
         self.settings.write_text(f'region = "{self.world.region}"\n{text}')
-        self.config = config.load(self.settings)
+        self.config = settings_of(self.settings)
 
     def keep_files(self) -> None:
         """For a test that looks at the records of a run that is over."""
         text = self.settings.read_text().replace("[engine]\n", '[engine]\nkeep_files = "keep"\n')
         assert "keep_files" in text
         self.settings.write_text(text)
-        self.config = config.load(self.settings)
+        self.config = settings_of(self.settings)
 
     @property
     def _place(self) -> str:

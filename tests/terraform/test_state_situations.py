@@ -46,7 +46,7 @@ def test_a_lock_of_which_only_the_code_knows_is_found(site: Site) -> None:
     assert "lee@laptop holds it" in refused.stderr
 
 
-@pytest.mark.parametrize("site", ["code"], indirect=True)
+@pytest.mark.parametrize("site", ["off"], indirect=True)
 def test_of_no_locking_at_all_nobody_says_that_it_is_free(site: Site) -> None:
     site.seed(first="one")
     done = site.run("state-unlock", *TYPED)

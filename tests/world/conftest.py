@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from infraconsole.world import process
 from infraconsole.world.process import World
+from tests.world.nursery import nursery
 
 FACTOR = 60.0
 
@@ -48,7 +49,7 @@ def worlds(root: Path, setenv: Callable[[World], None] | None = None) -> Iterato
     started: list[World] = []
 
     def make(scenario: str = "bad-image", factor: float = FACTOR, linger: bool = False, apply: bool = False) -> World:
-        world = process.start(root / f"world-{len(started)}", scenario, factor, linger)
+        world = process.start(root / f"world-{len(started)}", scenario, factor, linger, nursery().launch)
         started.append(world)
         if apply and setenv is not None:
             setenv(world)
