@@ -323,4 +323,5 @@ RUNBOOK = Runbook(
     ),
     gates=(*policy.GATES, policy.FAILURE),
     steps=(Look(), TakeLock(), Mend(), Release()),
+    overtakes=False,
 )

@@ -181,4 +181,5 @@ RUNBOOK = Runbook(
     ),
     gates=(*policy.GATES, policy.FAILURE),
     steps=(Init(for_lock=True), Look(), Unlock(), Verify()),
+    overtakes=False,
 )

@@ -90,4 +90,5 @@ RUNBOOK = Runbook(
     ),
     gates=(*policy.GATES, policy.FAILURE),
     steps=(Init(for_lock=True), Look(), Dismiss()),
+    overtakes=False,
 )

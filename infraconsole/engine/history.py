@@ -113,6 +113,8 @@ class RunRecord:
     """By gate, who gave them, where that was not who began the run."""
     operator: str = ""
     dry_run: bool = False
+    overtakes: bool = True
+    """Whether a change of its makes what other runs have looked at a thing of the past."""
     interactive: bool = False
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
@@ -326,6 +328,7 @@ def _created(record: RunRecord, event: Event) -> RunRecord:
         given={gate: tuple(values) for gate, values in data["given"].items()},
         operator=data["operator"],
         dry_run=data["dry_run"],
+        overtakes=bool(data.get("overtakes", True)),
         interactive=data["interactive"],
         fingerprints={step["id"]: step["fingerprint"] for step in data["steps"]},
         steps=tuple(StepRecord(step["id"], step["title"]) for step in data["steps"]),

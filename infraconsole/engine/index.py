@@ -129,7 +129,7 @@ def summary_of(record: RunRecord, number: int) -> RunSummary:
         text.storable(record.outcome),
         (text.storable(record.gate.gate.title) or "?") if record.gate else "",
         text.storable(record.waiting),
-        bool(record.changed),
+        bool(record.changed and record.overtakes),
         _applied(record),
     )
 

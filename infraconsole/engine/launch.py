@@ -105,6 +105,7 @@ def begin(
             "given": {gate: list(values) for gate, values in given.items()},
             "operator": operator,
             "dry_run": dry_run,
+            "overtakes": runbook.overtakes,
             "interactive": interactive,
             "steps": [
                 {"id": step.id, "title": step.title, "fingerprint": step.fingerprint()} for step in runbook.steps

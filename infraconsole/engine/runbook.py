@@ -317,6 +317,9 @@ class Runbook:
     inputs: tuple[Input, ...]
     gates: tuple[GateSpec, ...]
     steps: tuple[Step, ...]
+    overtakes: bool = True
+    """Whether runs that were interrupted on the same target before it cannot be resumed after it. Not where it only takes away
+    what stands in their way."""
 
     def step(self, step: str) -> Step:
         return next(known for known in self.steps if known.id == step)
