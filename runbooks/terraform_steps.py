@@ -194,6 +194,10 @@ def _commit_words(name: str) -> str:
     return f"commit {name[:10]}{name[40:]}" if len(name) >= 40 else name
 
 
+_NO_LOCK = frozenset((texts.Kind.LOCK_HELD, texts.Kind.LOCK_FAILED))
+"""What Terraform says where it could not take the lock; its summary alone does not tell whether somebody holds it."""
+
+
 class ApplyPlan(Step):
     """`wanted` says whether the plan is to be applied at all; `purpose` which gates stand before it. `after_another`: the run
     changes something else before, and the reason and the name that were given for that are not given for this. `doubts` are
@@ -345,7 +349,7 @@ class ApplyPlan(Step):
         end = apply_end.End.of(record, ended, listener)
         if ended is not None and not end.is_well and not listener.applied.has_begun:
             stated = {found.kind for found in complaints.stated(ended, listener.diagnostics)}
-            if texts.Kind.LOCK_HELD in stated:
+            if stated & _NO_LOCK:
                 # It never began: the probe tells whether the plan still holds.
                 (context.folder / CONSUMED).unlink(missing_ok=True)
         return apply_end.settle(context, root, end, listener)

@@ -25,7 +25,7 @@ from tests.world.conftest import client, worlds
 from tests.world.conftest import world_factory as world_factory
 
 KILLED_EXECUTOR = Path(__file__).with_name("killed_executor.py")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 _EXECUTOR = ("-P", "-m", "infraconsole.engine.executor")
 ENGINE = "settle_seconds = 3\npoll_seconds = 0.2\nwatch_minutes = 0.5\n"
 

@@ -303,7 +303,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 @pytest.mark.parametrize("same", [False, True], ids=["other-addresses", "same-addresses"])
 def test_two_deploys_at_once_without_a_lock_are_not_both_done(site_factory: SiteFactory, same: bool) -> None:
     """Each makes four things; of the one that stores first, nothing is left in the state."""
-    first = site_factory("code")
+    first = site_factory("off")
     first.seed(kept="old")
     kept, names = data("kept", '"old"'), ("a", "b", "c")
     texts = [

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: no terminal to walk in"),
 ]
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 REASON = "prod answers 503"
 
 
