@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -218,7 +218,12 @@ class Config:
         root = self.infrastructure
         if root is None or not root.is_dir():
             return ()
-        found = {folder.relative_to(root).as_posix() for form in ("*.tf", "*/*.tf") for folder in _parents(root, form)}
+        found = [
+            folder.relative_to(root).as_posix()
+            for form in ("*/", "*/*/")
+            for folder in root.glob(form)
+            if not any(part.startswith(".") for part in folder.relative_to(root).parts) and has_code(folder)
+        ]
         return tuple(sorted((name for name in found if name.partition("/")[0] != "modules"), key=_building_order))
 
     def root_of(self, target: Target) -> Path:
@@ -261,8 +266,13 @@ class Config:
         return root / naming.tfvars_path(environment) if root else None
 
 
-def _parents(root: Path, form: str) -> Iterator[Path]:
-    return (file.parent for file in root.glob(f"*/{form}"))
+def has_code(folder: Path) -> bool:
+    """Whether Terraform or OpenTofu would find a root module there."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(naming.is_code(entry.name) and not entry.is_dir() for entry in entries)
+    except OSError:
+        return False
 
 
 def _building_order(module: str) -> tuple[int, str]:

@@ -23,6 +23,15 @@ def is_valid_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+CODE_ENDINGS = (".tf", ".tf.json", ".tofu", ".tofu.json")
+"""Of Terraform's files, and of those that only OpenTofu reads."""
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of this name is code; what an editor leaves behind (`.a.tf.swp`, `a.tf~`) is not."""
+    return name.endswith(CODE_ENDINGS) and not name.startswith(".")
+
+
 def target_name(service: str, environment: str) -> str:
     """What a person types to confirm a change: `fileflow-prod`."""
     return f"{service}-{environment}"

@@ -90,9 +90,9 @@ def root_of(context: StepContext) -> Root:
     """Raises PrerequisiteMissing where there is no such code or no Terraform."""
     target = context.target
     folder = context.config.root_of(target)
-    if not any(folder.glob("*.tf")):
+    if not settings.has_code(folder):
         raise PrerequisiteMissing(
-            f"There is no Terraform code in {folder}.", mend="Mend its path in infraconsole.toml, or check it out."
+            f"There is no Terraform code in {folder}.", mend="Fix its path in infraconsole.toml, or check it out."
         )
     variables = folder / naming.tfvars_path(target.environment)
     alike = target.is_module and not (folder / "environments").is_dir()

@@ -21,11 +21,13 @@ MOST_INSTANCES = 1_000
 
 @dataclass(frozen=True)
 class Unknown:
-    """An expression that cannot be evaluated here: its text, why not, and what a text that it becomes begins with."""
+    """An expression that cannot be evaluated here: its text, why not, and what a text that it becomes begins with. `filled` is a
+    template with all put in that is known, `/shared/rds/prod/${aws_db_instance.x.id}`; "" of any other expression."""
 
     text: str
     why: str
     prefix: str = ""
+    filled: str = ""
 
 
 Value = Any
@@ -154,7 +156,8 @@ def _template(scope: Scope, node: Node) -> Value:
     for number, part in enumerate(node[1]):
         value = part if isinstance(part, str) else scope.value(part)
         if isinstance(value, Unknown):
-            return Unknown(_filled(scope, node[1]), value.why, written + (value.prefix if number == 0 else ""))
+            filled = _filled(scope, node[1])
+            return Unknown(filled, value.why, written + (value.prefix if number == 0 else ""), filled)
         written += _as_text(value)
     return written
 

@@ -17,7 +17,7 @@ from infraconsole.errors import InfraconsoleError
 from infraconsole.terraform import tfjson
 from infraconsole.terraform.nodes import Node, parts_of, text_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the digest: raised whenever the same text gives another one, so that older ones on the disk are not used."""
 TEXT_LIMIT = 1_000
 """Characters of an expression's text that are kept."""
@@ -61,12 +61,14 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Block:
-    """`kind` is resource, data, locals, …; "" is what stands outside all blocks, as in a .tfvars file."""
+    """`kind` is resource, data, locals, …; "" is what stands outside all blocks, as in a .tfvars file. `within` is the `check`
+    that a data source stands in: Terraform only warns where that one fails."""
 
     kind: str
     labels: tuple[str, ...]
     line: int
     attributes: tuple[Attribute, ...]
+    within: str = ""
 
     def attribute(self, path: str) -> Attribute | None:
         return next((attribute for attribute in self.attributes if attribute.path == path), None)
@@ -82,6 +84,7 @@ class Digest:
                 block.kind,
                 block.labels,
                 block.line,
+                block.within,
                 [
                     [
                         each.path,
@@ -109,8 +112,9 @@ class Digest:
                         Attribute(path, at, text, code, tuple(map(_reference, references)) if references else ())
                         for path, at, text, code, *references in attributes
                     ),
+                    within,
                 )
-                for kind, labels, line, attributes in document
+                for kind, labels, line, within, attributes in document
             )
         )
 
@@ -132,7 +136,7 @@ def digest(text: str, *, is_json: bool = False) -> Digest:
 
 # --- HCL ---------------------------------------------------------------------------------------------------------------
 
-_ROOTS = frozenset(("data", "each", "local", "module", "var"))
+_ROOTS = frozenset(("data", "each", "ephemeral", "local", "module", "var"))
 _DIRECTIVES = frozenset(
     ("template_if_start", "template_else", "template_endif", "template_for_start", "template_endfor")
 )
@@ -144,6 +148,8 @@ def _hcl_blocks(text: str) -> Iterator[Block]:
     for child in _trees(body.children):
         if child.data == "block":
             kind, labels, inner = _parts_of_block(child)
+            if kind == "check" and labels:
+                yield from _data_in_check(text, f"check.{labels[0]}", inner)
             inside: list[Attribute] = []
             _body(text, inner, "", inside)
             yield Block(kind, labels, child.meta.line, tuple(inside))
@@ -218,6 +224,14 @@ def _word(tree: Any) -> str:
     if tree.data == "string":
         return "".join(str(token) for part in _trees(tree.children) for token in part.children)
     return str(tree.children[0])
+
+
+def _data_in_check(text: str, check: str, body: Any) -> Iterator[Block]:
+    for child in _trees(body.children):
+        if child.data == "block" and (parts := _parts_of_block(child))[0] == "data":
+            inside: list[Attribute] = []
+            _body(text, parts[2], "", inside)
+            yield Block("data", parts[1], child.meta.line, tuple(inside), check)
 
 
 def _body(text: str, body: Any, path: str, into: list[Attribute]) -> None:
@@ -526,7 +540,19 @@ def _closing(text: str, at: int) -> int:
 
 # --- JSON --------------------------------------------------------------------------------------------------------------
 
-_LABELS = {"resource": 2, "data": 2, "module": 1, "variable": 1, "output": 1, "provider": 1}
+_LABELS = {
+    "resource": 2,
+    "data": 2,
+    "ephemeral": 2,
+    "action": 2,
+    "module": 1,
+    "variable": 1,
+    "output": 1,
+    "provider": 1,
+    "check": 1,
+}
+_COMMENT = "//"
+"""A member of this name is a comment, at the top and in every block (Terraform, JSON Configuration Syntax)."""
 
 
 def _json_blocks(text: str) -> Iterator[Block]:
@@ -538,9 +564,13 @@ def _json_blocks(text: str) -> Iterator[Block]:
         raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
     loose = []
     for kind, place in tfjson.members(document):
+        if kind == _COMMENT:
+            continue
         if kind == "locals" or (kind in _LABELS and tfjson.members(place)):
             for labels, line, body in _labelled(place, _LABELS.get(kind, 0)):
-                yield Block(kind, labels, line, tuple(_json_attribute(name, each) for name, each in body))
+                if kind == "check" and labels:
+                    yield from _json_data_in_check(f"check.{labels[0]}", body)
+                yield Block(kind, labels, line, _json_attributes(body))
         elif kind == "terraform":
             continue
         else:
@@ -557,9 +587,21 @@ def _labelled(
             yield from _labelled(each, labels, so_far)
     elif labels:
         for name, inner in tfjson.members(place):
-            yield from _labelled(inner, labels - 1, (*so_far, name))
+            if name != _COMMENT:
+                yield from _labelled(inner, labels - 1, (*so_far, name))
     else:
         yield so_far, place.line, tfjson.members(place)
+
+
+def _json_data_in_check(check: str, body: list[tuple[str, tfjson.Place]]) -> Iterator[Block]:
+    for name, place in body:
+        if name == "data":
+            for labels, line, inner in _labelled(place, _LABELS["data"]):
+                yield Block("data", labels, line, _json_attributes(inner), check)
+
+
+def _json_attributes(body: list[tuple[str, tfjson.Place]]) -> tuple[Attribute, ...]:
+    return tuple(_json_attribute(name, each) for name, each in body if name != _COMMENT)
 
 
 def _json_attribute(name: str, place: tfjson.Place) -> Attribute:

@@ -64,6 +64,11 @@ class Tree:
         return {folder: tuple(files) for folder, files in found.items()}
 
     @cached_property
+    def real_folders(self) -> Mapping[Path, Path]:
+        """The folders that have files, by where they really are."""
+        return {Path(os.path.realpath(folder)): folder for folder in self.folders}
+
+    @cached_property
     def variable_folders(self) -> Mapping[Path, tuple[Path, ...]]:
         """The folders that have variables files, also unreadable ones, by the folder that they stand in."""
         paths = [file.path for file in self.files] + [Path(problem.file) for problem in self.problems]
