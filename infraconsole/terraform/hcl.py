@@ -1,20 +1,17 @@
 """One Terraform file's text as a digest: its blocks, their attributes as expressions, and every name these refer to, with
-lines. Besides `tfvars`, the only place that uses python-hcl2; run as a module it is the worker process of `hcl_workers`,
-since building the grammar and parsing take seconds that no view has. Expressions are nodes, as in `nodes`."""
+lines. Besides `tfvars`, the only place that uses python-hcl2, in the process of `hcl_worker`; what that refuses is read by
+`hcl_plain`. Expressions are nodes, as in `nodes`."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from infraconsole.errors import InfraconsoleError
-from infraconsole.terraform import tfjson
+from infraconsole.terraform import hcl_plain, tfjson
 from infraconsole.terraform.nodes import Node, parts_of, text_of
 
 FORMAT_VERSION = 2
@@ -128,10 +125,56 @@ def digest(text: str, *, is_json: bool = False) -> Digest:
     """What `text` says. Line ends may be of either kind. Raises HclUnreadable. Slow: see the module."""
     text = text.replace("\r\n", "\n")
     try:
-        blocks = _json_blocks(text) if is_json else _hcl_blocks(text)
-        return Digest(tuple(blocks))
+        return Digest(tuple(_json_blocks(text) if is_json else _hcl_blocks(text)))
+    except HclUnreadable:
+        if is_json:
+            raise
+        try:
+            return Digest(tuple(_plain_blocks(text)))
+        except (hcl_plain.Refused, RecursionError):
+            pass
+        raise  # python-hcl2's words
     except RecursionError as error:
         raise HclUnreadable(1, "it is nested too deeply to be read.") from error
+
+
+def _plain_blocks(text: str) -> Iterator[Block]:
+    """As `_hcl_blocks`, of text that python-hcl2 refuses. Raises hcl_plain.Refused."""
+    body = hcl_plain.body_of(text, _is_followed, Reference)
+    for block in body.blocks:
+        if block.kind == "check" and block.labels:
+            for data in (each for each in block.body.blocks if each.kind == "data"):
+                yield Block(
+                    "data", data.labels, data.line, tuple(_plain_body(data.body, "")), f"check.{block.labels[0]}"
+                )
+        yield Block(block.kind, block.labels, block.line, tuple(_plain_body(block.body, "")))
+    if body.attributes:
+        loose = tuple(_plain_attribute(each, "") for each in body.attributes)
+        yield Block("", (), loose[0].line, loose)
+
+
+def _plain_body(body: hcl_plain.Body, path: str) -> Iterator[Attribute]:
+    for each in body.order:
+        if isinstance(each, hcl_plain.WrittenAttribute):
+            yield _plain_attribute(each, path)
+        elif each.kind != "dynamic" or not each.labels:
+            yield from _plain_body(each.body, f"{path}{each.kind}.")
+        else:
+            for part in each.body.order:
+                if isinstance(part, hcl_plain.WrittenBlock) and part.kind == "content":
+                    yield from _plain_body(part.body, f"{path}{each.labels[0]}.")
+                elif isinstance(part, hcl_plain.WrittenAttribute) and part.name == "for_each":
+                    repeated = _plain_attribute(part, path)
+                    yield Attribute(f"{path}{each.labels[0]}", part.line, repeated.text, "", repeated.references)
+
+
+def _plain_attribute(each: hcl_plain.WrittenAttribute, path: str) -> Attribute:
+    return _made(f"{path}{each.name}", each.line, each.text, None if path else each.node, each.references)
+
+
+def _is_followed(root: str, has_steps: bool) -> bool:
+    """Whether a name that begins so may stand for a value that is made elsewhere."""
+    return root in _ROOTS or (has_steps and "_" in root)
 
 
 # --- HCL ---------------------------------------------------------------------------------------------------------------
@@ -363,7 +406,7 @@ class _Expressions:
         return ["get", self.node(base), steps]
 
     def _name(self, tree: Any, root: str, steps: list[Any]) -> Node:
-        if root not in self.bound and (root in _ROOTS or (steps and "_" in root)):
+        if root not in self.bound and _is_followed(root, bool(steps)):
             self.references.append(Reference(parts_of([root, *steps]), self.first_line + tree.meta.line - 1))
         return ["ref", [root, *steps]]
 
@@ -619,39 +662,3 @@ def _json_node(place: tfjson.Place, reader: _Expressions) -> Node:
     if isinstance(value, dict):
         return ["map", [[["lit", key], _json_node(each, reader)] for key, each in value.items()]]
     return ["lit", value]
-
-
-# --- The worker process ------------------------------------------------------------------------------------------------
-
-
-def serve(seconds: int) -> None:
-    """Answer requests, one JSON document a line, until standard input ends: {"text", "json"} with {"digest"} or {"line",
-    "why"}. The kernel ends this process when one takes longer than `seconds`, also when nobody is left to do it."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-    signal.alarm(seconds)
-    _tree("a = 1\n")  # the grammar is built here, so that no file is charged with it
-    signal.alarm(0)
-    answers.write("{}\n")
-    answers.flush()
-    for request in sys.stdin.buffer:
-        signal.alarm(seconds)
-        answers.write(json.dumps(_answer(json.loads(request)), separators=(",", ":")) + "\n")
-        answers.flush()
-        signal.alarm(0)
-
-
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return {"digest": digest(request["text"], is_json=request["json"]).as_json()}
-    except HclUnreadable as error:
-        return {"line": error.line, "why": error.why}
-    except Exception as error:  # noqa: BLE001 - whatever python-hcl2 stumbles over is that file's problem, not the others'
-        return {"line": 1, "why": f"python-hcl2 cannot read it ({type(error).__name__}: {str(error)[:200]})."}
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))

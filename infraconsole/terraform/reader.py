@@ -32,13 +32,14 @@ _ENDINGS = (".tf", ".tfvars", *_JSON)
 @dataclass(frozen=True)
 class Problem:
     """Something that could not be read, whole or in part. `line` counts from 1. An error hides exports or their consumers;
-    a warning is about something that Terraform leaves out too."""
+    a warning is about something that Terraform leaves out too, or that `hides` them though nothing is wrong with it."""
 
     file: str
     line: int
     level: Literal["error", "warning"]
     message: str
     mend: str
+    hides: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Tree:
 
     @property
     def is_whole(self) -> bool:
-        return not any(problem.level == "error" for problem in self.problems)
+        return not any(problem.level == "error" or problem.hides for problem in self.problems)
 
 
 def read_tree(root: Path, cache: Path, *, below: bool = True) -> Tree:
@@ -153,8 +154,10 @@ class _Reading:
                 left += 1
             elif outcome.digest:
                 files.append(TerraformFile(path, outcome.digest))
+            elif outcome.limit:
+                problems.append(_limit(path, outcome))
             else:
-                mend = "Mend that line; `terraform validate` says more."
+                mend = "Fix that line; `terraform validate` says more."
                 problems.append(_unread(path, outcome.line, outcome.why, mend))
         if left and trouble:
             why = f"{left} files below it cannot be read. {trouble.title} {trouble.cause}".strip()
@@ -165,6 +168,17 @@ class _Reading:
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:
     return Problem(
         str(path), line, "error", f"{path}, line {line}: {why} Exports made or used there are not known.", mend
+    )
+
+
+def _limit(path: Path, outcome: Outcome) -> Problem:
+    return Problem(
+        str(path),
+        outcome.line,
+        "warning",
+        f"{path}, line {outcome.line}: {outcome.why} Exports made or used there are not known.",
+        "Nothing is wrong with the file: please report these lines to infraconsole's authors.",
+        hides=True,
     )
 
 
