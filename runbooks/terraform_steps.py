@@ -244,6 +244,7 @@ class ApplyPlan(Step):
                 *self._shown_before(context, read["words"]),
                 *partly,
                 *((f"Cost: {read['cost']}",) if read["cost"] else ()),
+                *read.get("named", ()),
                 *shown,
                 *more,
             ),
