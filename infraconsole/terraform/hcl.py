@@ -12,7 +12,7 @@ from typing import Any
 
 from infraconsole.errors import InfraconsoleError
 from infraconsole.terraform import hcl_plain, tfjson
-from infraconsole.terraform.nodes import Node, parts_of, text_of
+from infraconsole.terraform.nodes import Node, number_of, parts_of, text_of
 
 FORMAT_VERSION = 2
 """Of the digest: raised whenever the same text gives another one, so that older ones on the disk are not used."""
@@ -336,11 +336,10 @@ class _Expressions:
         return self.node(_only(tree.children))
 
     def _int_lit(self, tree: Any) -> Node:
-        digits = str(tree.children[0])
-        return ["lit", int(digits)] if len(digits) < 20 else ["raw", digits]
+        return number_of(str(tree.children[0]))
 
     def _float_lit(self, tree: Any) -> Node:
-        return ["lit", float(tree.children[0])]
+        return number_of(str(tree.children[0]))
 
     def _literal_value(self, tree: Any) -> Node:
         return ["lit", {"true": True, "false": False}.get(str(tree.children[0]))]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from infraconsole.terraform.nodes import Node, parts_of
+from infraconsole.terraform.nodes import Node, number_of, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def body_of(text: str, is_followed: Callable[[str, bool], bool], reference: Make
 
 
 _NAME = re.compile(r"[^\W\d][\w-]*")
-_NUMBER = re.compile(r"\d+(?:(\.\d+)?([eE][+-]?\d+)?)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _SPACE = re.compile(r"(?:[ \t\r\ufeff]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _SPACE_AND_LINES = re.compile(r"(?:\s|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _HEREDOC = re.compile(r"<<(-?)([^\W\d][\w-]*)[ \t]*\n")
@@ -237,7 +237,7 @@ class _Reader:
             return self._heredoc(heredoc)
         if number := _NUMBER.match(self.text, begin):
             self.at = number.end()
-            return _number(number)
+            return number_of(number[0])
         if letter == "(":
             with self.lines(over=True):
                 self.at += 1
@@ -496,13 +496,6 @@ class _Reader:
         del self.bound[before:]
         self.at = closing.end()
         return parts.node()
-
-
-def _number(written: re.Match[str]) -> Node:
-    digits = written[0]
-    if written[1] or written[2]:
-        return ["lit", float(digits)]
-    return ["lit", int(digits)] if len(digits) < 20 else ["raw", digits]
 
 
 class _Parts:

@@ -41,7 +41,7 @@ CALL: dict[str, Any] = {
 }
 DEFERRED = {"reason": "instance_count_unknown", "resource_change": entry("aws_sqs_queue.later", ["create"], None, {})}
 DEFERRED_ACTION = {"reason": "deferred_prereq", "action_invocation": {**STOP, "address": "action.x.put_off"}}
-MORE = {
+MORE: dict[str, Any] = {
     "action_invocations": [STOP, CALL],
     "deferred_changes": [DEFERRED],
     "deferred_action_invocations": [DEFERRED_ACTION],
