@@ -712,7 +712,7 @@ def _importing_id(importing: Any) -> str:
 
 
 def _as_entry(entry: Mapping[str, Any]) -> _Entry:
-    return _ENTRY.decode(msgspec.json.encode(entry))
+    return _ENTRY.decode(documents.text(entry, ensure_ascii=True))
 
 
 def _replace_paths(paths: Any) -> tuple[Path, ...]:

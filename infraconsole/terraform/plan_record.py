@@ -5,7 +5,6 @@ The same format, so that whatever reads plans reads this as well.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +50,7 @@ def record_of(document: bytes, redactor: Redactor) -> bytes:
     kept["variables"] = {name: {"value": MASK} for name in found.get("variables") or {}}
     kept["prior_state"] = {"values": {"root_module": _addresses((_values(found)).get("root_module"))}}
     kept[RECORD] = True
-    return json.dumps(kept, separators=(",", ":")).encode()
+    return documents.text(kept, ensure_ascii=True, separators=(",", ":")).encode()
 
 
 def _actions(found: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
