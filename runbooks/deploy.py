@@ -26,6 +26,7 @@ from infraconsole.runbooks.terraform_root import (
     Root,
     refuse_errored_state,
     refuse_locked,
+    refuse_wrong_version,
     root_of,
     state_summary,
     stored_state,
@@ -47,13 +48,14 @@ class Precheck(Step):
         root = root_of(context)
         if context.target.is_module and context.inputs.get("image_tag"):
             raise UsageError(f"{context.target.service} has no image.", mend="Leave out --set image_tag=…")
-        context.note(f"{root.folder}, Terraform {root.terraform.binary.version} ({root.terraform.binary.source}).")
+        tool = root.terraform.binary
+        context.note(f"{root.folder}, {tool.product} {tool.version} ({tool.source}).")
         if not root.environment:
             rules = f"the rules of {context.target.environment} hold"
             context.note(f"{context.target.service} serves all environments: {rules}, whichever was named.")
         commit = git.current(root.folder)
         context.note(f"Commit {commit.short} on {commit.branch or 'no branch'}: {commit.subject or '-'}")
-        doubts = _doubts(commit)
+        doubts = [*refuse_wrong_version(context, root), *_doubts(commit)]
         for doubt in doubts:
             context.note(doubt, warning=True)
         refuse_errored_state(context, root)

@@ -182,7 +182,8 @@ def trace(config: Config, cache: Path) -> Trace:
     missing = {owner: root for owner, root in roots.items() if not root.is_dir()}
     unread |= missing.keys()
     there = {owner: root for owner, root in roots.items() if owner not in missing}
-    for owner, tree in zip(there, read_trees(tuple(there.values()), cache), strict=True):
+    read = ((root, config.program_of(owner).is_tofu) for owner, root in there.items())
+    for owner, tree in zip(there, read_trees(tuple(read), cache), strict=True):
         problems |= dict.fromkeys(tree.problems)
         if not tree.is_whole:
             unread.add(owner)

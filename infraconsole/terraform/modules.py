@@ -157,7 +157,7 @@ class Callees:
         self.problems: list[Problem] = []
         self._cache = cache
         self._state = state
-        self._outside: dict[Path, Module] = {}
+        self._outside: dict[tuple[Path, bool], Module] = {}
         self._installed: dict[Path, Mapping[str, Installed]] = {}
 
     def find(self, caller: Module, call: Located, tree: Tree, root: Path, path: str) -> Module | NotRead:
@@ -171,18 +171,18 @@ class Callees:
                 return NotRead(f"there is no folder {target}")
             if target.is_relative_to(os.path.realpath(tree.root)):
                 return NotRead(f"{target} holds no code that can be read")
-            return self._read(target)
+            return self._read(target, tree.tofu)
         installed = self._installed_of(root).get(path)
         if installed is not None and is_of(installed, source) and installed.folder.is_dir():
-            return self._read(Path(os.path.realpath(installed.folder)))
+            return self._read(Path(os.path.realpath(installed.folder)), tree.tofu)
         return NotRead(kind_of(source))
 
-    def _read(self, target: Path) -> Module | NotRead:
-        if target not in self._outside:
-            outside = read_tree(target, self._cache, below=False)
+    def _read(self, target: Path, tofu: bool) -> Module | NotRead:
+        if (target, tofu) not in self._outside:
+            outside = read_tree(target, self._cache, below=False, tofu=tofu)
             self.problems += outside.problems
-            self._outside[target] = module_in(outside, target)
-        module = self._outside[target]
+            self._outside[target, tofu] = module_in(outside, target)
+        module = self._outside[target, tofu]
         return module if module.blocks else NotRead(f"{target} holds no code that can be read")
 
     def _installed_of(self, root: Path) -> Mapping[str, Installed]:
@@ -218,7 +218,7 @@ def module_in(tree: Tree, folder: Path) -> Module:
             if file.path.name in ("terraform.tfvars", "terraform.tfvars.json"):
                 by_environment |= _assignments(file)
         environments[place.name] = by_environment
-    return Module(folder, _merged(files), tfvars, environments)
+    return Module(folder, _merged(files, tofu=tree.tofu), tfvars, environments)
 
 
 def _always_read(name: str) -> bool:
@@ -234,9 +234,10 @@ def _assignments(file: TerraformFile) -> dict[str, Attribute]:
     return {each.path: each for block in file.digest.blocks if not block.kind for each in block.attributes}
 
 
-def _merged(files: Sequence[TerraformFile]) -> tuple[Located, ...]:
+def _merged(files: Sequence[TerraformFile], *, tofu: bool) -> tuple[Located, ...]:
     """The blocks of a folder, with those of its override files laid over them, as Terraform does."""
-    code = [file for file in files if file.path.name.endswith((".tf", ".tf.json"))]
+    names = naming.code_files((file.path.name for file in files), tofu=tofu)
+    code = [file for file in files if file.path.name in names]
     found: list[Located] = []
     for file in (each for each in code if not _overrides(each.path.name)):
         found += [Located(block, str(file.path)) for block in file.digest.blocks if block.kind]
@@ -252,7 +253,7 @@ def _merged(files: Sequence[TerraformFile]) -> tuple[Located, ...]:
 
 
 def _overrides(name: str) -> bool:
-    stem = name.removesuffix(".json").removesuffix(".tf")
+    stem = name.removesuffix(".json").removesuffix(".tf").removesuffix(".tofu")
     return stem == "override" or stem.endswith("_override")
 
 

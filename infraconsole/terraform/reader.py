@@ -25,8 +25,8 @@ MOST_FILES = 10_000
 MOST_ENTRIES = 200_000
 """Of one tree, over all its folders: a path in the configuration that points at a home folder ends here."""
 
-_JSON = (".tf.json", ".tfvars.json")
-_ENDINGS = (".tf", ".tfvars", *_JSON)
+_JSON = (".tf.json", ".tfvars.json", ".tofu.json")
+_ENDINGS = (".tf", ".tofu", ".tfvars", *_JSON)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Tree:
     root: Path
     files: tuple[TerraformFile, ...]
     problems: tuple[Problem, ...]
+    tofu: bool = False
+    """Whether OpenTofu reads it: its own files count then, and not otherwise."""
 
     @cached_property
     def folders(self) -> Mapping[Path, tuple[TerraformFile, ...]]:
@@ -83,15 +85,16 @@ class Tree:
         return not any(problem.level == "error" or problem.hides for problem in self.problems)
 
 
-def read_tree(root: Path, cache: Path, *, below: bool = True) -> Tree:
-    """Read the `.tf`, `.tf.json` and `.tfvars` files of a folder and, unless `below` is False, of those below it. `cache` is
-    the folder for what was read before. Blocks: for seconds at the first time, hardly at all when nothing has changed."""
-    return _read([_Reading(root.absolute(), cache, below)])[0]
+def read_tree(root: Path, cache: Path, *, below: bool = True, tofu: bool = False) -> Tree:
+    """Read the code and the variables in a folder and, unless `below` is False, in those below it. `cache` is the folder for
+    what was read before. Blocks: for seconds at the first time, hardly at all when nothing has changed."""
+    return _read([_Reading(root.absolute(), cache, below, tofu)])[0]
 
 
-def read_trees(roots: Sequence[Path], cache: Path) -> tuple[Tree, ...]:
-    """As `read_tree`, for several at once: what has to be parsed shares the processes that parse."""
-    return _read([_Reading(root.absolute(), cache, True) for root in roots])
+def read_trees(roots: Sequence[tuple[Path, bool]], cache: Path) -> tuple[Tree, ...]:
+    """As `read_tree`, for several at once, each with whether OpenTofu reads it: what has to be parsed shares the processes that
+    parse."""
+    return _read([_Reading(root.absolute(), cache, True, tofu) for root, tofu in roots])
 
 
 def _read(readings: Sequence[_Reading]) -> tuple[Tree, ...]:
@@ -110,8 +113,9 @@ def _read(readings: Sequence[_Reading]) -> tuple[Tree, ...]:
 class _Reading:
     """One tree on its way: looked through first, with `sources` for what has to be parsed; a Tree once that is done."""
 
-    def __init__(self, root: Path, cache: Path, below: bool) -> None:
+    def __init__(self, root: Path, cache: Path, below: bool, tofu: bool) -> None:
         self.root = root
+        self.tofu = tofu
         self.sources: dict[str, Source] = {}
         self._problems: list[Problem] = []
         self._known = DigestCache(cache, root if below else root / "*")
@@ -162,7 +166,7 @@ class _Reading:
         if left and trouble:
             why = f"{left} files below it cannot be read. {trouble.title} {trouble.cause}".strip()
             problems.append(Problem(str(self.root), 1, "error", f"{self.root}: {why}", trouble.mend))
-        return Tree(self.root, tuple(files), tuple(problems))
+        return Tree(self.root, tuple(files), tuple(problems), self.tofu)
 
 
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:
