@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,8 @@ class ServiceSettings:
     name: str
     path: Path | None = None
     """The Terraform root of the application repository."""
+    terraform: str | None = None
+    """The program for this repository alone, as `binary` of [terraform]."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,20 @@ class JournalSettings:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program that the settings name in [`where`]; None where they name none. `is_own`: for one repository alone."""
+
+    binary: str | None = None
+    where: str = "terraform"
+    is_own: bool = False
+
+    @property
+    def is_tofu(self) -> bool:
+        """By its name; what it says of itself counts once it was asked."""
+        return self.binary is not None and "tofu" in Path(self.binary).name
+
+
+@dataclass(frozen=True)
 class Config:
     file: Path | None
     region: str | None
@@ -156,6 +172,18 @@ class Config:
     read_only: bool = False
     module_states: ModuleStates = field(default_factory=ModuleStates)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    terraform: str | None = None
+    """The program that is used as Terraform: a name on the PATH, as `tofu`, or a path; None: `terraform`."""
+    infrastructure_terraform: str | None = None
+    """The same, of the infrastructure repository alone."""
+
+    def program_of(self, name: str) -> Program:
+        """What is used as Terraform for a service, or for a module of the infrastructure repository; "" for neither."""
+        own = (
+            self.services[name].terraform if name in self.services else self.infrastructure_terraform if name else None
+        )
+        where = f"services.{name}.terraform" if name in self.services else "infrastructure.terraform"
+        return Program(own, where, is_own=True) if own else Program(self.terraform, "terraform")
 
     def environment(self, name: str) -> EnvironmentSettings:
         if name not in self.environments:
@@ -218,7 +246,12 @@ class Config:
         root = self.infrastructure
         if root is None or not root.is_dir():
             return ()
-        found = {folder.relative_to(root).as_posix() for form in ("*.tf", "*/*.tf") for folder in _parents(root, form)}
+        found = [
+            folder.relative_to(root).as_posix()
+            for form in ("*/", "*/*/")
+            for folder in root.glob(form)
+            if not any(part.startswith(".") for part in folder.relative_to(root).parts) and has_code(folder)
+        ]
         return tuple(sorted((name for name in found if name.partition("/")[0] != "modules"), key=_building_order))
 
     def root_of(self, target: Target) -> Path:
@@ -261,8 +294,13 @@ class Config:
         return root / naming.tfvars_path(environment) if root else None
 
 
-def _parents(root: Path, form: str) -> Iterator[Path]:
-    return (file.parent for file in root.glob(f"*/{form}"))
+def has_code(folder: Path) -> bool:
+    """Whether Terraform or OpenTofu would find a root module there."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(naming.is_code(entry.name) and not entry.is_dir() for entry in entries)
+    except OSError:
+        return False
 
 
 def _building_order(module: str) -> tuple[int, str]:
@@ -361,10 +399,11 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         "engine",
         "exports",
         "journal",
+        "terraform",
     }
     top.only(known)
     infrastructure = top.table("infrastructure")
-    infrastructure.only({"path", "state_bucket", "state_key"})
+    infrastructure.only({"path", "state_bucket", "state_key", "terraform"})
     path = infrastructure.text("path")
     services = {name: _service(name, table, base) for name, table in top.tables("services").items()}
     tables = top.tables("environments")
@@ -383,6 +422,8 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
         journal=_journal(top.table("journal"), environments),
+        terraform=_program(top.table("terraform"), base),
+        infrastructure_terraform=_program(infrastructure.table("terraform"), base),
         module_states=ModuleStates(
             infrastructure.text("state_bucket"), _state_key(infrastructure, naming.MODULE_STATE_KEY, "module")
         ),
@@ -463,9 +504,18 @@ def _export(table: _Table) -> ExportSettings:
 
 
 def _service(name: str, table: _Table, base: Path) -> ServiceSettings:
-    table.only({"path"})
+    table.only({"path", "terraform"})
     path = table.text("path")
-    return ServiceSettings(name, base / path if path else None)
+    return ServiceSettings(name, base / path if path else None, _program(table.table("terraform"), base))
+
+
+def _program(table: _Table, base: Path) -> str | None:
+    """`binary` of a table; a path is relative to the file, a plain name is looked for on the PATH."""
+    table.only({"binary"})
+    written = table.text("binary")
+    if written is None or "/" not in written:
+        return written
+    return str(base / os.path.expanduser(written))  # noqa: PTH111 - Path's own fails for unknown users
 
 
 def _environment(name: str, table: _Table) -> EnvironmentSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 EXPORT_ROOT = "/shared"
 PRIMARY_REGION = "ap-northeast-2"
@@ -21,6 +22,29 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 def is_valid_name(name: str) -> bool:
     """Whether `name` can be a service or environment: lower case letters, digits and hyphens, beginning with a letter."""
     return _NAME.fullmatch(name) is not None
+
+
+CODE_ENDINGS = (".tf", ".tf.json", ".tofu", ".tofu.json")
+"""Of Terraform's files, and of those that only OpenTofu reads."""
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of this name is code; what an editor leaves behind (`.a.tf.swp`, `a.tf~`) is not."""
+    return name.endswith(CODE_ENDINGS) and not name.startswith(".")
+
+
+def code_files(names: Iterable[str], *, tofu: bool) -> list[str]:
+    """Those of a folder's files that are code, in their order by name: Terraform passes over `.tofu`, and OpenTofu over a `.tf`
+    that has a `.tofu` of the same name beside it."""
+    found = {name for name in names if is_code(name)}
+    if not tofu:
+        return sorted(name for name in found if name.endswith((".tf", ".tf.json")))
+    return sorted(
+        name
+        for name in found
+        if not (name.endswith(".tf") and f"{name[:-3]}.tofu" in found)
+        and not (name.endswith(".tf.json") and f"{name[:-8]}.tofu.json" in found)
+    )
 
 
 def target_name(service: str, environment: str) -> str:

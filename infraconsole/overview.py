@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from infraconsole.aws.logs import LogLine
     from infraconsole.aws.s3 import StoredObject
     from infraconsole.checks.environments import Comparison
-    from infraconsole.config import Config
+    from infraconsole.config import Config, Program
     from infraconsole.terraform.locking import Protection
     from infraconsole.terraform.state import LockInfo, StateSummary
 
@@ -179,7 +179,7 @@ class Overview:
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
         self._terraform_lock = threading.Lock()
-        self._terraform_version: tuple[int, ...] | None = None
+        self._terraform_versions: dict[Program, tuple[int, ...]] = {}
         self._trails: dict[tuple[int, int], tuple[float, tuple[Trail, ...]]] = {}
 
     def access(self, environment: str) -> AwsAccess:
@@ -351,7 +351,10 @@ class Overview:
                 cause=f"[services.{service}] has no path.",
                 mend=f'Write path = "…/infrastructure/terraform" into {self.config.file or "infraconsole.toml"}.',
             )
-        return environments.compare_code(read_tree(root, state_folder() / "cache"), tuple(self.config.environments))
+        return environments.compare_code(
+            read_tree(root, state_folder() / "cache", tofu=self.config.program_of(service).is_tofu),
+            tuple(self.config.environments),
+        )
 
     def lock(self, service: str, environment: str) -> LockFacts:
         from infraconsole.checks import state_lock
@@ -374,12 +377,14 @@ class Overview:
         from infraconsole.terraform import binary
 
         with self._terraform_lock:  # one row asks it for its version, the others wait for that
-            if self._terraform_version is None:
+            program = self.config.program_of(service)
+            if program not in self._terraform_versions:
                 try:
-                    self._terraform_version = binary.find().at_least
+                    self._terraform_versions[program] = binary.find(program=program).at_least
                 except ToolMissing:
-                    self._terraform_version = ()
-        return state_protection.of_view(self.config, service, environment, os.environ, self._terraform_version)
+                    self._terraform_versions[program] = ()
+            version = self._terraform_versions[program]
+        return state_protection.of_view(self.config, service, environment, os.environ, version)
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""

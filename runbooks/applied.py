@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 
 from infraconsole.terraform import events
@@ -36,6 +37,14 @@ class Resource:
         elif isinstance(event, events.ApplyErrored):
             self.has_failed = True
 
+    def invoked(self, event: events.ActionEvent, seconds: float) -> None:
+        self.action, self.seconds = "invoke", seconds
+        if event.phase == "complete":
+            self.made.append("invoke")
+            self.action = ""
+        elif event.phase == "errored":
+            self.has_failed = True
+
     @property
     def state(self) -> str:
         if self.has_failed:
@@ -61,6 +70,8 @@ class Resource:
                 return self.action
             case "half":
                 return "destroyed, not made again yet" if self.is_gone else f"{self.made[0]} done, not all of it yet"
+            case "done" if set(self.made) == {"invoke"}:
+                return "invoked"
             case "done":
                 return f"{'replace' if len(self.made) > 1 else self.made[0]} done"
         return "not begun"
@@ -75,15 +86,26 @@ class Applied:
         self._resources = {address: Resource(address, parts) for address, parts in planned.items()}
         self._states: dict[str, dict[str, Resource]] = {state: {} for state in _ROWS}
         self._states["pending"].update(self._resources)
+        self._begun: dict[str, datetime] = {}
 
-    def take(self, event: events.Apply) -> None:
-        address = event.resource.address
+    def take(self, event: events.Apply | events.ActionEvent) -> None:
+        address = event.address if isinstance(event, events.ActionEvent) else event.resource.address
         resource = self._resources.setdefault(address, Resource(address))
         before = resource.state
-        resource.take(event)
+        if isinstance(event, events.ActionEvent):
+            resource.invoked(event, self._since(event))
+        else:
+            resource.take(event)
         if resource.state != before:
             self._states[before].pop(address, None)
         self._states[resource.state][address] = resource
+
+    def _since(self, event: events.ActionEvent) -> float:
+        """Of an action, whose events do not tell how long it takes."""
+        if event.phase == "start" and event.at is not None:
+            self._begun[event.address] = event.at
+        begun = self._begun.get(event.address)
+        return (event.at - begun).total_seconds() if begun and event.at else 0.0
 
     @property
     def has_begun(self) -> bool:

@@ -26,6 +26,7 @@ from infraconsole.runbooks.terraform_root import (
     Root,
     refuse_errored_state,
     refuse_locked,
+    refuse_wrong_version,
     root_of,
     state_summary,
     stored_state,
@@ -47,13 +48,14 @@ class Precheck(Step):
         root = root_of(context)
         if context.target.is_module and context.inputs.get("image_tag"):
             raise UsageError(f"{context.target.service} has no image.", mend="Leave out --set image_tag=…")
-        context.note(f"{root.folder}, Terraform {root.terraform.binary.version} ({root.terraform.binary.source}).")
+        tool = root.terraform.binary
+        context.note(f"{root.folder}, {tool.product} {tool.version} ({tool.source}).")
         if not root.environment:
             rules = f"the rules of {context.target.environment} hold"
             context.note(f"{context.target.service} serves all environments: {rules}, whichever was named.")
         commit = git.current(root.folder)
         context.note(f"Commit {commit.short} on {commit.branch or 'no branch'}: {commit.subject or '-'}")
-        doubts = _doubts(commit)
+        doubts = [*refuse_wrong_version(context, root), *_doubts(commit)]
         for doubt in doubts:
             context.note(doubt, warning=True)
         refuse_errored_state(context, root)
@@ -171,20 +173,42 @@ def _look_for_strays(context: StepContext, root: Root) -> None:
 
 
 def _refuse_missing_exports(context: StepContext) -> None:
+    """AWS is asked for what the code asks for, with version or label. What the same code makes may come with this deploy, and what
+    Terraform may never read is not needed."""
     found = trace(context.config, settings.state_folder() / "cache")
-    reader = f"{INFRASTRUCTURE}/{context.target.service}" if context.target.is_module else context.target.service
-    names = {
-        consumer.name
-        for consumer in found.consumers
-        if consumer.resolved and consumer.service == reader and consumer.environment in ("", context.target.environment)
+    target = context.target
+    reader = f"{INFRASTRUCTURE}/{target.service}" if target.is_module else target.service
+    environments = ("", target.environment)
+    own = {
+        producer.name
+        for producer in found.producers
+        if (f"{producer.owner}/{producer.module}" if target.is_module else producer.owner) == reader
+        and producer.environment in environments
     }
-    _, missing = Ssm(context.reads).parameters(sorted(names))
-    if missing:
+    read = {
+        consumer.asked: consumer
+        for consumer in sorted(found.consumers, key=lambda each: each.must_be_there)
+        if consumer.service == reader and consumer.environment in environments and consumer.resolved
+        if not consumer.by_path and not consumer.elsewhere
+    }
+    _, missing = Ssm(context.reads).parameters(sorted(read))
+    needed = [name for name in missing if read[name].must_be_there and read[name].name not in own]
+    if needed:
         raise HeldUp(
-            f"The code reads exports that do not exist: {', '.join(missing)}.",
+            f"The code reads exports that do not exist: {', '.join(needed)}.",
             mend="Deploy the modules that write them: infraconsole exports names them.",
         )
-    context.note(f"All {len(names)} exports that the code reads are there.")
+    for name in missing:
+        if read[name].name in own:
+            why = "this code makes it"
+        else:
+            why = "it stands in a check" if read[name].warns else "only Terraform knows whether it is read"
+        context.note(f"{name} ({read[name].address}) does not exist; {why}.", warning=True)
+    if not missing:
+        context.note(f"All {len(read)} exports that the code reads are there.")
+    unread = [str(module) for module in found.unread_modules if module.owner == (reader.partition("/")[0])]
+    if unread:
+        context.note(f"Not read, so that what it reads was not looked for: {', '.join(unread[:3])}.")
 
 
 def _verify_exports(context: StepContext) -> Mapping[str, Any]:
@@ -194,7 +218,7 @@ def _verify_exports(context: StepContext) -> Mapping[str, Any]:
             producer.name
             for producer in found.producers
             if producer.resolved
-            and producer.module == context.target.service
+            and (producer.owner, producer.module) == (INFRASTRUCTURE, context.target.service)
             and producer.environment in ("", context.target.environment)
         }
     )

@@ -15,7 +15,7 @@ from infraconsole.errors import HeldUp
 from infraconsole.runbooks import earlier_applies
 from infraconsole.runbooks.terraform_root import Root, write_private
 from infraconsole.terraform import backend, supervise
-from infraconsole.terraform.state import StateUnreadable, dumped, summary
+from infraconsole.terraform.state import StateTooNew, StateUnreadable, dumped, summary
 
 COPY = "lost.tfstate"
 """In the folder of the command's record, where it cannot become errored.tfstate."""
@@ -70,6 +70,8 @@ def _written(file: Path, body: bytes) -> bool:
 def _is_state(body: bytes) -> bool:
     try:
         summary(body)
+    except StateTooNew:  # nothing is wrong with it, as with one that OpenTofu has encrypted
+        return True
     except StateUnreadable:
         return False
     return True

@@ -19,6 +19,7 @@ from infraconsole.checks.plan_review import review
 from infraconsole.engine.gate import ERROR, WARNING
 from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import UsageError
+from infraconsole.redaction import MASK
 from infraconsole.runbooks import earlier_applies, strays
 from infraconsole.runbooks.plan_images import missing_images
 from infraconsole.runbooks.terraform_failure import failure
@@ -32,6 +33,8 @@ PLAN_DOCUMENT = "plan.json"
 COST_DOCUMENT = "cost.json"
 LINES_SHOWN = 40
 WARNINGS_SHOWN = 8
+NAMES_SHOWN = 20
+"""Of outputs, of what is forgotten, and so on: each kind in one line of the gate."""
 _FEW = 3
 
 
@@ -63,7 +66,7 @@ class ReadPlan(Step):
             for each in read.dangerous(table)
             if not each.change.is_data and (each.lost or each.change.kind is not Kind.REPLACE)
         ]
-        lines = [line for change in read.changes for line in change_lines(change)]
+        lines = plan_lines(read)
         unfinished = earlier_applies.unfinished(context.folder.parent, root)
         put_back = earlier_applies.is_put_back(context.folder.parent, root)
         tag = context.inputs.get("image_tag", "")
@@ -71,7 +74,8 @@ class ReadPlan(Step):
         missing = missing_images(context, read)
         lines_of_strays = _strays(context, root, read)
         _say_findings(context, (*findings, *missing))
-        words = read.totals().words() if changes else "nothing to do"
+        totals = read.totals()
+        words = totals.words() if changes or totals.changing or totals.deferred else "nothing to do"
         infracost_words = _ask_infracost(context) if changes else ""
         effect = cost_effect(read, load_costs())
         context.note(f"The plan: {words}. {_together(effect.words(), infracost_words)}")
@@ -80,6 +84,7 @@ class ReadPlan(Step):
         return {
             "words": words,
             "lines": lines[:LINES_SHOWN],
+            "named": _named(read),
             "dangers": _few(dangers),
             # What is destroyed is among the dangers, with what is lost.
             "errors": [told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
@@ -105,6 +110,35 @@ def _strays(context: StepContext, root: Root, read: plan.Plan) -> list[str]:
     for line in lines:
         context.note(line.removeprefix(ERROR).removeprefix(WARNING), warning=True)
     return lines
+
+
+def plan_lines(read: plan.Plan) -> list[str]:
+    """The whole plan, first what no state tells of: the actions."""
+    written = read.write_only()
+    lines = [line for action in read.actions for line in action.lines()]
+    for change in read.changes:
+        lines += change_lines(change)
+        lines += [f"    ~ {name}: (write-only: sent, and stored nowhere)" for name in written.get(change.address, ())]
+    lines += [line for output in read.outputs for line in output_lines(output)]
+    lines += [f"? {each.change.address}  put off: {each.reason}" for each in read.deferred]
+    lines += [f"? {each.address}  put off: {each.deferred}" for each in read.deferred_actions]
+    return lines + [f"? {name}: a part of the plan that is not known here" for name in read.unknown_parts]
+
+
+def _named(read: plan.Plan) -> list[str]:
+    """For the gate, however long the plan is: what its lines may be too many to show."""
+    forgotten = [each.address for each in read.changes if each.forgets]
+    outputs = [f"{each.name} ({each.kind})" for each in read.outputs]
+    actions = [f"{each.address} {each.when}" for each in read.actions]
+    put_off = [*(each.change.address for each in read.deferred), *(each.address for each in read.deferred_actions)]
+    found = (
+        (f"{WARNING}Actions invoked: ", actions),
+        (f"{WARNING}Forgotten, which stay in AWS and are managed by nobody: ", forgotten),
+        ("Outputs that change: ", outputs),
+        ("Put off to a later plan: ", put_off),
+        (f"{WARNING}Parts of the plan that are not known here: ", list(read.unknown_parts)),
+    )
+    return [f"{words}{', '.join(_few(names, NAMES_SHOWN))}" for words, names in found if names]
 
 
 _DANGERS = ("stateful-destroyed", "stateful-replaced", "stateful-deposed", "unexpected-destroy")
@@ -180,9 +214,12 @@ def planned(context: StepContext) -> dict[str, int]:
     except OSError:
         return {}
     found: dict[str, int] = {}
-    for change in plan.read(document).changes:
+    read = plan.read(document)
+    for change in read.changes:
         if not change.is_data and (parts := _PARTS.get(change.kind, 0)):
             found[change.address] = found.get(change.address, 0) + parts
+    for action in read.actions:
+        found[action.address] = found.get(action.address, 0) + 1
     return found
 
 
@@ -210,6 +247,8 @@ _SIGNS = {
 def change_lines(change: plan.Change) -> list[str]:
     """A line for the change, and one for each attribute that counts; nothing for what stays or is only read."""
     sign = _SIGNS.get(change.kind)
+    if change.kind is Kind.OTHER:
+        return [f"? {change.address}  {' and '.join(change.actions) or 'an action'}: not known here"]
     if sign is None and not change.previous_address and not change.importing_id:
         return []
     because = f"  {_why(change)}" if change.kind is Kind.REPLACE else ""
@@ -221,6 +260,16 @@ def change_lines(change: plan.Change) -> list[str]:
             f"    {line}" for each in change.attributes() if each.counts for line in _attribute_lines(change, each)
         ]
     return lines
+
+
+def output_lines(output: plan.OutputChange) -> list[str]:
+    """As a change's; masked where it is sensitive."""
+    sides = [MASK if output.sensitive and side is not None else side for side in (output.before, output.after)]
+    before, after = (None if side is None else shown(side) for side in sides)
+    if output.unknown and output.after is None:
+        after = "(known after apply)"
+    words = " → ".join(side for side in (before, after) if side is not None) or "null"
+    return [f"{_SIGNS.get(output.kind, '?')} output.{output.name}: {words}"]
 
 
 def _why(change: plan.Change) -> str:

@@ -261,7 +261,7 @@ def _refuse_what_is_no_loss(context: StepContext, found: _Found, last: StateSumm
     """Raises StepFailed where something would be taken away that belongs there."""
     if any(version.too_new for version in found.lost):
         raise StepFailed(
-            "A newer Terraform wrote what is stored, in a format that is not known here.",
+            "A newer Terraform wrote what is stored, or OpenTofu encrypted it: it is in a format that is not known here.",
             cause="It may be whole, so that nothing is taken away.",
             mend="Use a newer infraconsole, or Terraform by hand.",
         )

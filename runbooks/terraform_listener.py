@@ -55,6 +55,16 @@ class Listener:
             case events.Apply():
                 self.applied.take(event)
                 self._say(_told(event))
+            case events.ActionEvent(phase="planned"):
+                return
+            case events.ActionEvent():
+                self.applied.take(event)
+                self._say(_told_of_action(event))
+            case events.EphemeralOp(phase="errored", resource=resource, action=action):
+                self._output(f"{resource.address}: {action} failed")
+            case events.Unknown():
+                # What a newer Terraform says is for a person to judge: it may be a change.
+                self._output(f"{event.message}  ({event.type or 'no type'}: not known here)")
             case events.Provision(output=words) if words:
                 self._output(*words.split("\n"), source=event.resource.address)
 
@@ -83,6 +93,18 @@ class Listener:
     def summary(self) -> str:
         """What an apply had done when it ended, in numbers."""
         return f"{self.applied.done}{self._of} changes were made, {self.applied.failed} failed."
+
+
+def _told_of_action(event: events.ActionEvent) -> str:
+    on = f", for {event.on}" if event.on else ""
+    match event.phase:
+        case "start":
+            return f"{event.address}: invoke{on}…"
+        case "complete":
+            return f"{event.address}: invoke done"
+        case "errored":
+            return f"{event.address}: invoke failed{on}: {event.words}".removesuffix(": ")
+    return f"{event.address}: {event.words}" if event.words else ""
 
 
 def _told(event: events.Apply) -> str:

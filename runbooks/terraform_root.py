@@ -25,12 +25,12 @@ from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, HeldUp, PrerequisiteMissing, StepFailed
 from infraconsole.runbooks.recovery import run_line
 from infraconsole.runbooks.terraform_failure import DIGEST_DIFFERS, failure
-from infraconsole.terraform import backend, binary, commands, past_commands, runner
+from infraconsole.terraform import backend, binary, commands, past_commands, pins, runner
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.environment import environment as process_environment
 from infraconsole.terraform.locking import LockSettings, Protection
 from infraconsole.terraform.runner import Lost, Running, Terraform
-from infraconsole.terraform.state import LockInfo, StateSummary, StateTooNew, StateUnreadable, summary
+from infraconsole.terraform.state import LockInfo, StateEncrypted, StateSummary, StateTooNew, StateUnreadable, summary
 
 _BY_HAND = ("TF_DATA_DIR", "TF_WORKSPACE", "AWS_PROFILE", "AWS_REGION")
 
@@ -83,16 +83,22 @@ class Root:
         """For a person's shell, which knows neither our data folder nor the target's profile."""
         environ = self.terraform.environ
         other = [name for name in _BY_HAND if name in environ and environ[name] != os.environ.get(name)]
-        return ("env", *(f"{name}={environ[name]}" for name in other), "terraform", f"-chdir={self.folder}", *arguments)
+        return (
+            "env",
+            *(f"{name}={environ[name]}" for name in other),
+            self.terraform.binary.name,
+            f"-chdir={self.folder}",
+            *arguments,
+        )
 
 
 def root_of(context: StepContext) -> Root:
     """Raises PrerequisiteMissing where there is no such code or no Terraform."""
     target = context.target
     folder = context.config.root_of(target)
-    if not any(folder.glob("*.tf")):
+    if not settings.has_code(folder):
         raise PrerequisiteMissing(
-            f"There is no Terraform code in {folder}.", mend="Mend its path in infraconsole.toml, or check it out."
+            f"There is no Terraform code in {folder}.", mend="Fix its path in infraconsole.toml, or check it out."
         )
     variables = folder / naming.tfvars_path(target.environment)
     alike = target.is_module and not (folder / "environments").is_dir()
@@ -107,7 +113,7 @@ def root_of(context: StepContext) -> Root:
     about = context.config.environment(target.environment)
     data = backend.data_dir(settings.state_folder(), folder, name)
     environ = process_environment(os.environ, data_dir=data, profile=about.profile, region=target.region)
-    tool = _binary(os.environ.get(binary.VARIABLE), os.environ.get("PATH"))
+    tool = _binary(context.config.program_of(target.service), os.environ.get(binary.VARIABLE), os.environ.get("PATH"))
     backing = state_protection.backing(context.config, target.service, name, environ, tool.at_least)
     if backend.selected_workspace(data) != backend.DEFAULT_WORKSPACE:
         # Somebody selected it by hand in our data folder; every look at the state is at the default one.
@@ -118,14 +124,30 @@ def root_of(context: StepContext) -> Root:
 
 
 @cache
-def _binary(*_chosen_by: str | None) -> binary.Binary:
+def _binary(program: settings.Program, *_chosen_by: str | None) -> binary.Binary:
     """Asked for its version once: every step needs it several times."""
-    return binary.find()
+    return binary.find(program=program)
+
+
+def refuse_wrong_version(context: StepContext, root: Root) -> tuple[str, ...]:
+    """Raises PrerequisiteMissing where the code itself refuses this version: `init` would. What a version manager's file asks for
+    besides comes back as warnings."""
+    tool = root.terraform.binary
+    found = pins.unmet(root.folder, tool.version, tool.product, tofu=tool.is_tofu)
+    binding = [pin for pin in found if pin.binds]
+    if binding:
+        raise PrerequisiteMissing(
+            f"The code wants another version than {tool.product} {tool.version}.",
+            cause=" ".join(pins.sentences(binding, tool.version, tool.product)),
+            mend="Install that version, or name its program: [terraform] binary in infraconsole.toml.",
+        )
+    return pins.sentences(found, tool.version, tool.product)
 
 
 def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> str:
     """Why `init` had to run; "" where it had not to. Raises TerraformError. `for_lock`: what follows needs the backend alone, so
     that an `init` which fails behind it, at the providers or at the state itself, is good enough."""
+    refuse_wrong_version(context, root)
     arguments = root.init_arguments
     why = backend.why_init(root.folder, root.data, arguments)
     if not why:
@@ -192,6 +214,8 @@ def summary_of(context: StepContext, root: Root, body: bytes | None) -> StateSum
         return None
     try:
         return summary(body, "The stored state")
+    except StateEncrypted as error:
+        raise StepFailed(error.title, cause=error.cause, mend="Deploy it by hand, with tofu.") from error
     except StateTooNew as error:
         raise StepFailed(
             error.title, cause=error.cause, mend="Use a newer infraconsole, or Terraform by hand."

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infraconsole import files
+from infraconsole import files, naming
 from infraconsole.checks import git
 from infraconsole.config import EnvironmentSettings
 from infraconsole.engine import policy
@@ -66,11 +66,11 @@ class Init(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         root = root_of(context)
         why = initialise(context, root, for_lock=self._for_lock)
-        version = root.terraform.binary.version
-        context.note(f"Terraform {version} ({root.terraform.binary.source}); {why or 'it was set up already'}.")
+        tool = root.terraform.binary
+        context.note(f"{tool.product} {tool.version} ({tool.source}); {why or 'it was set up already'}.")
         protection = root.protection
         context.note(protection.danger or protection.why, warning=protection.is_missing)
-        return {"why": why, "terraform": version}
+        return {"why": why, "terraform": tool.version}
 
 
 class MakePlan(Step):
@@ -139,7 +139,7 @@ def binding(context: StepContext, root: Root) -> dict[str, Any]:
     }
 
 
-_WRITTEN = (".tf", ".tf.json", ".tfvars", ".tfvars.json", ".tftpl", ".tpl")
+_WRITTEN = (*naming.CODE_ENDINGS, ".tfvars", ".tfvars.json", ".tftpl", ".tpl")
 """What nobody but people write."""
 _NOT_READ = ("terraform.tfstate", "terraform.tfstate.backup", backend.ERRORED_STATE)
 
@@ -248,6 +248,7 @@ class ApplyPlan(Step):
                 *self._shown_before(context, read["words"]),
                 *partly,
                 *((f"Cost: {read['cost']}",) if read["cost"] else ()),
+                *read.get("named", ()),
                 *shown,
                 *more,
             ),

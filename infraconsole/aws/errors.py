@@ -118,6 +118,15 @@ _ACTION = (
     re.compile(r"to perform (?:the )?(?:action|operation):? ([a-z0-9-]+:[A-Za-z0-9*]+)"),
 )
 
+# Other services pass KMS's refusal on, and not all of them name the action: SSM and S3 say the first, Secrets Manager the second.
+_KMS_WORDS = re.compile(
+    r"ciphertext refers to a customer master key|Access to KMS is not allowed|AWS ?KMS|\bkms:[A-Z]", re.IGNORECASE
+)
+_KMS_CODES = frozenset({"KMSAccessDeniedException", "KMS.AccessDeniedException", "KmsAccessDenied"})
+_KMS_KEY = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d*:(?:key|alias)/[\w/-]+")
+_WRITING = {"ssm": "kms:Encrypt"}
+"""What a write needs of the key; "kms:GenerateDataKey" of other services."""
+
 # IAM's prefixes and actions, where they are not botocore's service name and the operation.
 _PREFIXES = {
     "elbv2": "elasticloadbalancing",
@@ -251,8 +260,8 @@ def _classified(
     if code == "InvalidObjectState":
         mend = "Restore it first: aws s3api restore-object; that takes from minutes to hours."
         return AwsRefused, f"What {tried.operation} asks for is archived ({tried.place}).", mend
-    if code in DENIED:
-        return _denied(words, tried)
+    if code in DENIED or code in _KMS_CODES:
+        return _denied(code, words, tried)
     # ECS says ClientException for a revision that is not there, so the words count there.
     reads = tried.operation.partition(":")[2].startswith(_READING)
     is_missing = code == "ClientException" and reads and _CLIENT_EXCEPTION_MISSING.search(words)
@@ -263,18 +272,31 @@ def _classified(
         mend = "Try again in a minute; if it lasts, see https://health.aws.amazon.com/health/status"
         return AwsFault, f"AWS failed to carry out {tried.operation} ({tried.place}).", mend
     if status == 403:
-        return _denied(words, tried)
+        return _denied(code, words, tried)
     if status == 404:
         return AwsNotFound, f"What {tried.operation} asks for does not exist ({tried.place}).", ""
     return AwsRefused, f"AWS refused {tried.operation} ({tried.place}).", ""
 
 
-def _denied(words: str, tried: _Tried) -> tuple[type[AwsError], str, str]:
+def _denied(code: str, words: str, tried: _Tried) -> tuple[type[AwsError], str, str]:
     found = next((match[1] for pattern in _ACTION if (match := pattern.search(words))), "")
+    if not found and (code in _KMS_CODES or _KMS_WORDS.search(words)):
+        found = _kms_action(tried.operation)
     action = found or iam_action(tried.operation)
     explicit = " An explicit deny forbids it; allowing it elsewhere does not help." if "explicit deny" in words else ""
     title = f"These credentials may not do {action} ({tried.place})."
+    if action.startswith("kms:") and not tried.operation.startswith("kms:"):
+        key = match[0] if (match := _KMS_KEY.search(words)) else "the key that it is encrypted with"
+        title = f"{title[:-1]}, which {tried.operation} needs."
+        return AccessDenied, title, f"Have {action} allowed for {key}, in the key's policy too.{explicit}"
     return AccessDenied, title, f"Have {action} allowed, or use a profile that may.{explicit}"
+
+
+def _kms_action(operation: str) -> str:
+    service, _, name = operation.partition(":")
+    if name.startswith((*_READING, "Head", "Receive", "Batch")):
+        return "kms:Decrypt"
+    return _WRITING.get(service, "kms:GenerateDataKey")
 
 
 _CLOCK = "Set the clock: sudo timedatectl set-ntp true (macOS: sudo sntp -sS time.apple.com); check with: timedatectl"

@@ -101,18 +101,32 @@ class Ssm:
         return str((answer.get("ServiceSetting") or {}).get("SettingValue")).lower() == "true"
 
     def parameters(self, names: Sequence[str]) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
-        """The parameters of those names, and the names that do not exist, each in the order asked for."""
+        """The parameters of those names, and the names that do not exist, each in the order asked for. A name may have a version or
+        a label behind a colon."""
         asked = distinct(names)
         found: dict[str, Parameter] = {}
-        for batch in batches(asked, PARAMETERS_PER_CALL):
+        for batch in self._batches(asked):
             answer = self.access.call("ssm", "GetParameters", Names=list(batch), WithDecryption=False)
+            selected = {name.partition(":")[0]: name for name in batch}
             for raw in answer.get("Parameters") or ():
                 parameter = parse_parameter(raw)
-                found[parameter.name] = parameter
+                found[selected.get(parameter.name, parameter.name)] = parameter
         return (
             tuple(found[name] for name in asked if name in found),
             tuple(name for name in asked if name not in found),
         )
+
+    def _batches(self, names: Sequence[str]) -> Iterator[Sequence[str]]:
+        """By ten, and no parameter twice in one call: AWS refuses that, whatever stands behind the colon."""
+        rounds: list[dict[str, str]] = []
+        for name in names:
+            plain = name.partition(":")[0]
+            free = next((each for each in rounds if plain not in each), None)
+            if free is None:
+                rounds.append(free := {})
+            free[plain] = name
+        for each in rounds:
+            yield from batches(tuple(each.values()), PARAMETERS_PER_CALL)
 
 
 def parse_parameter(raw: Mapping[str, Any]) -> Parameter:

@@ -23,7 +23,7 @@ from infraconsole.aws.errors import SKEW_TOLERATED, clock_skew
 from infraconsole.aws.sts import account_alias
 from infraconsole.checks import permissions, state_protection, tools
 from infraconsole.checks.findings import Finding, Level, by_weight
-from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, find
+from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, Program, find
 from infraconsole.errors import AwsError, ConfigError, InfraconsoleError, ToolMissing
 from infraconsole.terraform import binary
 
@@ -337,11 +337,18 @@ def permission_findings(answers: Sequence[permissions.Answer], subject: str) -> 
 
 def lock_findings(config: Config, environ: Mapping[str, str]) -> tuple[Finding, ...]:
     """Which states no lock protects, by the Terraform that would be used."""
-    try:
-        version = binary.find(environ).at_least
-    except ToolMissing:
-        version = ()
-    return tuple(state_protection.findings(config, environ, version))
+    known: dict[Program, tuple[int, ...]] = {}
+
+    def version_of(name: str) -> tuple[int, ...]:
+        program = config.program_of(name)
+        if program not in known:
+            try:
+                known[program] = binary.find(environ, program).at_least
+            except ToolMissing:
+                known[program] = ()
+        return known[program]
+
+    return tuple(state_protection.findings(config, environ, version_of))
 
 
 def registry_findings(environ: Mapping[str, str], reachable: Callable[[str, int], bool]) -> Iterator[Finding]:

@@ -59,6 +59,8 @@ def review(
         *_weakened(plan),
         *_forgotten(plan, stateful),
         *_unknown(plan),
+        *_actions(plan),
+        *_write_only(plan),
         *_images(plan, running_images, image_tag, failed, put_back),
         *(_ahead(plan) if put_back else _drift(plan, failed)),
         *_checks(plan),
@@ -246,8 +248,44 @@ def _unknown(plan: Plan) -> Iterator[Finding]:
             "warning",
             deferred.change.address,
             f"It is not in this plan: {deferred.reason}.",
-            "Apply this plan, then make another one and read that as carefully.",
+            _REPLAN_LATER,
         )
+
+    for name in plan.unknown_parts:
+        yield Finding(
+            "unknown-part",
+            "error",
+            "plan",
+            f"The plan has a part {name!r}, which this console does not know: what it does is not shown here.",
+            "Look at terraform show PLAN before anything else, and use a newer infraconsole.",
+        )
+
+
+def _actions(plan: Plan) -> Iterator[Finding]:
+    for action in plan.actions:
+        yield Finding(
+            "action-invoked",
+            "warning",
+            action.address,
+            f"It is invoked {action.when}. An action is in no state: no later plan shows it, and a rollback does not undo it.",
+        )
+    for action in plan.deferred_actions:
+        yield Finding(
+            "unknown-at-plan", "warning", action.address, f"It is not in this plan: {action.deferred}.", _REPLAN_LATER
+        )
+
+
+def _write_only(plan: Plan) -> Iterator[Finding]:
+    for address, names in plan.write_only().items():
+        yield Finding(
+            "write-only-sent",
+            "info",
+            address,
+            f"{', '.join(names)} is sent and stored nowhere: neither this plan nor the state can show what it is.",
+        )
+
+
+_REPLAN_LATER = "Apply this plan, then make another one and read that as carefully."
 
 
 def _images(

@@ -3,7 +3,7 @@ place for runbooks, doctor and board."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def backing(
     of = backend.of_module if is_module else backend.of_service
     about = config.environment(target.environment)
     place = of(config, service, environment, environ)
-    declared = declared_in(folder)
+    declared = declared_in(folder, tofu=config.program_of(service).is_tofu)
     return Backing(
         folder,
         backend.data_dir(settings.state_folder(), folder, environment),
@@ -115,13 +115,16 @@ def _has_variables(config: Config, name: str, environment: str) -> bool:
     return folder is not None and (folder / naming.tfvars_path(environment)).is_file()
 
 
-def findings(config: Config, environ: Mapping[str, str], version: Sequence[int]) -> Iterator[Finding]:
-    """An error for each state without a lock, a warning for each of which it is not known; the others in one line."""
+def findings(
+    config: Config, environ: Mapping[str, str], version_of: Callable[[str], Sequence[int]]
+) -> Iterator[Finding]:
+    """An error for each state without a lock, a warning for each of which it is not known; the others in one line. `version_of`
+    says which version of Terraform works for a service or module, () where there is none."""
     locked: list[str] = []
     for service, environment in roots(config):
         name = f"{service} {environment}".strip()
         try:
-            found = backing(config, service, environment, environ, version).protection
+            found = backing(config, service, environment, environ, version_of(service)).protection
         except InfraconsoleError as error:
             found = Protection(Lock.UNKNOWN, error.title, error.mend)
         file = str(config.file) if config.file else None

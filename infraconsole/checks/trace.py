@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from infraconsole import naming
 from infraconsole.checks.findings import Finding, Level, by_weight
-from infraconsole.terraform.exports import INFRASTRUCTURE, Consumer, Producer, Trace, Use
+from infraconsole.terraform.exports import INFRASTRUCTURE, Consumer, Producer, Trace, UnreadModule, Use
+from infraconsole.terraform.ssm_names import beginning
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def check_trace(
     return by_weight(
         (
             *unreadable_terraform(trace),
+            *modules_not_read(trace),
             *consumed_not_exported(trace, live, environments),
             *duplicate_producers(trace),
             *wrong_kms_keys(trace, root=root),
@@ -86,77 +88,178 @@ def unreadable_terraform(trace: Trace) -> Iterator[Finding]:
         )
 
 
+def modules_not_read(trace: Trace) -> Iterator[Finding]:
+    """Once for each repository: what such a module makes and reads is seen by nobody here."""
+    by_owner: dict[str, list[UnreadModule]] = {}
+    for module in trace.unread_modules:
+        by_owner.setdefault(module.owner, []).append(module)
+    for owner, modules in by_owner.items():
+        many = f"{len(modules)} modules" if len(modules) > 1 else "a module"
+        yield Finding(
+            "module-not-read",
+            "info",
+            owner,
+            f"{owner} calls {many} whose code is not on this machine, so that nobody knows here which exports they make and read: "
+            f"{_few(list(map(str, modules)))}.",
+            "Run terraform init in its folder: what that fetches is read.",
+            file=modules[0].file,
+            line=modules[0].line,
+        )
+
+
 def consumed_not_exported(
     trace: Trace, live: Set[str] | None, environments: Collection[str] | None = None
 ) -> Iterator[Finding]:
-    """Nothing is said where neither the infrastructure's code nor AWS was looked at; where only a part of the code could
-    be read and AWS was not asked, it is a warning."""
+    """Nothing is said where neither the infrastructure's code nor AWS was looked at; where only a part of the code could be read
+    and AWS was not asked, it is a warning. What reads a whole path, or in another account, misses nothing here."""
     made = {producer.name for producer in trace.producers if producer.resolved}
     open_names = tuple(producer for producer in trace.producers if not producer.resolved)
     blind = INFRASTRUCTURE in trace.unread
     for consumer in trace.consumers:
-        if not consumer.resolved or consumer.name in made:
+        if not consumer.resolved or consumer.by_path or consumer.elsewhere or consumer.name in made:
             continue
         if environments is not None and consumer.environment and consumer.environment not in environments:
             continue
-        where = f"{consumer.service}{_in(consumer)} reads {consumer.name} ({consumer.address})"
         if live is None and blind and not trace.producers:
             continue
         if live is not None and consumer.name in live:
-            if not blind:
-                yield _at(
-                    consumer,
-                    "consumed-not-exported",
-                    "warning",
-                    f"{where}. It is there in AWS, but no resource in the infrastructure repository makes it: nothing keeps "
-                    "it right, and nobody will know that it is needed.",
-                    f"Declare it in {_owner(consumer.name)}, and import the parameter there.",
-                )
-        elif live is None and (perhaps := _may_be(open_names, consumer.name)):
-            yield _at(
-                consumer,
-                "consumed-not-exported",
-                "warning",
-                f"{where}. Whether it is made is not known: {perhaps.address} in {perhaps.module} may make it, but its name is "
-                f"only known when Terraform runs ({perhaps.why}).",
-                "Ask AWS, or give the variables in that name a value in terraform.tfvars.",
-            )
-        elif live is None and blind:
-            yield _at(
-                consumer,
-                "consumed-not-exported",
-                "warning",
-                f"{where}, and nothing in the infrastructure code that could be read makes it. Not all of it could be read.",
-                "Mend the files that cannot be read first.",
-            )
+            finding = None if blind else _made_by_nobody(trace, consumer)
+        elif live is not None:
+            finding = _missing(trace, consumer, open_names)
         else:
-            also = " and AWS does not have it" if live is not None else ""
-            yield _at(
-                consumer,
-                "consumed-not-exported",
-                "error",
-                f"{where}, but no resource makes it{also}: every plan of {consumer.service} fails with ParameterNotFound.",
-                f"Export it from {_owner(consumer.name)} and apply that module, or mend the name.",
-            )
+            finding = _not_found(trace, consumer, open_names)
+        if finding is not None:
+            yield finding
+
+
+def _reading(consumer: Consumer) -> str:
+    return f"{consumer.service}{_in(consumer)} reads {consumer.name} ({consumer.address})"
+
+
+def _made_by_nobody(trace: Trace, consumer: Consumer) -> Finding | None:
+    """Of what AWS has."""
+    if _given(trace, consumer.name):
+        return None
+    if not_read := trace.not_read():
+        return _at(
+            consumer,
+            "consumed-not-exported",
+            "info",
+            f"{_reading(consumer)}. It is there in AWS; what makes it was not found in the code that was read. "
+            f"Not read: {_few(not_read)}.",
+            _READ_IT,
+        )
+    return _at(
+        consumer,
+        "consumed-not-exported",
+        "warning",
+        f"{_reading(consumer)}. It is there in AWS, but no resource in the code of the infrastructure and the services makes it: "
+        "nothing keeps it right, and nobody will know that it is needed.",
+        f"Declare it in {_owner(consumer.name)}, and import the parameter there.",
+    )
+
+
+def _missing(trace: Trace, consumer: Consumer, open_names: tuple[Producer, ...]) -> Finding:
+    """Of what AWS was asked for and does not have."""
+    if consumer.must_be_there:
+        then = f"every plan of {consumer.service} fails with ParameterNotFound"
+    elif consumer.warns:
+        then = "its check fails, and Terraform warns of it"
+    else:
+        then = f"where that is read at all, which only Terraform knows, a plan of {consumer.service} fails with ParameterNotFound"
+    if module := _given(trace, consumer.name):
+        maker = f" {module} is given this name and probably makes it."
+        mend = f"Apply {module.place}, or fix the name."
+    else:
+        perhaps = _may_be(open_names, consumer.name)
+        not_read = trace.not_read()
+        maker = (
+            f" {perhaps.address} in {perhaps.module} may make it."
+            if perhaps
+            else f" What makes it was not found in the code that was read. Not read: {_few(not_read)}."
+            if not_read
+            else " No resource in the code makes it."
+        )
+        mend = f"Export it from {_owner(consumer.name)} and apply that module, or fix the name."
+    level: Level = "error" if consumer.must_be_there else "warning"
+    return _at(
+        consumer,
+        "consumed-not-exported",
+        level,
+        f"{_reading(consumer)}, and AWS does not have it: {then}.{maker}",
+        mend,
+    )
+
+
+def _not_found(trace: Trace, consumer: Consumer, open_names: tuple[Producer, ...]) -> Finding | None:
+    """Of what AWS was not asked for."""
+    if _given(trace, consumer.name):
+        return None
+    if perhaps := _may_be(open_names, consumer.name):
+        return _at(
+            consumer,
+            "consumed-not-exported",
+            "warning",
+            f"{_reading(consumer)}. Whether it is made is not known: {perhaps.address} in {perhaps.module} may make it, but its "
+            f"name is only known when Terraform runs ({perhaps.why}).",
+            "Ask AWS, or give the variables in that name a value in terraform.tfvars.",
+        )
+    if not_read := trace.not_read():
+        return _at(
+            consumer,
+            "consumed-not-exported",
+            "warning",
+            f"{_reading(consumer)}. What makes it was not found in the code that could be read. Not read: {_few(not_read)}.",
+            _READ_IT,
+        )
+    return _at(
+        consumer,
+        "consumed-not-exported",
+        "error" if consumer.must_be_there else "warning",
+        f"{_reading(consumer)}, but no resource in the code makes it: unless somebody made it by hand, every plan of "
+        f"{consumer.service} fails with ParameterNotFound.",
+        f"Export it from {_owner(consumer.name)} and apply that module, or fix the name.",
+    )
+
+
+_READ_IT = "Run terraform init where a module is not read, and name the folders of all services in infraconsole.toml."
+
+
+def _given(trace: Trace, name: str) -> UnreadModule | None:
+    """A module that could not be read and is given that name."""
+    return next((module for module in trace.unread_modules if name in module.names), None)
+
+
+_FEW = 3
+
+
+def _few(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _FEW} more" if len(texts) > _FEW else ""
+    return f"{', '.join(texts[:_FEW])}{more}"
 
 
 def exported_not_consumed(trace: Trace) -> Iterator[Finding]:
     """Each name once. A service whose code is not known may be the one that reads it, and the message says so."""
-    read = {consumer.name for consumer in trace.consumers if consumer.resolved}
     unread = sorted(trace.unread - {INFRASTRUCTURE})
+    open_names = tuple(consumer for consumer in trace.consumers if not consumer.resolved)
+    by_path = tuple(consumer for consumer in trace.consumers if consumer.by_path)
+    read = {consumer.name for consumer in trace.consumers if consumer.resolved and not consumer.by_path}
     seen: set[str] = set()
     for producer in trace.producers:
-        if not producer.resolved or producer.name in read or producer.name in seen:
+        name = producer.name
+        if not producer.resolved or name in read or name in seen or any(each.reads(name) for each in by_path):
             continue
-        if _may_be(tuple(consumer for consumer in trace.consumers if not consumer.resolved), producer.name):
+        if _may_be(open_names, name) or _given(trace, name):
             continue
-        seen.add(producer.name)
+        seen.add(name)
         but = f" The code of {', '.join(unread)} is not known in full." if unread else ""
+        if trace.unread_modules:
+            but += f" Not read: {_few(list(map(str, trace.unread_modules)))}."
         yield _at(
             producer,
             "exported-not-consumed",
             "info",
-            f"{producer.name} is exported by {producer.module} ({producer.address}), and no known service reads it.{but}",
+            f"{name} is exported by {producer.module} ({producer.address}), and nothing in the code that was read reads it.{but}",
             "Ask who needs it before it is removed: scripts and other accounts are not seen here.",
         )
 
@@ -268,10 +371,15 @@ _Open = TypeVar("_Open", Producer, Consumer)
 
 
 def _may_be(open_names: Iterable[_Open], name: str) -> _Open | None:
-    """One of those whose names are not resolved that may turn out to be `name`: begins and ends as it does."""
+    """One of those whose names are not resolved that may turn out to be `name`: begins and ends as it does. A path has more
+    behind it."""
     for each in open_names:
-        begins, ends = re.split(r"[$%]\{", each.name)[0], each.name.rpartition("}")[2]
-        is_template = begins != each.name
+        written = beginning(each.name) if each.name.startswith("arn:") else each.name
+        begins, ends = re.split(r"[$%]\{", written)[0], written.rpartition("}")[2]
+        is_template = begins != written
+        if isinstance(each, Consumer) and each.by_path:
+            ends = ""
+        ends = ends.partition(":")[0]
         if not is_template or (name.startswith(begins) and name.endswith(ends)):
             return each
     return None

@@ -103,6 +103,7 @@ def _document(found: Sequence[_Listed], trace: Trace | None) -> dict[str, Any]:
     return {
         "exports": [_export(listed, parameter, trace) for listed in found for parameter in listed.parameters],
         "findings": [finding.as_json() for finding in _all_findings(found)],
+        "not_read": list(trace.not_read()) if trace is not None else [],
     }
 
 
@@ -125,7 +126,7 @@ def _export(listed: _Listed, parameter: Parameter, trace: Trace | None) -> dict[
     }
     if trace is not None:
         told["producers"] = [
-            {"module": one.module, "address": one.address, "file": one.file, "line": one.line}
+            {"owner": one.owner, "module": one.module, "address": one.address, "file": one.file, "line": one.line}
             for one in trace.producers_of(parameter.name)
         ]
         told["consumers"] = [
@@ -136,6 +137,8 @@ def _export(listed: _Listed, parameter: Parameter, trace: Trace | None) -> dict[
                 "file": one.file,
                 "line": one.line,
                 "locals": list(one.locals),
+                "selector": one.selector,
+                "by_path": one.name if one.by_path else "",
             }
             for one in trace.consumers_of(parameter.name)
         ]

@@ -44,7 +44,11 @@ class Commands:
         self, name: str, call: str, terraform: Terraform, arguments: Sequence[str], record: Path, each: Each | None
     ) -> Ended:
         """Run a command that changes something, once, and record how it ended. Raises TerraformError."""
-        parameters = {"record": str(record), "command": ["terraform", *arguments], "folder": str(terraform.folder)}
+        parameters = {
+            "record": str(record),
+            "command": [terraform.binary.name, *arguments],
+            "folder": str(terraform.folder),
+        }
         clock = Stamp.now().as_json()
         self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=parameters, clock=clock)
         try:
@@ -110,7 +114,7 @@ def _started(terraform: Terraform, arguments: Sequence[str], record: Path) -> Ru
     except OSError as error:
         raise TerraformError(
             "Terraform cannot be started.",
-            command=("terraform", *arguments),
+            command=(terraform.binary.name, *arguments),
             words=str(error),
             mend=files.fix(error, record.parent.parent.parent),
         ) from error

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from infraconsole.redaction import MASK, Redactor
 from infraconsole.secret_places import masked, names_a_secret, url_passwords
+from infraconsole.terraform import documents
 
 UNKNOWN = "(known after apply)"
 LONG_CHARACTERS = 200
@@ -124,7 +125,7 @@ def path_name(path: Sequence[Step]) -> str:
 
 def shown(value: Any) -> str:
     """A value as text, whole: strings as they are, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else documents.text(value)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -435,7 +436,7 @@ def _parsed(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        held = json.loads(text)
+        held = json.loads(text, parse_float=documents.number)
     except (ValueError, RecursionError):
         return None
     return held if isinstance(held, dict | list) else None

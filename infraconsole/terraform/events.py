@@ -87,6 +87,8 @@ class ChangeSummary(Event):
     change: int
     remove: int
     imported: int
+    invoked: int = 0
+    failed_actions: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,26 @@ class Provision(Event):
     provisioner: str
     phase: Literal["start", "progress", "complete", "errored"]
     output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionEvent(Event):
+    """Of an action (1.14 and later). `on` is the resource that triggered it, "" where it was asked for by name; `words` are its
+    progress or its error."""
+
+    address: str
+    on: str
+    phase: Literal["planned", "start", "progress", "complete", "errored"]
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EphemeralOp(Event):
+    """Of an ephemeral resource, which is in no plan and no state. `action` is open, renew or close."""
+
+    resource: Resource
+    action: str
+    phase: Literal["start", "progress", "complete", "errored"]
 
 
 @dataclass(frozen=True)
@@ -247,6 +269,8 @@ def _summary(raw: _Raw, common: _Common) -> ChangeSummary:
         change=_whole(changes, "change"),
         remove=_whole(changes, "remove"),
         imported=_whole(changes, "import"),
+        invoked=_whole(changes, "action_invocation"),
+        failed_actions=_whole(changes, "action_fail"),
     )
 
 
@@ -271,6 +295,40 @@ def _refresh(complete: bool) -> Callable[[_Raw, _Common], Event]:
     def read(raw: _Raw, common: _Common) -> Event:
         hook = _table(raw, "hook")
         return Refresh(**common, resource=_resource(hook), id_value=_text(hook, "id_value"), complete=complete)
+
+    return read
+
+
+def _action(phase: Literal["start", "progress", "complete", "errored"]) -> Callable[[_Raw, _Common], Event]:
+    def read(raw: _Raw, common: _Common) -> Event:
+        hook = _table(raw, "hook")
+        return ActionEvent(
+            **common,
+            address=_text(_table(hook, "action"), "addr"),
+            on=_text(_table(_table(hook, "lifecycle"), "resource"), "addr"),
+            phase=phase,
+            words=_text(hook, "message") or _text(hook, "error"),
+        )
+
+    return read
+
+
+def _planned_action(raw: _Raw, common: _Common) -> ActionEvent:
+    invocation = _table(raw, "invocation")
+    trigger = _table(invocation, "lifecycle_trigger")
+    return ActionEvent(
+        **common,
+        address=_text(_table(invocation, "action_addr"), "addr"),
+        on=_text(_table(trigger, "triggering_resource"), "addr"),
+        phase="planned",
+        words="",
+    )
+
+
+def _ephemeral(phase: Literal["start", "progress", "complete", "errored"]) -> Callable[[_Raw, _Common], Event]:
+    def read(raw: _Raw, common: _Common) -> Event:
+        hook = _table(raw, "hook")
+        return EphemeralOp(**common, resource=_resource(hook), action=_text(hook, "action"), phase=phase)
 
     return read
 
@@ -350,6 +408,15 @@ _READERS: Mapping[str, Callable[[_Raw, _Common], Event]] = {
     "apply_errored": _apply(ApplyErrored),
     "refresh_start": _refresh(complete=False),
     "refresh_complete": _refresh(complete=True),
+    "planned_action_invocation": _planned_action,
+    "action_start": _action("start"),
+    "action_progress": _action("progress"),
+    "action_complete": _action("complete"),
+    "action_errored": _action("errored"),
+    "ephemeral_op_start": _ephemeral("start"),
+    "ephemeral_op_progress": _ephemeral("progress"),
+    "ephemeral_op_complete": _ephemeral("complete"),
+    "ephemeral_op_errored": _ephemeral("errored"),
     "provision_start": _provision("start"),
     "provision_progress": _provision("progress"),
     "provision_complete": _provision("complete"),

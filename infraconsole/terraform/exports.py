@@ -1,8 +1,9 @@
-"""Exports as the code has them: which module makes each, which data source reads it in which service, and which resources
-see its value, over locals and one level of module calls. Nothing is asked of AWS."""
+"""Exports as the code has them: which module or service makes each, which data source reads it in which service, and which
+resources see its value, over locals and module calls. Nothing is asked of AWS."""
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,23 +12,29 @@ from importlib import resources
 from pathlib import Path
 
 from infraconsole.config import Config
+from infraconsole.terraform import ssm_names
 from infraconsole.terraform.evaluate import Scope, Unknown, Value, instances
 from infraconsole.terraform.flow import Flow, Origin, Sink
 from infraconsole.terraform.hcl import Attribute
-from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, root_modules
+from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, NotRead, root_modules, source_of
+from infraconsole.terraform.plan import module_steps
 from infraconsole.terraform.reader import Problem, Tree, read_trees
+from infraconsole.terraform.ssm_names import SsmName
 
 INFRASTRUCTURE = "infrastructure"
 PARAMETER = "aws_ssm_parameter"
+BY_PATH = "aws_ssm_parameters_by_path"
 REMOTE_STATE = "terraform_remote_state"
+MOST_CALLS = 2_000
+"""Of modules below one root: those that call each other twice, level by level, never come to an end."""
 
 
 @dataclass(frozen=True)
 class Producer:
     """A resource that makes an export. `name` is the expression's text where it is not `resolved`; `environment` is ""
-    where the name does not depend on it. `module` is the folder below the infrastructure root; `type` and `value` are
-    the expressions' texts. `certain` is False where only Terraform knows whether there is such a resource at all; `why`
-    says why a name is not resolved."""
+    where the name does not depend on it. `owner` is INFRASTRUCTURE or a service, `module` the folder below the infrastructure
+    root, or the service with the folder below its own; `type` and `value` are the expressions' texts.
+    `certain` is False where only Terraform knows whether there is such a resource at all; `why` says why a name is not resolved."""
 
     name: str
     resolved: bool
@@ -40,6 +47,7 @@ class Producer:
     line: int
     certain: bool = True
     why: str = ""
+    owner: str = INFRASTRUCTURE
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,10 @@ class Use:
 @dataclass(frozen=True)
 class Consumer:
     """A data source that reads an export. `service` is `infrastructure/<module>` where the infrastructure repository reads
-    its own exports; `locals` are the names it is mapped to, `local.vpc_id`."""
+    its own exports; `locals` are the names it is mapped to, `local.vpc_id`. `selector` is the version or label that it asks
+    for. With `by_path` the name is a path, and all below it is read, with `recursive` at any depth. `elsewhere` says which other
+    account or region it reads in; where it is not `certain`, only Terraform knows whether it reads at all, and one that only
+    `warns` stands in a check."""
 
     name: str
     resolved: bool
@@ -70,6 +81,47 @@ class Consumer:
     locals: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     why: str = ""
+    selector: str = ""
+    by_path: bool = False
+    recursive: bool = False
+    elsewhere: str = ""
+    certain: bool = True
+    warns: bool = False
+
+    @property
+    def asked(self) -> str:
+        """The name as AWS is asked for it."""
+        return f"{self.name}:{self.selector}" if self.selector else self.name
+
+    @property
+    def must_be_there(self) -> bool:
+        """Whether every plan fails where the export does not exist."""
+        return self.resolved and self.certain and not (self.by_path or self.elsewhere or self.warns)
+
+    def reads(self, name: str) -> bool:
+        """Whether it is known to read the export of that name."""
+        if not self.resolved or not self.by_path:
+            return self.resolved and name == self.name
+        path = self.name.rstrip("/") + "/"
+        return name.startswith(path) and (self.recursive or "/" not in name.removeprefix(path))
+
+
+@dataclass(frozen=True)
+class UnreadModule:
+    """A module call whose code is not known here, so that nobody can say what it makes and reads. `owner` and `place` are as a
+    Producer's owner and module; `names` are those of exports that it is given."""
+
+    owner: str
+    place: str
+    address: str
+    source: str
+    why: str
+    file: str
+    line: int
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.address} in {self.place} ({self.source or 'no plain source'}; {self.why})"
 
 
 @dataclass(frozen=True)
@@ -86,7 +138,8 @@ class RemoteState:
 @dataclass(frozen=True)
 class Trace:
     """`roots_missing` are configured folders that are not there. `unread` names whose code is not known, in whole or in
-    part: services without a path or with files that cannot be read, and `infrastructure`."""
+    part: services without a path or with files that cannot be read, and `infrastructure`; `unread_modules` those that are called
+    in what was read."""
 
     producers: tuple[Producer, ...] = ()
     consumers: tuple[Consumer, ...] = ()
@@ -94,24 +147,32 @@ class Trace:
     problems: tuple[Problem, ...] = ()
     roots_missing: tuple[Path, ...] = ()
     unread: frozenset[str] = field(default_factory=frozenset)
+    unread_modules: tuple[UnreadModule, ...] = ()
 
     def producers_of(self, name: str) -> tuple[Producer, ...]:
         return tuple(producer for producer in self.producers if producer.resolved and producer.name == name)
 
     def consumers_of(self, name: str) -> tuple[Consumer, ...]:
-        return tuple(consumer for consumer in self.consumers if consumer.resolved and consumer.name == name)
+        return tuple(consumer for consumer in self.consumers if consumer.reads(name))
+
+    def not_read(self) -> tuple[str, ...]:
+        """All the code that nobody looked at, in words, for whoever says what was not found."""
+        owners = (f"the code of {owner}" if owner == INFRASTRUCTURE else owner for owner in sorted(self.unread))
+        return (*owners, *dict.fromkeys(str(module) for module in self.unread_modules))
 
 
 def trace(config: Config, cache: Path) -> Trace:
-    """Read the infrastructure repository and those of all services. `cache` is the folder for what was read before.
+    """Read the infrastructure repository and those of all services. `cache` is the folder for what was read before, in the
+    console's own.
 
     Blocks: for seconds at the first time. Never raises for what stands in the repositories.
     """
-    producers: list[Producer] = []
+    producers: dict[object, Producer] = {}
     consumers: list[Consumer] = []
     remote_states: list[RemoteState] = []
+    unread_modules: list[UnreadModule] = []
     problems: dict[Problem, None] = {}
-    callees = Callees(cache)
+    callees = Callees(cache, cache.parent)
     unread = {service for service, settings in config.services.items() if settings.path is None}
     roots = {service: settings.path for service, settings in config.services.items() if settings.path}
     if config.infrastructure is None:
@@ -121,32 +182,35 @@ def trace(config: Config, cache: Path) -> Trace:
     missing = {owner: root for owner, root in roots.items() if not root.is_dir()}
     unread |= missing.keys()
     there = {owner: root for owner, root in roots.items() if owner not in missing}
-    for (owner, root), tree in zip(there.items(), read_trees(tuple(there.values()), cache), strict=True):
+    read = ((root, config.program_of(owner).is_tofu) for owner, root in there.items())
+    for owner, tree in zip(there, read_trees(tuple(read), cache), strict=True):
         problems |= dict.fromkeys(tree.problems)
         if not tree.is_whole:
             unread.add(owner)
-        is_infrastructure = root == config.infrastructure
         for module in root_modules(tree):
-            place = module.folder.relative_to(tree.root).as_posix()
-            reader = f"{INFRASTRUCTURE}/{place}" if is_infrastructure else owner
-            project = _Project(module, tree, callees, reader, config, "" if is_infrastructure else owner)
-            if is_infrastructure:
-                producers += project.producers(place)
+            project = _Project(module, tree, callees, owner, config)
+            for producer in project.producers():
+                # Of folders that two owners share, the first has it.
+                place = (producer.file, producer.line, producer.address, producer.name, producer.environment)
+                producers.setdefault(place, producer)
             consumers += project.consumers()
             remote_states += project.remote_states()
+            unread_modules += project.unread()
     return Trace(
-        tuple(sorted(producers, key=lambda each: (each.name, each.environment, each.file, each.line))),
+        tuple(sorted(producers.values(), key=lambda each: (each.name, each.environment, each.file, each.line))),
         tuple(sorted(consumers, key=lambda each: (each.name, each.environment, each.service, each.file, each.line))),
         tuple(remote_states),
         tuple(problems | dict.fromkeys(callees.problems)),
         tuple(missing.values()),
         frozenset(unread),
+        tuple(unread_modules),
     )
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A parameter's resource or data source, as often as it is there, in one environment."""
+    """A parameter's resource or data source, as often as it is there, in one environment. `text` is its name or path as far as it
+    is known, `place` what that means."""
 
     flow: Flow
     located: Located
@@ -156,24 +220,40 @@ class _Found:
     type: Value
     value: Value
     certain: bool
+    recursive: bool = False
 
     @property
     def address(self) -> str:
         return f"{self.prefix}{self.located.address}{self.index}"
 
     @property
-    def resolved(self) -> bool:
-        return isinstance(self.name, str)
+    def by_path(self) -> bool:
+        return self.located.type == BY_PATH
+
+    @property
+    def text(self) -> str:
+        return self.name.text if isinstance(self.name, Unknown) else str(self.name)
+
+    @property
+    def place(self) -> SsmName | None:
+        """None where the name is not known."""
+        written = self.name.filled if isinstance(self.name, Unknown) else self.name
+        if not isinstance(written, str) or not written:
+            return None
+        if self.located.block.kind == "resource":
+            return None if isinstance(self.name, Unknown) else SsmName(written)
+        return ssm_names.parse(written)
 
     @property
     def shown_name(self) -> str:
-        if isinstance(self.name, Unknown):
-            return self.name.text
-        return str(self.name)
+        place = self.place
+        return place.name if place else self.text
 
     @property
     def why(self) -> str:
-        return self.name.why if isinstance(self.name, Unknown) else "" if self.resolved else "it is no text"
+        if self.place is not None:
+            return ""
+        return self.name.why if isinstance(self.name, Unknown) else "it is no text"
 
     @property
     def line(self) -> int:
@@ -181,25 +261,68 @@ class _Found:
 
 
 class _Project:
-    """A root module in all the environments that it is applied to."""
+    """A root module in all the environments that it is applied to. `owner` is INFRASTRUCTURE or the service whose code it is;
+    `unread` are the modules below it that nobody could look into."""
 
-    def __init__(self, module: Module, tree: Tree, callees: Callees, reader: str, config: Config, service: str) -> None:
+    def __init__(self, module: Module, tree: Tree, callees: Callees, owner: str, config: Config) -> None:
         self.module = module
-        self.reader = reader
+        self.owner = owner
+        self.config = config
         self.root = config.export_root
-        self.service = service
+        self.service = "" if owner == INFRASTRUCTURE else owner
+        folder = module.folder.relative_to(tree.root).as_posix()
+        if owner == INFRASTRUCTURE:
+            self.place, self.reader = folder, f"{INFRASTRUCTURE}/{folder}"
+        else:
+            self.place, self.reader = owner if folder == "." else f"{owner}/{folder}", owner
         self.environments = module.environments(config.environments)
-        calls = {call.name: callees.find(module, call, tree) for call in module.of_kind("module")}
-        self.flow = Flow(module, {name: Flow(inner) for name, inner in calls.items() if inner})
+        self._not_read: dict[tuple[str, ...], tuple[Located, str]] = {}
+        self._callees, self._tree = callees, tree
+        self._calls = 0
+        self.flow = self._flow(module, (), frozenset())
         self.sinks = tuple(self.flow.sinks())
 
-    def producers(self, place: str) -> Iterator[Producer]:
-        for found, environment in self._everywhere("resource"):
+    def _flow(self, module: Module, path: tuple[str, ...], above: frozenset[str]) -> Flow:
+        """The module with all that it calls, at any depth. `above` are the folders that the call stands in: what calls itself is
+        refused by Terraform, and not followed here."""
+        inner: dict[str, Flow] = {}
+        here = above | {os.path.realpath(module.folder)}
+        for call in module.of_kind("module"):
+            self._calls += 1
+            there = (*path, call.name)
+            found: Module | NotRead = NotRead("too many modules are called")
+            if self._calls <= MOST_CALLS:
+                found = self._callees.find(module, call, self._tree, self.module.folder, ".".join(there))
+            if isinstance(found, NotRead):
+                self._not_read[there] = (call, found.why)
+            elif os.path.realpath(found.folder) not in here:
+                inner[call.name] = self._flow(found, there, here)
+        return Flow(module, inner)
+
+    def unread(self) -> Iterator[UnreadModule]:
+        """Those that are there in some environment, as far as count and for_each tell."""
+        given: dict[tuple[str, ...], dict[str, None]] = {}
+        for environment in self.environments if self._not_read else ():
+            for flow, scope, prefix, _ in self._instances(environment):
+                path = tuple(_without_index(step) for step in module_steps(prefix.rstrip(".")))
+                for call in flow.module.of_kind("module"):
+                    if (*path, call.name) in self._not_read and instances(call.block, scope):
+                        names = given.setdefault((*path, call.name), {})
+                        names |= dict.fromkeys(_names_given(call, scope, self.root))
+        for path, names in given.items():
+            call, why = self._not_read[path]
+            address = ".".join(f"module.{name}" for name in path)
+            yield UnreadModule(
+                self.owner, self.place, address, source_of(call), why, call.file, call.block.line, tuple(names)
+            )
+
+    def producers(self) -> Iterator[Producer]:
+        for found, environment in self._everywhere(("resource",)):
             yield Producer(
                 name=found.shown_name,
-                resolved=found.resolved,
+                resolved=found.place is not None,
                 environment=environment,
-                module=place,
+                module=self.place,
                 address=found.address,
                 type=_shown(found.type, found.located.block.attribute("type")),
                 value=_shown_value(found),
@@ -207,23 +330,25 @@ class _Project:
                 line=found.line,
                 certain=found.certain,
                 why=found.why,
+                owner=self.owner,
             )
 
     def consumers(self) -> Iterator[Consumer]:
-        for found, environment in self._everywhere("data"):
+        for found, environment in self._everywhere(("data", "ephemeral")):
             key = found.index.strip('[]"')
 
             def is_it(origin: Origin, found: _Found = found, key: str = key) -> bool:
                 return (
                     origin.flow is found.flow
-                    and origin.type == PARAMETER
+                    and (origin.kind, origin.type) == (found.located.block.kind, found.located.type)
                     and origin.name == found.located.name
                     and (not key or origin.key in ("", "*", key))
                 )
 
+            place = found.place
             yield Consumer(
                 name=found.shown_name,
-                resolved=found.resolved,
+                resolved=place is not None,
                 service=self.reader,
                 environment=environment,
                 address=found.address,
@@ -232,10 +357,27 @@ class _Project:
                 locals=tuple(name for name, origins in found.flow.local_origins().items() if any(map(is_it, origins))),
                 uses=_uses(sink for sink in self.sinks if any(map(is_it, sink.origins))),
                 why=found.why,
+                selector=place.selector if place else "",
+                by_path=found.by_path,
+                recursive=found.recursive,
+                elsewhere=self._elsewhere(place, environment) if place else "",
+                certain=found.certain,
+                warns=bool(found.located.block.within),
             )
 
+    def _elsewhere(self, place: SsmName, environment: str) -> str:
+        """The account and region of an ARN that is another environment's or nobody's, as far as the settings tell."""
+        for name in (environment,) if environment else self.environments:
+            about = self.config.environment(name)
+            region = about.region or self.config.region
+            if (place.account and about.account and place.account != about.account) or (
+                place.region and region and place.region != region
+            ):
+                return f"account {place.account or about.account or '?'}, region {place.region or region}"
+        return ""
+
     def remote_states(self) -> Iterator[RemoteState]:
-        for prefix, flow in (("", self.flow), *((f"module.{name}.", inner) for name, inner in self.flow.inner.items())):
+        for prefix, flow in self.flow.walk():
             for located in flow.module.of_kind("data"):
                 if located.type == REMOTE_STATE:
                     origin = (flow, REMOTE_STATE, located.name)
@@ -246,14 +388,14 @@ class _Project:
                     )
                     yield RemoteState(self.reader, prefix + located.address, located.file, located.block.line, uses)
 
-    def _everywhere(self, kind: str) -> Iterator[tuple[_Found, str]]:
+    def _everywhere(self, kinds: tuple[str, ...]) -> Iterator[tuple[_Found, str]]:
         """Each parameter with its environment. What is the same in all of them is there once, with "" for the environment,
         unless its name has an environment in it that never changes, or its folder is that of one environment."""
-        by_environment = {environment: tuple(self._found(kind, environment)) for environment in self.environments}
+        by_environment = {environment: tuple(self._found(kinds, environment)) for environment in self.environments}
         seen: dict[object, list[tuple[str, _Found]]] = {}
         for environment, all_found in by_environment.items():
             for found in all_found:
-                key = (found.located.file, found.line, found.address, found.shown_name, found.certain)
+                key = (found.located.file, found.line, found.address, found.text, found.certain)
                 seen.setdefault(key, []).append((environment, found))
         for places in seen.values():
             if len(places) == len(by_environment):
@@ -267,7 +409,7 @@ class _Project:
         if self.module.folder.name == environment:
             return environment
         name = found.located.block.attribute("name")
-        if found.flow is not self.flow or not name or not found.resolved:
+        if found.flow is not self.flow or not name or found.place is None:
             return ""
         for variable in found.flow.variables_in(name):
             if variable in ENVIRONMENT_NAMES:
@@ -275,34 +417,83 @@ class _Project:
                 return value if isinstance(value, str) else ""
         return ""
 
-    def _found(self, kind: str, environment: str) -> Iterator[_Found]:
-        scope = self.module.scope(environment, self.service)
-        yield from self._found_in(kind, self.flow, scope, "", True)
-        for call in self.module.of_kind("module"):
-            inner = self.flow.inner.get(call.name)
-            if inner is None:
-                continue
-            for instance in instances(call.block, scope):
-                arguments = {
-                    each.path: instance.scope.evaluate(node)
-                    for each in call.block.attributes
-                    if (node := each.node) and each.path != "source"
-                }
-                prefix = f"module.{call.name}{instance.index}."
-                inner_scope = inner.module.called_with(arguments)
-                yield from self._found_in(kind, inner, inner_scope, prefix, instance.certain)
+    def _instances(self, environment: str) -> Iterator[tuple[Flow, Scope, str, bool]]:
+        """The root and every module call below it as often as it is there: with its scope, the address before what is in it, and
+        whether it is there for certain."""
+        pending = [(self.flow, self.module.scope(environment, self.service), "", True)]
+        seen = 0
+        while pending:
+            flow, scope, prefix, certain = pending.pop()
+            yield flow, scope, prefix, certain
+            for call in flow.module.of_kind("module"):
+                inner = flow.inner.get(call.name)
+                for instance in instances(call.block, scope) if inner else ():
+                    seen += 1
+                    if inner is None or seen > MOST_CALLS:
+                        break
+                    arguments = {
+                        each.path: instance.scope.evaluate(node)
+                        for each in call.block.attributes
+                        if (node := each.node) and each.path != "source"
+                    }
+                    below = f"{prefix}module.{call.name}{instance.index}."
+                    pending.append((inner, inner.module.called_with(arguments), below, certain and instance.certain))
+
+    def _found(self, kinds: tuple[str, ...], environment: str) -> Iterator[_Found]:
+        for flow, scope, prefix, certain in self._instances(environment):
+            for kind in kinds:
+                yield from self._found_in(kind, flow, scope, prefix, certain)
 
     def _found_in(self, kind: str, flow: Flow, scope: Scope, prefix: str, certain: bool) -> Iterator[_Found]:
         for located in flow.module.of_kind(kind):
-            if located.type != PARAMETER:
+            if located.type not in (PARAMETER, BY_PATH):
                 continue
+            named = "path" if located.type == BY_PATH else "name"
+            attribute = located.block.attribute(named) or located.block.attribute("arn")
             for instance in instances(located.block, scope):
-                name, kind_of_value, value = (
-                    _evaluated(located.block.attribute(path), instance.scope) for path in ("name", "type", "value")
+                name = _evaluated(attribute, instance.scope)
+                kind_of_value = _evaluated(located.block.attribute("type"), instance.scope)
+                value = _evaluated(_value_of(located), instance.scope)
+                recursive = _evaluated(located.block.attribute("recursive"), instance.scope)
+                sure = certain and instance.certain
+                found = _Found(
+                    *(flow, located, instance.index, prefix, name, kind_of_value, value, sure), recursive is True
                 )
-                if _may_be_below(self.root, name):
-                    sure = certain and instance.certain
-                    yield _Found(flow, located, instance.index, prefix, name, kind_of_value, value, sure)
+                if _may_be_below(self.root, found):
+                    yield found
+
+
+def _value_of(located: Located) -> Attribute | None:
+    """The one of its values that a parameter's resource is given."""
+    values = (located.block.attribute(path) for path in ("value", "insecure_value", "value_wo"))
+    return next((each for each in values if each is not None), None)
+
+
+def _without_index(step: str) -> str:
+    """`module.a["x"]` → `a`."""
+    return step.removeprefix("module.").partition("[")[0]
+
+
+def _names_given(call: Located, scope: Scope, root: str) -> Iterator[str]:
+    """The names of exports among the values that a call is given."""
+    for instance in instances(call.block, scope):
+        for attribute in call.block.attributes:
+            node = attribute.node
+            if node and attribute.path not in ("source", "version", "for_each", "count", "providers", "depends_on"):
+                yield from _names_in(instance.scope.evaluate(node), f"{root}/")
+
+
+def _names_in(value: Value, beginning: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.startswith(beginning):
+            yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _names_in(each, beginning)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _names_in(key, beginning)
+            yield from _names_in(each, beginning)
 
 
 def _evaluated(attribute: Attribute | None, scope: Scope) -> Value:
@@ -312,12 +503,16 @@ def _evaluated(attribute: Attribute | None, scope: Scope) -> Value:
     return scope.evaluate(node) if node else Unknown(attribute.text, "it is not evaluated")
 
 
-def _may_be_below(root: str, name: Value) -> bool:
+def _may_be_below(root: str, found: _Found) -> bool:
     """Whether a parameter is an export, or may be one for all that is known of its name."""
     below = f"{root}/"
-    if isinstance(name, Unknown):
-        return name.prefix.startswith(below) or below.startswith(name.prefix)
-    return isinstance(name, str) and name.startswith(below)
+    if (place := found.place) is not None:
+        path = place.name.rstrip("/") + "/"
+        return place.name.startswith(below) or (found.by_path and below.startswith(path))
+    if isinstance(found.name, Unknown):
+        begins = ssm_names.beginning(found.name.prefix)
+        return begins.startswith(below) or below.startswith(begins)
+    return False
 
 
 def _shown(value: Value, attribute: Attribute | None) -> str:
@@ -330,7 +525,7 @@ def _shown(value: Value, attribute: Attribute | None) -> str:
 
 def _shown_value(found: _Found) -> str:
     """A secret that is written down in the code is not shown: neither directly nor by way of `each`."""
-    attribute = found.located.block.attribute("value")
+    attribute = _value_of(found.located)
     if found.type in ("String", "StringList"):
         return _shown(found.value, attribute)
     if attribute is None or attribute.node is None or attribute.node[0] in ("lit", "tpl"):

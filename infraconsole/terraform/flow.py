@@ -1,4 +1,4 @@
-"""Where values come from within a module: from a data source over locals, maps, `for` and one level of module calls to the
+"""Where values come from within a module: from a data source over locals, maps, `for` and module calls to the
 attributes that see them. Maps are followed key by key: who takes one of seven keys does not see the other six."""
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ from infraconsole.terraform.hcl import Attribute, Block
 from infraconsole.terraform.modules import Located, Module, source_of
 from infraconsole.terraform.nodes import Node, name_of, names_in, substituted
 
-_VALUES = {"aws_ssm_parameter": ("value", "insecure_value", "*"), "terraform_remote_state": ()}
-"""The data sources that are followed, and the attributes that are their value; of a state everything is."""
+_VALUES = {
+    "aws_ssm_parameter": ("value", "insecure_value", "*"),
+    "aws_ssm_parameters_by_path": ("values", "*"),
+    "terraform_remote_state": (),
+}
+"""The data sources, lasting or ephemeral, that are followed, and the attributes that are their value; of a state everything is."""
+_READERS = ("data", "ephemeral")
 _NO_SINKS = frozenset(("locals", "variable", "terraform", "moved", "removed", "import"))
 _NO_ATTRIBUTES = ("depends_on", "lifecycle.ignore_changes", "lifecycle.replace_triggered_by")
 
@@ -24,6 +29,8 @@ class Origin:
     """The data source that a value comes from. `key` is its instance; "" without any, "*" where it may be each of them."""
 
     flow: Flow
+    kind: str
+    """`data` or `ephemeral`."""
     type: str
     name: str
     key: str
@@ -53,11 +60,22 @@ class Flow:
         calls = {located.name: located.block for located in module.of_kind("module")}
         for name, flow in self.inner.items():
             flow.caller = (self, calls[name])
-        self._data = {(each.type, each.name): each.block for each in module.of_kind("data") if each.type in _VALUES}
+        self._data = {
+            (kind, each.type, each.name): each.block
+            for kind in _READERS
+            for each in module.of_kind(kind)
+            if each.type in _VALUES
+        }
         self._locals = module.locals()
         self._outputs = {each.name: each.block for each in module.of_kind("output")}
         self._known: dict[tuple[str, ...], frozenset[Origin]] = {}
         self._under_way: set[tuple[str, ...]] = set()
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Flow]]:
+        """This one and all that it calls, each with its address, `module.a.module.b.`; "" for the root."""
+        yield prefix, self
+        for name, inner in self.inner.items():
+            yield from inner.walk(f"{prefix}module.{name}.")
 
     def sinks(self) -> Iterator[Sink]:
         """Every place that sees the value of a data source, also in the modules called."""
@@ -140,8 +158,8 @@ class Flow:
                     yield Sink(located.address, attribute.path, located.file, reference.line, kind, origins, is_ignored)
 
     def _of_name(self, root: str, rest: tuple[str, ...]) -> frozenset[Origin]:
-        if root == "data" and len(rest) > 1 and (rest[0], rest[1]) in self._data:
-            return self._of_data(rest[0], rest[1], rest[2:])
+        if root in _READERS and len(rest) > 1 and (root, rest[0], rest[1]) in self._data:
+            return self._of_data(root, rest[0], rest[1], rest[2:])
         if root == "local" and rest and rest[0] in self._locals:
             return self._of_attribute(self._locals[rest[0]], rest[1:], None)
         if root == "var" and rest and self.caller:
@@ -156,15 +174,15 @@ class Flow:
                     return inner._of_attribute(value, rest[at:], None)
         return _NONE
 
-    def _of_data(self, kind: str, name: str, rest: tuple[str, ...]) -> frozenset[Origin]:
-        block = self._data[kind, name]
+    def _of_data(self, kind: str, type_: str, name: str, rest: tuple[str, ...]) -> frozenset[Origin]:
+        block = self._data[kind, type_, name]
         key = ""
         if block.attribute("for_each") or block.attribute("count"):
             key, rest = (rest[0], rest[1:]) if rest else ("*", ())
-        values = _VALUES[kind]
+        values = _VALUES[type_]
         if values and rest and rest[0] not in values:
             return _NONE  # its name, its version: not its value
-        return frozenset((Origin(self, kind, name, key),))
+        return frozenset((Origin(self, kind, type_, name, key),))
 
     def _of_each(self, rest: tuple[str, ...], block: Block | None) -> frozenset[Origin]:
         repeated = block.attribute("for_each") if block else None

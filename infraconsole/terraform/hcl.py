@@ -1,23 +1,20 @@
 """One Terraform file's text as a digest: its blocks, their attributes as expressions, and every name these refer to, with
-lines. Besides `tfvars`, the only place that uses python-hcl2; run as a module it is the worker process of `hcl_workers`,
-since building the grammar and parsing take seconds that no view has. Expressions are nodes, as in `nodes`."""
+lines. Besides `tfvars`, the only place that uses python-hcl2, in the process of `hcl_worker`; what that refuses is read by
+`hcl_plain`. Expressions are nodes, as in `nodes`."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from infraconsole.errors import InfraconsoleError
-from infraconsole.terraform import tfjson
-from infraconsole.terraform.nodes import Node, parts_of, text_of
+from infraconsole.terraform import hcl_plain, tfjson
+from infraconsole.terraform.nodes import Node, number_of, parts_of, text_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the digest: raised whenever the same text gives another one, so that older ones on the disk are not used."""
 TEXT_LIMIT = 1_000
 """Characters of an expression's text that are kept."""
@@ -61,12 +58,14 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Block:
-    """`kind` is resource, data, locals, …; "" is what stands outside all blocks, as in a .tfvars file."""
+    """`kind` is resource, data, locals, …; "" is what stands outside all blocks, as in a .tfvars file. `within` is the `check`
+    that a data source stands in: Terraform only warns where that one fails."""
 
     kind: str
     labels: tuple[str, ...]
     line: int
     attributes: tuple[Attribute, ...]
+    within: str = ""
 
     def attribute(self, path: str) -> Attribute | None:
         return next((attribute for attribute in self.attributes if attribute.path == path), None)
@@ -82,6 +81,7 @@ class Digest:
                 block.kind,
                 block.labels,
                 block.line,
+                block.within,
                 [
                     [
                         each.path,
@@ -109,8 +109,9 @@ class Digest:
                         Attribute(path, at, text, code, tuple(map(_reference, references)) if references else ())
                         for path, at, text, code, *references in attributes
                     ),
+                    within,
                 )
-                for kind, labels, line, attributes in document
+                for kind, labels, line, within, attributes in document
             )
         )
 
@@ -124,15 +125,61 @@ def digest(text: str, *, is_json: bool = False) -> Digest:
     """What `text` says. Line ends may be of either kind. Raises HclUnreadable. Slow: see the module."""
     text = text.replace("\r\n", "\n")
     try:
-        blocks = _json_blocks(text) if is_json else _hcl_blocks(text)
-        return Digest(tuple(blocks))
+        return Digest(tuple(_json_blocks(text) if is_json else _hcl_blocks(text)))
+    except HclUnreadable:
+        if is_json:
+            raise
+        try:
+            return Digest(tuple(_plain_blocks(text)))
+        except (hcl_plain.Refused, RecursionError):
+            pass
+        raise  # python-hcl2's words
     except RecursionError as error:
         raise HclUnreadable(1, "it is nested too deeply to be read.") from error
 
 
+def _plain_blocks(text: str) -> Iterator[Block]:
+    """As `_hcl_blocks`, of text that python-hcl2 refuses. Raises hcl_plain.Refused."""
+    body = hcl_plain.body_of(text, _is_followed, Reference)
+    for block in body.blocks:
+        if block.kind == "check" and block.labels:
+            for data in (each for each in block.body.blocks if each.kind == "data"):
+                yield Block(
+                    "data", data.labels, data.line, tuple(_plain_body(data.body, "")), f"check.{block.labels[0]}"
+                )
+        yield Block(block.kind, block.labels, block.line, tuple(_plain_body(block.body, "")))
+    if body.attributes:
+        loose = tuple(_plain_attribute(each, "") for each in body.attributes)
+        yield Block("", (), loose[0].line, loose)
+
+
+def _plain_body(body: hcl_plain.Body, path: str) -> Iterator[Attribute]:
+    for each in body.order:
+        if isinstance(each, hcl_plain.WrittenAttribute):
+            yield _plain_attribute(each, path)
+        elif each.kind != "dynamic" or not each.labels:
+            yield from _plain_body(each.body, f"{path}{each.kind}.")
+        else:
+            for part in each.body.order:
+                if isinstance(part, hcl_plain.WrittenBlock) and part.kind == "content":
+                    yield from _plain_body(part.body, f"{path}{each.labels[0]}.")
+                elif isinstance(part, hcl_plain.WrittenAttribute) and part.name == "for_each":
+                    repeated = _plain_attribute(part, path)
+                    yield Attribute(f"{path}{each.labels[0]}", part.line, repeated.text, "", repeated.references)
+
+
+def _plain_attribute(each: hcl_plain.WrittenAttribute, path: str) -> Attribute:
+    return _made(f"{path}{each.name}", each.line, each.text, None if path else each.node, each.references)
+
+
+def _is_followed(root: str, has_steps: bool) -> bool:
+    """Whether a name that begins so may stand for a value that is made elsewhere."""
+    return root in _ROOTS or (has_steps and "_" in root)
+
+
 # --- HCL ---------------------------------------------------------------------------------------------------------------
 
-_ROOTS = frozenset(("data", "each", "local", "module", "var"))
+_ROOTS = frozenset(("data", "each", "ephemeral", "local", "module", "var"))
 _DIRECTIVES = frozenset(
     ("template_if_start", "template_else", "template_endif", "template_for_start", "template_endfor")
 )
@@ -144,6 +191,8 @@ def _hcl_blocks(text: str) -> Iterator[Block]:
     for child in _trees(body.children):
         if child.data == "block":
             kind, labels, inner = _parts_of_block(child)
+            if kind == "check" and labels:
+                yield from _data_in_check(text, f"check.{labels[0]}", inner)
             inside: list[Attribute] = []
             _body(text, inner, "", inside)
             yield Block(kind, labels, child.meta.line, tuple(inside))
@@ -220,6 +269,14 @@ def _word(tree: Any) -> str:
     return str(tree.children[0])
 
 
+def _data_in_check(text: str, check: str, body: Any) -> Iterator[Block]:
+    for child in _trees(body.children):
+        if child.data == "block" and (parts := _parts_of_block(child))[0] == "data":
+            inside: list[Attribute] = []
+            _body(text, parts[2], "", inside)
+            yield Block("data", parts[1], child.meta.line, tuple(inside), check)
+
+
 def _body(text: str, body: Any, path: str, into: list[Attribute]) -> None:
     for child in _trees(body.children):
         if child.data == "attribute":
@@ -279,11 +336,10 @@ class _Expressions:
         return self.node(_only(tree.children))
 
     def _int_lit(self, tree: Any) -> Node:
-        digits = str(tree.children[0])
-        return ["lit", int(digits)] if len(digits) < 20 else ["raw", digits]
+        return number_of(str(tree.children[0]))
 
     def _float_lit(self, tree: Any) -> Node:
-        return ["lit", float(tree.children[0])]
+        return number_of(str(tree.children[0]))
 
     def _literal_value(self, tree: Any) -> Node:
         return ["lit", {"true": True, "false": False}.get(str(tree.children[0]))]
@@ -349,7 +405,7 @@ class _Expressions:
         return ["get", self.node(base), steps]
 
     def _name(self, tree: Any, root: str, steps: list[Any]) -> Node:
-        if root not in self.bound and (root in _ROOTS or (steps and "_" in root)):
+        if root not in self.bound and _is_followed(root, bool(steps)):
             self.references.append(Reference(parts_of([root, *steps]), self.first_line + tree.meta.line - 1))
         return ["ref", [root, *steps]]
 
@@ -526,7 +582,19 @@ def _closing(text: str, at: int) -> int:
 
 # --- JSON --------------------------------------------------------------------------------------------------------------
 
-_LABELS = {"resource": 2, "data": 2, "module": 1, "variable": 1, "output": 1, "provider": 1}
+_LABELS = {
+    "resource": 2,
+    "data": 2,
+    "ephemeral": 2,
+    "action": 2,
+    "module": 1,
+    "variable": 1,
+    "output": 1,
+    "provider": 1,
+    "check": 1,
+}
+_COMMENT = "//"
+"""A member of this name is a comment, at the top and in every block (Terraform, JSON Configuration Syntax)."""
 
 
 def _json_blocks(text: str) -> Iterator[Block]:
@@ -538,9 +606,13 @@ def _json_blocks(text: str) -> Iterator[Block]:
         raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
     loose = []
     for kind, place in tfjson.members(document):
+        if kind == _COMMENT:
+            continue
         if kind == "locals" or (kind in _LABELS and tfjson.members(place)):
             for labels, line, body in _labelled(place, _LABELS.get(kind, 0)):
-                yield Block(kind, labels, line, tuple(_json_attribute(name, each) for name, each in body))
+                if kind == "check" and labels:
+                    yield from _json_data_in_check(f"check.{labels[0]}", body)
+                yield Block(kind, labels, line, _json_attributes(body))
         elif kind == "terraform":
             continue
         else:
@@ -557,9 +629,21 @@ def _labelled(
             yield from _labelled(each, labels, so_far)
     elif labels:
         for name, inner in tfjson.members(place):
-            yield from _labelled(inner, labels - 1, (*so_far, name))
+            if name != _COMMENT:
+                yield from _labelled(inner, labels - 1, (*so_far, name))
     else:
         yield so_far, place.line, tfjson.members(place)
+
+
+def _json_data_in_check(check: str, body: list[tuple[str, tfjson.Place]]) -> Iterator[Block]:
+    for name, place in body:
+        if name == "data":
+            for labels, line, inner in _labelled(place, _LABELS["data"]):
+                yield Block("data", labels, line, _json_attributes(inner), check)
+
+
+def _json_attributes(body: list[tuple[str, tfjson.Place]]) -> tuple[Attribute, ...]:
+    return tuple(_json_attribute(name, each) for name, each in body if name != _COMMENT)
 
 
 def _json_attribute(name: str, place: tfjson.Place) -> Attribute:
@@ -577,39 +661,3 @@ def _json_node(place: tfjson.Place, reader: _Expressions) -> Node:
     if isinstance(value, dict):
         return ["map", [[["lit", key], _json_node(each, reader)] for key, each in value.items()]]
     return ["lit", value]
-
-
-# --- The worker process ------------------------------------------------------------------------------------------------
-
-
-def serve(seconds: int) -> None:
-    """Answer requests, one JSON document a line, until standard input ends: {"text", "json"} with {"digest"} or {"line",
-    "why"}. The kernel ends this process when one takes longer than `seconds`, also when nobody is left to do it."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-    signal.alarm(seconds)
-    _tree("a = 1\n")  # the grammar is built here, so that no file is charged with it
-    signal.alarm(0)
-    answers.write("{}\n")
-    answers.flush()
-    for request in sys.stdin.buffer:
-        signal.alarm(seconds)
-        answers.write(json.dumps(_answer(json.loads(request)), separators=(",", ":")) + "\n")
-        answers.flush()
-        signal.alarm(0)
-
-
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return {"digest": digest(request["text"], is_json=request["json"]).as_json()}
-    except HclUnreadable as error:
-        return {"line": error.line, "why": error.why}
-    except Exception as error:  # noqa: BLE001 - whatever python-hcl2 stumbles over is that file's problem, not the others'
-        return {"line": 1, "why": f"python-hcl2 cannot read it ({type(error).__name__}: {str(error)[:200]})."}
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))

@@ -66,18 +66,20 @@ class DigestCache:
         if known is None:
             return None
         try:
-            _, document, line, why, until = known
+            _, document, line, why, until, limit = known
             if until and self.now > until:
                 return None
             self._used.add(key)
-            return Outcome(key, None if document is None else Digest.from_json(document), line, why, not until)
+            return Outcome(
+                key, None if document is None else Digest.from_json(document), line, why, not until, bool(limit)
+            )
         except (ValueError, TypeError, LookupError):
             return None
 
     def put(self, outcome: Outcome) -> None:
         document = outcome.digest.as_json() if outcome.digest else None
         until = 0 if outcome.lasting else self.now + RETRY_SECONDS
-        self._outcomes[outcome.key] = [self.now, document, outcome.line, outcome.why, until]
+        self._outcomes[outcome.key] = [self.now, document, outcome.line, outcome.why, until, outcome.limit]
         self._used.add(outcome.key)
         self.changed = True
 
@@ -115,7 +117,7 @@ class DigestCache:
             self._outcomes = {
                 key: entry
                 for key, entry in document["outcomes"].items()
-                if len(entry) == 5 and isinstance(entry[0], int | float) and isinstance(entry[4], int | float)
+                if len(entry) == 6 and isinstance(entry[0], int | float) and isinstance(entry[4], int | float)
             }
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             self._files, self._outcomes = {}, {}

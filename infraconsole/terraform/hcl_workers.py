@@ -24,7 +24,7 @@ FILES_FOR_ANOTHER = 8
 FILE_SECONDS = 20
 """After which a file counts as one that cannot be read."""
 
-_WORKER = ("-P", "-m", "infraconsole.terraform.hcl")
+_WORKER = ("-P", "-m", "infraconsole.terraform.hcl_worker")
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,14 @@ class Source:
 @dataclass(frozen=True)
 class Outcome:
     """What became of a source: its digest, or the line and the reason why there is none. `lasting` is False where another
-    attempt on the same text may end better: the worker died or was too slow."""
+    attempt on the same text may end better: the worker died or was too slow. `limit`: Terraform takes it for valid."""
 
     key: str
     digest: Digest | None
     line: int = 1
     why: str = ""
     lasting: bool = True
+    limit: bool = False
 
 
 def parse(sources: Sequence[Source], *, file_seconds: int = FILE_SECONDS) -> Iterator[Outcome]:
@@ -146,7 +147,7 @@ class _Worker:
             return Outcome(source.key, None, 1, why, lasting=False)
         if "digest" in answer:
             return Outcome(source.key, Digest.from_json(answer["digest"]))
-        return Outcome(source.key, None, answer["line"], answer["why"])
+        return Outcome(source.key, None, answer["line"], answer["why"], limit=bool(answer.get("limit")))
 
     def end(self) -> None:
         """Closing its standard input ends it; one that does not end is killed."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infraconsole import naming
+from infraconsole.terraform import backend
 from infraconsole.terraform.evaluate import Scope, Unknown, Value
 from infraconsole.terraform.hcl import Attribute, Block
+from infraconsole.terraform.installed_modules import Installed, installed_in, is_of, kind_of
 from infraconsole.terraform.nodes import Node
 from infraconsole.terraform.reader import Problem, TerraformFile, Tree, read_tree
 
@@ -28,6 +30,9 @@ _SPELLINGS = (
 _OTHER_SPELLING = dict(_SPELLINGS) | {b: a for a, b in _SPELLINGS}
 
 
+_TYPED = ("resource", "data", "ephemeral")
+
+
 @dataclass(frozen=True)
 class Located:
     """A block and the file it stands in. `type` is what a resource or data source is one of, else ""."""
@@ -37,7 +42,7 @@ class Located:
 
     @property
     def type(self) -> str:
-        return self.block.labels[0] if self.block.kind in ("resource", "data") and self.block.labels else ""
+        return self.block.labels[0] if self.block.kind in _TYPED and self.block.labels else ""
 
     @property
     def name(self) -> str:
@@ -125,7 +130,7 @@ def root_modules(tree: Tree) -> tuple[Module, ...]:
     found = {
         folder: module
         for folder in tree.folders
-        if MODULES not in folder.relative_to(tree.root).parts and (module := _module(tree, folder)).blocks
+        if MODULES not in folder.relative_to(tree.root).parts and (module := module_in(tree, folder)).blocks
     }
     called = {
         os.path.realpath(folder / source)
@@ -136,32 +141,55 @@ def root_modules(tree: Tree) -> tuple[Module, ...]:
     return tuple(module for folder, module in found.items() if os.path.realpath(folder) not in called)
 
 
-class Callees:
-    """The modules that are called, where they are folders that can be read; those outside a tree are read when asked for,
-    and what is wrong with them is in `problems`. `cache` is as in `read_tree`."""
+@dataclass(frozen=True)
+class NotRead:
+    """Why the code of a call is not known here: `registry`, `git`, or a sentence's end."""
 
-    def __init__(self, cache: Path) -> None:
+    why: str
+
+
+class Callees:
+    """The modules that are called, where they can be read: folders, and what an `init` has fetched. Those outside a tree are read
+    when asked for, and what is wrong with them is in `problems`. `cache` is as in `read_tree`; `state` is the console's own
+    folder, below which its `init` installs."""
+
+    def __init__(self, cache: Path, state: Path | None = None) -> None:
         self.problems: list[Problem] = []
         self._cache = cache
-        self._outside: dict[Path, Module] = {}
+        self._state = state
+        self._outside: dict[tuple[Path, bool], Module] = {}
+        self._installed: dict[Path, Mapping[str, Installed]] = {}
 
-    def find(self, caller: Module, call: Located, tree: Tree) -> Module | None:
-        """What `call` calls; None where that is nothing that can be read here."""
+    def find(self, caller: Module, call: Located, tree: Tree, root: Path, path: str) -> Module | NotRead:
+        """What `call` calls, `path` being the names of the calls from the root module in `root` down to it (`vpc.parameters`)."""
         source = source_of(call)
-        if not is_local(source):
-            return None
-        target = Path(os.path.realpath(caller.folder / source))
-        for folder in tree.folders:
-            if folder == target or os.path.realpath(folder) == str(target):
-                return _module(tree, folder)
-        if not target.is_dir() or target.is_relative_to(os.path.realpath(tree.root)):
-            return None
-        if target not in self._outside:
-            outside = read_tree(target, self._cache, below=False)
+        if is_local(source):
+            target = Path(os.path.realpath(caller.folder / source))
+            if (folder := tree.real_folders.get(target)) is not None:
+                return module_in(tree, folder)
+            if not target.is_dir():
+                return NotRead(f"there is no folder {target}")
+            if target.is_relative_to(os.path.realpath(tree.root)):
+                return NotRead(f"{target} holds no code that can be read")
+            return self._read(target, tree.tofu)
+        installed = self._installed_of(root).get(path)
+        if installed is not None and is_of(installed, source) and installed.folder.is_dir():
+            return self._read(Path(os.path.realpath(installed.folder)), tree.tofu)
+        return NotRead(kind_of(source))
+
+    def _read(self, target: Path, tofu: bool) -> Module | NotRead:
+        if (target, tofu) not in self._outside:
+            outside = read_tree(target, self._cache, below=False, tofu=tofu)
             self.problems += outside.problems
-            self._outside[target] = _module(outside, target)
-        module = self._outside[target]
-        return module if module.blocks else None
+            self._outside[target, tofu] = module_in(outside, target)
+        module = self._outside[target, tofu]
+        return module if module.blocks else NotRead(f"{target} holds no code that can be read")
+
+    def _installed_of(self, root: Path) -> Mapping[str, Installed]:
+        if root not in self._installed:
+            ours = backend.data_dir(self._state, root, "").parent.glob("*") if self._state else ()
+            self._installed[root] = installed_in(root, [*sorted(ours), root / ".terraform"])
+        return self._installed[root]
 
 
 def source_of(call: Located) -> str:
@@ -175,7 +203,8 @@ def is_local(source: str) -> bool:
     return source.startswith(("./", "../"))
 
 
-def _module(tree: Tree, folder: Path) -> Module:
+def module_in(tree: Tree, folder: Path) -> Module:
+    """The folder as a module; without blocks where there is nothing that can be read."""
     files = tree.folders.get(folder, ())
     tfvars: dict[str, Attribute] = {}
     for file in sorted((each for each in files if _always_read(each.path.name)), key=_tfvars_order):
@@ -189,7 +218,7 @@ def _module(tree: Tree, folder: Path) -> Module:
             if file.path.name in ("terraform.tfvars", "terraform.tfvars.json"):
                 by_environment |= _assignments(file)
         environments[place.name] = by_environment
-    return Module(folder, _merged(files), tfvars, environments)
+    return Module(folder, _merged(files, tofu=tree.tofu), tfvars, environments)
 
 
 def _always_read(name: str) -> bool:
@@ -205,9 +234,10 @@ def _assignments(file: TerraformFile) -> dict[str, Attribute]:
     return {each.path: each for block in file.digest.blocks if not block.kind for each in block.attributes}
 
 
-def _merged(files: Sequence[TerraformFile]) -> tuple[Located, ...]:
+def _merged(files: Sequence[TerraformFile], *, tofu: bool) -> tuple[Located, ...]:
     """The blocks of a folder, with those of its override files laid over them, as Terraform does."""
-    code = [file for file in files if file.path.name.endswith((".tf", ".tf.json"))]
+    names = naming.code_files((file.path.name for file in files), tofu=tofu)
+    code = [file for file in files if file.path.name in names]
     found: list[Located] = []
     for file in (each for each in code if not _overrides(each.path.name)):
         found += [Located(block, str(file.path)) for block in file.digest.blocks if block.kind]
@@ -223,7 +253,7 @@ def _merged(files: Sequence[TerraformFile]) -> tuple[Located, ...]:
 
 
 def _overrides(name: str) -> bool:
-    stem = name.removesuffix(".json").removesuffix(".tf")
+    stem = name.removesuffix(".json").removesuffix(".tf").removesuffix(".tofu")
     return stem == "override" or stem.endswith("_override")
 
 

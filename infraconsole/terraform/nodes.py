@@ -15,9 +15,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 Node = list[Any]
+
+
+def number_of(digits: str) -> Node:
+    """Of a number as it is written: what no float keeps stays as it is, and is not evaluated."""
+    if digits.isdigit():
+        return ["lit", int(digits)] if len(digits) < 20 else ["raw", digits]
+    number = float(digits)
+    return ["lit", number] if Decimal(repr(number)) == Decimal(digits) else ["raw", digits]
 
 
 def text_of(node: Node) -> str:

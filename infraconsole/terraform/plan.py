@@ -21,7 +21,7 @@ from infraconsole.collector import uncollected
 from infraconsole.errors import InfraconsoleError
 from infraconsole.redaction import MASK, Redactor
 from infraconsole.secret_places import names_a_secret
-from infraconsole.terraform import documents, known_secrets
+from infraconsole.terraform import documents, known_secrets, write_only
 from infraconsole.terraform.attributes import (
     AttributeChange,
     Path,
@@ -30,10 +30,27 @@ from infraconsole.terraform.attributes import (
     passwords_in,
     path_name,
 )
+from infraconsole.terraform.plan_actions import Action, action_of
 
 FORMAT_MAJOR = "1"
 _FLAGS = ("applyable", "complete", "errored")
 _ABSENT = msgspec.Raw(b"null")
+_KNOWN_PARTS = frozenset(
+    (
+        *("format_version", "terraform_version", "variables", "planned_values", "proposed_unknown", "resource_drift"),
+        *(
+            "resource_changes",
+            "deferred_changes",
+            "deferred_action_invocations",
+            "output_changes",
+            "action_invocations",
+        ),
+        *("prior_state", "configuration", "relevant_attributes", "checks", "timestamp", *_FLAGS, "infraconsole_record"),
+    )
+)
+"""Of a plan's document (Terraform 1.17's internal/command/jsonplan/plan.go, and the mark of our own records)."""
+_EMPTY = (b"null", b"{}", b"[]", b"false", b'""')
+_EPHEMERAL = "ephemeral"
 
 
 class PlanUnreadable(InfraconsoleError):
@@ -72,6 +89,7 @@ _KINDS: Mapping[tuple[str, ...], Kind] = {
     ("forget", "create"): Kind.REPLACE,
     ("delete",): Kind.DESTROY,
     ("read",): Kind.READ,
+    ("open",): Kind.READ,
     ("no-op",): Kind.NO_OP,
     ("forget",): Kind.FORGET,
 }
@@ -175,6 +193,11 @@ class Change:
     @property
     def is_data(self) -> bool:
         return bool(self._entry.mode == "data")
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Whether it is opened for the plan and the apply alone, and stored nowhere."""
+        return bool(self._entry.mode == _EPHEMERAL)
 
     @property
     def provider(self) -> str:
@@ -317,13 +340,16 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many objects of each kind. `imported` and `moved` count those that are changed besides as well; `outputs` are the
-    plan's, and 0 for a part of it."""
+    """How many objects of each kind. `imported` and `moved` count those that are changed besides as well; `outputs`, `actions`,
+    what is `deferred` and `unknown_parts` are the plan's, and 0 for a part of it."""
 
     kinds: Mapping[Kind, int]
     imported: int = 0
     moved: int = 0
     outputs: int = 0
+    actions: int = 0
+    deferred: int = 0
+    unknown_parts: int = 0
 
     def of(self, kind: Kind) -> int:
         return self.kinds.get(kind, 0)
@@ -343,14 +369,18 @@ class Totals:
 
     @property
     def changing(self) -> int:
-        """Everything but no-op and read."""
-        return sum(count for kind, count in self.kinds.items() if kind not in (Kind.NO_OP, Kind.READ))
+        """Everything but no-op and read; also the actions, and what is not known here."""
+        objects = sum(count for kind, count in self.kinds.items() if kind not in (Kind.NO_OP, Kind.READ))
+        return objects + self.actions + self.unknown_parts
 
     def words(self) -> str:
         """`2 to create, 1 to replace, 1 to destroy`; `nothing to do`."""
         parts = [f"{self.of(kind):,} to {verb}" for kind, verb in _VERBS if self.of(kind)]
         parts += [f"{self.imported:,} to import"] * bool(self.imported) + [f"{self.moved:,} moved"] * bool(self.moved)
         parts += [f"{self.outputs:,} {'output' if self.outputs == 1 else 'outputs'}"] * bool(self.outputs)
+        parts += [f"{self.actions:,} {'action' if self.actions == 1 else 'actions'} to invoke"] * bool(self.actions)
+        parts += [f"{self.deferred:,} put off to a later plan"] * bool(self.deferred)
+        parts += [f"{self.unknown_parts:,} of a kind that is not known here"] * bool(self.unknown_parts)
         return ", ".join(parts) or "nothing to do"
 
 
@@ -439,8 +469,46 @@ class Plan:
             inner = entry.get("resource_change")
             code = _text(entry, "reason")
             if isinstance(inner, dict):
-                found.append(Deferred(_read_change(_as_entry(inner)), _DEFERRED.get(code, code.replace("_", " "))))
+                found.append(Deferred(_read_change(_as_entry(inner)), _deferred_words(code)))
         return tuple(found)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What providers are asked to do beside the changes, in Terraform's order."""
+        return tuple(action_of(entry) for entry in _entries(self._parts, "action_invocations"))
+
+    @property
+    def deferred_actions(self) -> tuple[Action, ...]:
+        return tuple(
+            action_of(inner, _deferred_words(_text(entry, "reason")))
+            for entry in _entries(self._parts, "deferred_action_invocations")
+            if isinstance(inner := entry.get("action_invocation"), dict)
+        )
+
+    @property
+    def unknown_parts(self) -> tuple[str, ...]:
+        """The names of what a newer Terraform has put into the plan and nobody here knows."""
+        return tuple(
+            name
+            for name, value in self._parts.items()
+            if name not in _KNOWN_PARTS and bytes(value).strip() not in _EMPTY
+        )
+
+    def write_only(self) -> Mapping[str, tuple[str, ...]]:
+        """By address, the write-only arguments whose values are sent: of what is created, and where their version changes."""
+        raw = self._parts.get("configuration")
+        if raw is None or b'_wo"' not in bytes(raw):
+            return {}
+        declared = write_only.declared(_part(self._parts, "configuration"))
+        found = {}
+        for change in self.changes:
+            names = declared.get(write_only.place_of(change.module, change.type, change.name), ())
+            if change.kind is Kind.UPDATE:
+                changed = {each.path[0] for each in change.attributes() if each.path} if names else set()
+                names = tuple(name for name in names if write_only.version_of(name) in changed)
+            if names and change.kind in (Kind.CREATE, Kind.REPLACE, Kind.UPDATE):
+                found[change.address] = names
+        return found
 
     @property
     def outputs(self) -> tuple[OutputChange, ...]:
@@ -491,6 +559,10 @@ class Plan:
         redaction to learn, and nothing else."""
         for change in self.changes:
             yield from change.secrets()
+        for action in (*self.actions, *self.deferred_actions):
+            yield from action.secrets()
+        for deferred in self.deferred:
+            yield from deferred.change.secrets()
         yield from known_secrets.of_plan(
             {name: _part(self._parts, name) for name in ("configuration", "variables", "output_changes")}
         )
@@ -501,6 +573,9 @@ class Plan:
         return replace(
             count(self.changes),
             outputs=sum(_actions(each.get("actions")) != ("no-op",) for each in outputs),
+            actions=len(self.actions),
+            deferred=len(self.deferred) + len(self.deferred_actions),
+            unknown_parts=len(self.unknown_parts),
         )
 
     def tree(self, *, with_no_op: bool = False) -> ModuleNode:
@@ -552,6 +627,10 @@ def _read(data: bytes, name: str) -> Plan:
         at=_time(_as_text(_part(parts, "timestamp"))),
         _parts=parts,
     )
+
+
+def _deferred_words(code: str) -> str:
+    return _DEFERRED.get(code, code.replace("_", " "))
 
 
 def count(changes: Iterable[Change]) -> Totals:
@@ -609,7 +688,7 @@ def _read_change(entry: _Entry) -> Change:
     except msgspec.ValidationError:  # no object
         head = _Head()
     actions = _actions(head.actions)
-    kind = _KINDS.get(actions, Kind.OTHER)
+    kind = Kind.READ if entry.mode == _EPHEMERAL else _KINDS.get(actions, Kind.OTHER)
     if kind is Kind.NO_OP:
         if isinstance(head.importing, dict):
             kind = Kind.IMPORT
@@ -633,7 +712,7 @@ def _importing_id(importing: Any) -> str:
 
 
 def _as_entry(entry: Mapping[str, Any]) -> _Entry:
-    return _ENTRY.decode(msgspec.json.encode(entry))
+    return _ENTRY.decode(documents.text(entry, ensure_ascii=True))
 
 
 def _replace_paths(paths: Any) -> tuple[Path, ...]:

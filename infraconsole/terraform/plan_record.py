@@ -5,7 +5,6 @@ The same format, so that whatever reads plans reads this as well.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ RECORD = "infraconsole_record"
 """A key of the document: it is such a record already."""
 _KEPT = (
     *("format_version", "terraform_version", "applyable", "complete", "errored", "timestamp", "checks"),
-    *("relevant_attributes", "action_invocations"),
+    "relevant_attributes",
 )
 _CHANGES = ("resource_changes", "resource_drift", "output_changes")
 _OTHER = "•"
@@ -46,10 +45,37 @@ def record_of(document: bytes, redactor: Redactor) -> bytes:
             for each in deferred
             if isinstance(each, dict) and isinstance(each.get("resource_change"), dict)
         ]
+    kept |= dict.fromkeys(plan.read(document).unknown_parts, True)
+    kept |= _actions(found, redactor)
     kept["variables"] = {name: {"value": MASK} for name in found.get("variables") or {}}
     kept["prior_state"] = {"values": {"root_module": _addresses((_values(found)).get("root_module"))}}
     kept[RECORD] = True
-    return json.dumps(kept, separators=(",", ":")).encode()
+    return documents.text(kept, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _actions(found: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    invocations, deferred = (found.get(key) for key in ("action_invocations", "deferred_action_invocations"))
+    if isinstance(invocations, list):
+        kept["action_invocations"] = [_action(each, redactor) for each in invocations if isinstance(each, dict)]
+    if isinstance(deferred, list):
+        kept["deferred_action_invocations"] = [
+            {
+                **redactor.data({"reason": each.get("reason")}),
+                "action_invocation": _action(each["action_invocation"], redactor),
+            }
+            for each in deferred
+            if isinstance(each, dict) and isinstance(each.get("action_invocation"), dict)
+        ]
+    return kept
+
+
+def _action(entry: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    kept: dict[str, Any] = {key: redactor.data(value) for key, value in entry.items() if key != "config_values"}
+    if "config_values" in entry:
+        marks = (None, entry.get("config_sensitive"))
+        kept["config_values"] = _masked(None, entry["config_values"], marks, redactor, "")[1]
+    return kept
 
 
 def is_record(document: bytes) -> bool:

@@ -25,20 +25,21 @@ MOST_FILES = 10_000
 MOST_ENTRIES = 200_000
 """Of one tree, over all its folders: a path in the configuration that points at a home folder ends here."""
 
-_JSON = (".tf.json", ".tfvars.json")
-_ENDINGS = (".tf", ".tfvars", *_JSON)
+_JSON = (".tf.json", ".tfvars.json", ".tofu.json")
+_ENDINGS = (".tf", ".tofu", ".tfvars", *_JSON)
 
 
 @dataclass(frozen=True)
 class Problem:
     """Something that could not be read, whole or in part. `line` counts from 1. An error hides exports or their consumers;
-    a warning is about something that Terraform leaves out too."""
+    a warning is about something that Terraform leaves out too, or that `hides` them though nothing is wrong with it."""
 
     file: str
     line: int
     level: Literal["error", "warning"]
     message: str
     mend: str
+    hides: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Tree:
     root: Path
     files: tuple[TerraformFile, ...]
     problems: tuple[Problem, ...]
+    tofu: bool = False
+    """Whether OpenTofu reads it: its own files count then, and not otherwise."""
 
     @cached_property
     def folders(self) -> Mapping[Path, tuple[TerraformFile, ...]]:
@@ -62,6 +65,11 @@ class Tree:
         for file in self.files:
             found.setdefault(file.path.parent, []).append(file)
         return {folder: tuple(files) for folder, files in found.items()}
+
+    @cached_property
+    def real_folders(self) -> Mapping[Path, Path]:
+        """The folders that have files, by where they really are."""
+        return {Path(os.path.realpath(folder)): folder for folder in self.folders}
 
     @cached_property
     def variable_folders(self) -> Mapping[Path, tuple[Path, ...]]:
@@ -74,18 +82,19 @@ class Tree:
 
     @property
     def is_whole(self) -> bool:
-        return not any(problem.level == "error" for problem in self.problems)
+        return not any(problem.level == "error" or problem.hides for problem in self.problems)
 
 
-def read_tree(root: Path, cache: Path, *, below: bool = True) -> Tree:
-    """Read the `.tf`, `.tf.json` and `.tfvars` files of a folder and, unless `below` is False, of those below it. `cache` is
-    the folder for what was read before. Blocks: for seconds at the first time, hardly at all when nothing has changed."""
-    return _read([_Reading(root.absolute(), cache, below)])[0]
+def read_tree(root: Path, cache: Path, *, below: bool = True, tofu: bool = False) -> Tree:
+    """Read the code and the variables in a folder and, unless `below` is False, in those below it. `cache` is the folder for
+    what was read before. Blocks: for seconds at the first time, hardly at all when nothing has changed."""
+    return _read([_Reading(root.absolute(), cache, below, tofu)])[0]
 
 
-def read_trees(roots: Sequence[Path], cache: Path) -> tuple[Tree, ...]:
-    """As `read_tree`, for several at once: what has to be parsed shares the processes that parse."""
-    return _read([_Reading(root.absolute(), cache, True) for root in roots])
+def read_trees(roots: Sequence[tuple[Path, bool]], cache: Path) -> tuple[Tree, ...]:
+    """As `read_tree`, for several at once, each with whether OpenTofu reads it: what has to be parsed shares the processes that
+    parse."""
+    return _read([_Reading(root.absolute(), cache, True, tofu) for root, tofu in roots])
 
 
 def _read(readings: Sequence[_Reading]) -> tuple[Tree, ...]:
@@ -104,8 +113,9 @@ def _read(readings: Sequence[_Reading]) -> tuple[Tree, ...]:
 class _Reading:
     """One tree on its way: looked through first, with `sources` for what has to be parsed; a Tree once that is done."""
 
-    def __init__(self, root: Path, cache: Path, below: bool) -> None:
+    def __init__(self, root: Path, cache: Path, below: bool, tofu: bool) -> None:
         self.root = root
+        self.tofu = tofu
         self.sources: dict[str, Source] = {}
         self._problems: list[Problem] = []
         self._known = DigestCache(cache, root if below else root / "*")
@@ -148,18 +158,31 @@ class _Reading:
                 left += 1
             elif outcome.digest:
                 files.append(TerraformFile(path, outcome.digest))
+            elif outcome.limit:
+                problems.append(_limit(path, outcome))
             else:
-                mend = "Mend that line; `terraform validate` says more."
+                mend = "Fix that line; `terraform validate` says more."
                 problems.append(_unread(path, outcome.line, outcome.why, mend))
         if left and trouble:
             why = f"{left} files below it cannot be read. {trouble.title} {trouble.cause}".strip()
             problems.append(Problem(str(self.root), 1, "error", f"{self.root}: {why}", trouble.mend))
-        return Tree(self.root, tuple(files), tuple(problems))
+        return Tree(self.root, tuple(files), tuple(problems), self.tofu)
 
 
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:
     return Problem(
         str(path), line, "error", f"{path}, line {line}: {why} Exports made or used there are not known.", mend
+    )
+
+
+def _limit(path: Path, outcome: Outcome) -> Problem:
+    return Problem(
+        str(path),
+        outcome.line,
+        "warning",
+        f"{path}, line {outcome.line}: {outcome.why} Exports made or used there are not known.",
+        "Nothing is wrong with the file: please report these lines to infraconsole's authors.",
+        hides=True,
     )
 
 

@@ -82,7 +82,7 @@ class Terraform:
         import sh
 
         record = record.absolute()
-        command = ("terraform", *arguments)
+        command = (self.binary.name, *arguments)
         told = {"command": command, "folder": str(self.folder), "data_dir": self.environ.get("TF_DATA_DIR")}
         try:
             record.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -28,6 +28,10 @@ class StateTooNew(StateUnreadable):
     """A state in a format that Terraform did not have yet when this was written: nothing is wrong with it."""
 
 
+class StateEncrypted(StateTooNew):
+    """A state that OpenTofu has encrypted: nothing is wrong with it, and only OpenTofu with its key reads it."""
+
+
 @dataclass(frozen=True)
 class StateSummary:
     """`resource_count` counts the instances of managed resources: `terraform state list` without the data sources. `md5`, in
@@ -57,6 +61,14 @@ class LockInfo:
 def summary(data: bytes, name: str = "The state") -> StateSummary:
     """What `data` is, `name` being how errors call it. Raises StateUnreadable where it is cut off or no state."""
     document = _document(data, name)
+    if "encrypted_data" in document and "resources" not in document:
+        serial = document.get("serial")
+        known = f" Its serial is {serial}." if isinstance(serial, int) else ""
+        raise StateEncrypted(
+            f"{name} is encrypted by OpenTofu.",
+            cause=f"Nothing is wrong with it; what is in it is not known here.{known}",
+            mend="Have OpenTofu itself read it, where its key is: tofu show, tofu state pull",
+        )
     version = document.get("version")
     if "serial" not in document or "version" not in document:
         raise StateUnreadable(

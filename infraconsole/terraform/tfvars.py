@@ -16,6 +16,8 @@ from typing import Any
 
 from infraconsole import files
 from infraconsole.errors import PrerequisiteMissing
+from infraconsole.terraform import hcl
+from infraconsole.terraform.evaluate import Scope, Unknown
 
 _APART_SECONDS = 30.0
 
@@ -42,17 +44,36 @@ def read(file: Path) -> Mapping[str, Any]:
     import hcl2
     from hcl2.utils import SerializationOptions
 
+    text = ""
     try:
+        text = files.read_text(file)
         found: Mapping[str, Any] = hcl2.loads(
-            files.read_text(file),
-            serialization_options=SerializationOptions(strip_string_quotes=True, with_comments=False),
+            text, serialization_options=SerializationOptions(strip_string_quotes=True, with_comments=False)
         )
     except OSError as error:
         raise files.unread(error, file, PrerequisiteMissing) from error
-    except Exception as error:
-        line = getattr(error, "line", "?")
-        raise PrerequisiteMissing(f"{file}, line {line}: this is not valid HCL.", cause=type(error).__name__) from error
+    except Exception as error:  # noqa: BLE001 - whatever the parser stumbles over
+        return _read_by_hand(file, text, error)
     return found
+
+
+def _read_by_hand(file: Path, text: str, error: Exception) -> Mapping[str, Any]:
+    """What python-hcl2 refuses may be valid all the same. Raises PrerequisiteMissing where it is not."""
+    try:
+        blocks = hcl.digest(text).blocks if text else ()
+    except hcl.HclUnreadable as refusal:
+        raise PrerequisiteMissing(f"{file}, line {refusal.line}: {refusal.why}", cause=type(error).__name__) from error
+    if not blocks:
+        raise PrerequisiteMissing(f"{file} cannot be read.", cause=f"{type(error).__name__}: {error}") from error
+    scope = Scope({}, {})
+    values = {
+        each.path: scope.evaluate(node)
+        for block in blocks
+        if not block.kind
+        for each in block.attributes
+        if (node := each.node)
+    }
+    return {name: value.text if isinstance(value, Unknown) else value for name, value in values.items()}
 
 
 def read_apart(file: Path) -> Mapping[str, Any]:

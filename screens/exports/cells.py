@@ -86,7 +86,9 @@ def entries(
     consumers: defaultdict[str, list[Consumer]] = defaultdict(list)
     producers: defaultdict[str, list[Producer]] = defaultdict(list)
     for consumer in trace.consumers if trace else ():
-        consumers[consumer.name].append(consumer)
+        if not consumer.by_path:
+            consumers[consumer.name].append(consumer)
+    by_path = [consumer for consumer in trace.consumers if consumer.by_path] if trace else []
     for producer in trace.producers if trace else ():
         producers[producer.name].append(producer)
     nothing = Expected()
@@ -96,7 +98,7 @@ def entries(
             parameters.get(name),
             findings.get(name, ()),
             expected.get(name, nothing),
-            tuple(consumers.get(name, ())),
+            (*consumers.get(name, ()), *(each for each in by_path if each.reads(name))),
             tuple(producers.get(name, ())),
         )
         for name in sorted({*parameters, *absent})

@@ -168,7 +168,10 @@ class ExportScreen(PanedScreen):
         self.query_one("#about-text", Says).say(about)
         if self._trace is not None:
             table = self.query_one("#code", Rows)
-            table.empty_says = "No Terraform code of the configured repositories names it."
+            not_read = self._trace.not_read()
+            table.empty_says = "Nothing in the Terraform code that was read names it." + (
+                f" Not read: {', '.join(not_read[:3])}{', …' if len(not_read) > 3 else ''}." if not_read else ""
+            )
             table.set_rows(code.code_rows(entry, seen))
         history = self.query_one("#history", Rows)
         if self._history.error is not None:

@@ -5,13 +5,13 @@ Plain functions, called in threads: the attributes of one resource may be a poli
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from textual.content import Content
 
 from infraconsole import text
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, said
+from infraconsole.terraform import documents
 from infraconsole.terraform.attributes import NATURE_WORDS, UNKNOWN, AttributeChange, shown
 
 SHOWN_CHARACTERS = 600
@@ -73,7 +73,7 @@ def _value(value: object, most: int) -> str | None:
         return None
     words = shown(value) or '""'
     if isinstance(value, dict | list) and len(words) > _ON_ONE_LINE:
-        words = json.dumps(value, indent=2, ensure_ascii=False)
+        words = documents.text(value, indent=2)
     return text.block(words, most)
 
 

@@ -61,9 +61,9 @@ class PlanScreen(PanedScreen):
     panes: ClassVar[tuple[str, ...]] = ("changes", "attributes")
     about: ClassVar[str] = (
         "What the plan of a run would do. Signs as in Terraform: + create, ~ update, -/+ replace (+/- the new one first), - "
-        "destroy, <= read, → move, ↓ import, . forget, ! changed by somebody else. What destroys or replaces things that hold "
-        "state or traffic stands on top with what is lost; `n` goes through everything that is destroyed or replaced. "
-        "Enter opens: a module or type unfolds, a change shows its attributes. `/` narrows by words, also by "
+        "destroy, <= read, → move, ↓ import, . forget, > invoke an action, ! changed by somebody else. What destroys or replaces "
+        "things that hold state or traffic stands on top with what is lost; `n` goes through everything that is destroyed or "
+        "replaced. Enter opens: a module or type unfolds, a change shows its attributes. `/` narrows by words, also by "
         "`kind:destroy`, `kind:lost`, `kind:drift`, `finding:error`. Nothing is changed from here: the run's own gate asks."
     )
     AUTO_FOCUS = "#changes"
@@ -331,6 +331,9 @@ class PlanScreen(PanedScreen):
         change = tree.change(key)
         if change is not None:
             return change.address, change.address
+        if tree.actions and key.startswith("a:"):
+            address = tree.actions[int(key[2:])].address
+            return address, address
         if key.startswith("o:"):
             return key.replace("o:", "output.", 1), key.replace("o:", "output.", 1)
         if key.startswith("m:"):

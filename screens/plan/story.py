@@ -14,6 +14,7 @@ from infraconsole.redaction import MASK
 from infraconsole.screens.plan.attributes import SHOWN_CHARACTERS, attribute_lines
 from infraconsole.screens.plan.reading import ReadPlan, Reviewed, Standing
 from infraconsole.screens.plan.tree import (
+    ACTIONS,
     CHANGES,
     DEFERRED,
     DRIFT,
@@ -29,10 +30,12 @@ from infraconsole.screens.plan.tree import (
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 from infraconsole.terraform.attributes import UNKNOWN, shown
 from infraconsole.terraform.plan import Change, Dangerous, Deferred, Kind, ModuleNode, OutputChange, TypeGroup
+from infraconsole.terraform.plan_actions import Action
 
 _ABOUT = {
     LOST: "What these hold is gone after the apply, and no later apply brings it back. Each says what is lost.",
     FINDINGS: "What the review found in the plan, errors first. What is only worth knowing stands beside its change.",
+    ACTIONS: "What providers are asked to do beside the changes. It is in no state: no later plan shows or undoes it.",
     CHANGES: "Every change, by module and type.",
     FILLED: "AWS tells more of these than the state does, as after an import. Nobody need have changed them.",
     DRIFT: "What AWS says now is not what the state says. The change of the same address says what becomes of it.",
@@ -51,7 +54,7 @@ def headline(read: ReadPlan, reviewed: Reviewed | None, run: str, now: datetime,
     mark = {BAD: MARKS[BAD], WARN: MARKS[WARN]}.get(worst, "")
     words = tree.totals.words()
     first: list[Part] = [(f"{mark} {words[:1].upper()}{words[1:]}.".strip(), worst)]
-    if not tree.totals.changing and not tree.totals.outputs:
+    if not (tree.totals.changing or tree.totals.outputs or tree.totals.deferred):
         first = [(f"{MARKS[GOOD]} Nothing to do.", GOOD)]
     first.append((f"  planned {text.ago(plan.at or read.written_at, now)} ago, run {run}", DIM))
     second: list[Part] = []
@@ -94,6 +97,8 @@ def story(tree: PlanTree, reviewed: Reviewed | None, key: str, width: int, most:
             return lines([put_off, "", *_change(tree, deferred.change, width, most)])
         case Finding() as finding:
             return lines(_finding(tree, finding, width, most))
+        case Action() as action:
+            return lines(_action(tree, action, width, most))
         case OutputChange() as output:
             return lines(_output(output))
         case ModuleNode() as module:
@@ -137,6 +142,8 @@ def _change(tree: PlanTree, change: Change, width: int, most: int) -> list[Part 
         rows.append((f"{MARKS[BAD]} This loses {lost}.", BAD))
     if change.kind is Kind.FORGET:
         rows.append(("It stays in AWS; Terraform no longer knows of it afterwards.", WARN))
+    if names := tree.write_only.get(change.address):
+        rows.append((f"Write-only, sent and stored nowhere: {', '.join(names)}.", DIM))
     if change.deposed:
         rows.append((f"It is what an earlier replacement left behind ({change.deposed}).", DIM))
     rows += _findings(tree.findings_of(change.address), lost)
@@ -199,6 +206,15 @@ def _drift(tree: PlanTree, change: Change, width: int, most: int) -> list[Part |
     if counting:
         rows += ["", (f"- {before}, + as AWS says now", DIM), *attribute_lines(counting, width, most)]
     return rows
+
+
+def _action(tree: PlanTree, action: Action, width: int, most: int) -> list[Part | Content]:
+    rows: list[Part | Content] = [(action.address, STRONG), (f"> invoked {action.when}", WARN)]
+    if action.deferred:
+        rows[1:] = [(f"Put off to a later plan: {action.deferred}.", WARN), f"It would be invoked {action.when}."]
+    rows += _findings(tree.findings_of(action.address), "")
+    found = action.attributes()
+    return [*rows, "", *(attribute_lines(found, width, most) if found else [("It is given nothing.", DIM)])]
 
 
 def _output(output: OutputChange) -> list[Part | Content]:

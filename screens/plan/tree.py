@@ -7,6 +7,7 @@ screen as soon as it is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from infraconsole.checks.findings import Finding
@@ -26,6 +27,7 @@ from infraconsole.terraform.plan import (
     TypeGroup,
     module_steps,
 )
+from infraconsole.terraform.plan_actions import Action
 
 T = TypeVar("T")
 
@@ -50,9 +52,10 @@ ON_TOP = 50
 """Of each list above the changes, until somebody asks for the rest."""
 _INDENT = "  "
 
-LOST, FINDINGS, CHANGES, DRIFT, FILLED, OUTPUTS, DEFERRED = (
+LOST, FINDINGS, ACTIONS, CHANGES, DRIFT, FILLED, OUTPUTS, DEFERRED = (
     "s:lost",
     "s:findings",
+    "s:actions",
     "s:changes",
     "s:drift",
     "s:filled",
@@ -66,7 +69,7 @@ COLUMNS = (
     Column("why", "why", 16, rank=1, stretch=True),
 )
 
-Subject = Change | Dangerous | Finding | OutputChange | Deferred | ModuleNode | TypeGroup | str
+Subject = Change | Dangerous | Finding | Action | OutputChange | Deferred | ModuleNode | TypeGroup | str
 """What a row stands for; a text is a section's key."""
 
 
@@ -93,6 +96,8 @@ def why(change: Change) -> str:
         parts.append(change.reason)
     if change.kind is Kind.FORGET:
         parts.append("stays in AWS, no longer managed")
+    if change.is_ephemeral:
+        parts.append("ephemeral: opened for this run, stored nowhere")
     if change.kind is Kind.OTHER:
         parts.append(" and ".join(change.actions) or "says nothing")
     return ", ".join(parts) or SIGNS[change.kind][1]
@@ -123,6 +128,8 @@ class PlanTree:
         self.put_back = False
         self.outputs = plan.outputs
         self.deferred = plan.deferred
+        self.actions = plan.actions
+        self.deferred_actions = plan.deferred_actions
         self.folded: set[str] = {FILLED}
         self._subjects: dict[str, Subject] = {}
         self._depths: dict[str, int] = {}
@@ -158,6 +165,10 @@ class PlanTree:
             self._by_subject.setdefault(finding.subject, []).append(finding)
         self._flat = ()
 
+    @cached_property
+    def write_only(self) -> Mapping[str, tuple[str, ...]]:
+        return self.plan.write_only()
+
     def findings_of(self, address: str) -> Sequence[Finding]:
         return self._by_subject.get(address, ())
 
@@ -186,14 +197,24 @@ class PlanTree:
             yield self._section(FINDINGS, f"{MARKS[tone]} {_counted(found)}", tone)
             rows = [self._finding_row(n, each) for n, each in enumerate(self._first(FINDINGS, found))]
             yield from self._listed(FINDINGS, rows, found)
+        if self.actions:
+            yield self._section(ACTIONS, f"{MARKS[WARN]} {_actions(len(self.actions))} invoked", WARN, "in no state")
+            rows = [self._action_row(n, each) for n, each in enumerate(self._first(ACTIONS, self.actions))]
+            yield from self._listed(ACTIONS, rows, self.actions)
         if any(True for _ in self.root.changes()):
-            if self.lost or self.shown_findings or self.drift or self.filled or self.outputs or self.deferred:
+            if self._has_others:
                 yield self._section(CHANGES, "all changes", STRONG, short_totals(self.totals))
                 if CHANGES not in self.folded:
                     yield from self._module(self.root, 1)
             else:
                 yield from self._module(self.root, 0)
         yield from self._others()
+
+    @property
+    def _has_others(self) -> bool:
+        """Whether there are rows of anything but the changes."""
+        about = (self.lost, self.shown_findings, self.actions, self.drift, self.filled, self.outputs)
+        return any((*about, self.deferred, self.deferred_actions))
 
     def _others(self) -> Iterator[Row]:
         if self.drift:
@@ -212,9 +233,11 @@ class PlanTree:
             if OUTPUTS not in self.folded:
                 yield from (self._output_row(each) for each in self._first(OUTPUTS, self.outputs))
                 yield from self._rest(OUTPUTS, self.outputs)
-        if self.deferred:
-            yield self._section(DEFERRED, f"{len(self.deferred):,} put off to a later plan", WARN)
+        if self.deferred or self.deferred_actions:
+            many = len(self.deferred) + len(self.deferred_actions)
+            yield self._section(DEFERRED, f"{many:,} put off to a later plan", WARN)
             if DEFERRED not in self.folded:
+                yield from (self._action_row(n, each, "q") for n, each in enumerate(self.deferred_actions))
                 yield from (self._deferred_row(each) for each in self._first(DEFERRED, self.deferred))
                 yield from self._rest(DEFERRED, self.deferred)
 
@@ -263,6 +286,16 @@ class PlanTree:
             "sign": Cell(MARKS[tone], tone),
             "what": Cell(f"{_INDENT}{'the whole plan' if finding.subject == 'plan' else finding.subject}"),
             "why": Cell(finding.message, tone),
+        }
+        return Row(key, cells)
+
+    def _action_row(self, number: int, action: Action, kind: str = "a") -> Row:
+        key = f"{kind}:{number}"
+        self._know(key, action, 1)
+        cells = {
+            "sign": Cell(">", DIM if action.deferred else WARN),
+            "what": Cell(f"{_INDENT}{action.address}", PLAIN if action.deferred else STRONG),
+            "why": Cell(action.deferred or action.when, DIM),
         }
         return Row(key, cells)
 
@@ -384,6 +417,8 @@ class PlanTree:
             ("drift", [self._drift_row(each) for each in (*self.drift, *self.filled)]),
             ("output", [self._output_row(each) for each in self.outputs]),
             ("put-off", [self._deferred_row(each) for each in self.deferred]),
+            ("action", [self._action_row(n, each) for n, each in enumerate(self.actions)]),
+            ("put-off", [self._action_row(n, each, "q") for n, each in enumerate(self.deferred_actions)]),
         ):
             for row in rows:
                 cells = {**row.cells, "what": Cell(row.cells["what"].text.strip(), row.cells["what"].tone)}
@@ -470,6 +505,10 @@ def _module_key(path: str) -> str:
 
 def _type_key(path: str, type_: str) -> str:
     return f"t:{path}|{type_}"
+
+
+def _actions(count: int) -> str:
+    return f"{count:,} action{'s' * (count != 1)}"
 
 
 def _counted(findings: Sequence[Finding]) -> str:

@@ -540,3 +540,21 @@ async def test_what_the_state_had_no_value_for_is_not_called_somebody_s_change(
         assert screen.rows.move_to("s:filled")
         await pilot.press("space")
         await until_seen(pilot, "the state had no value")
+
+
+async def test_actions_and_what_is_put_off_stand_in_the_tree(app: ConsoleApp, journal: Journal) -> None:
+    name = "action.aws_ec2_stop_instance.old_worker"
+    trigger = {"triggering_resource_address": "aws_sqs_queue.jobs", "action_trigger_event": "AfterUpdate"}
+    action = {"address": name, "config_values": {"instance_id": "i-0123"}, "lifecycle_action_trigger": trigger}
+    later = {"reason": "deferred_prereq", "action_invocation": {"address": "action.x.later"}}
+    change = entry("aws_sqs_queue.jobs", ["update"], before={"delay_seconds": 0}, after={"delay_seconds": 5})
+    write(journal, made(change, action_invocations=[action], deferred_action_invocations=[later], wish=[1]))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        assert "1 action to invoke, 1 put off to a later plan, 1 of a kind that is not known here" in text_of(app)
+        assert screen.rows.move_to("a:0")
+        await until_seen(pilot, "+ instance_id: i-0123")
+        assert "invoked after the update of" in text_of(app)
+        assert screen.copied() == (name, name)
+        assert screen.rows.move_to("q:0")
+        await until_seen(pilot, "Put off to a later plan")

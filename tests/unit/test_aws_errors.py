@@ -318,3 +318,49 @@ def test_nothing_was_done_where_nothing_was_sent() -> None:
     assert "could not be sent" in late.title
     assert "--profile p" in late.mend
     assert not late.maybe_done
+
+
+KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/1234abcd-12ab"
+CIPHERTEXT = (
+    "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed "
+    "to access. (Service: AWSKMS; Status Code: 400; Error Code: AccessDeniedException; Request ID: 1)"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "operation", "action"),
+    [
+        ("AccessDeniedException", CIPHERTEXT, "ssm:GetParameter", "kms:Decrypt"),
+        ("AccessDeniedException", CIPHERTEXT, "ssm:PutParameter", "kms:Encrypt"),
+        ("AccessDeniedException", "Access to KMS is not allowed", "secretsmanager:GetSecretValue", "kms:Decrypt"),
+        (
+            "AccessDenied",
+            f"User: x is not authorized to perform: kms:Decrypt on resource: {KEY}",
+            "s3:GetObject",
+            "kms:Decrypt",
+        ),
+        (
+            "AccessDenied",
+            f"x is not authorized to perform: kms:GenerateDataKey on {KEY}",
+            "s3:PutObject",
+            "kms:GenerateDataKey",
+        ),
+        ("KMSAccessDeniedException", "words", "dynamodb:GetItem", "kms:Decrypt"),
+        ("KMS.AccessDeniedException", "words", "sns:Publish", "kms:GenerateDataKey"),
+    ],
+)
+def test_where_the_key_is_refused_the_key_s_permission_is_named(
+    code: str, words: str, operation: str, action: str
+) -> None:
+    error = answered(code, words, 400, operation)
+    assert isinstance(error, AccessDenied)
+    assert f"may not do {action} " in error.title
+    assert f"which {operation} needs" in error.title
+    assert "key's policy" in error.mend
+    assert (KEY in error.mend) == (KEY in words)
+
+
+def test_a_refusal_of_the_service_itself_names_its_own_permission() -> None:
+    words = "User: x is not authorized to perform: ssm:GetParameter on resource: arn:aws:ssm:r:1:parameter/kms/key"
+    assert "may not do ssm:GetParameter (" in answered("AccessDeniedException", words, 400, "ssm:GetParameter").title
+    assert "may not do kms:ListKeys (" in answered("AccessDeniedException", "no", 400, "kms:ListKeys").title

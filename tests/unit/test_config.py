@@ -210,3 +210,15 @@ def test_the_key_of_encrypted_files_is_relative_to_the_settings(
         file.write_text(f'[engine]\nkeep_files = "encrypt"\nfiles_key = {written}\n')
         engine = config.load(file).engine
         assert (engine.keep_files, engine.files_key) == ("encrypt", expected)
+
+
+@pytest.mark.parametrize("name", ["main.tf", "cdk.tf.json", "main.tofu", "main.tofu.json"])
+def test_a_folder_with_any_kind_of_code_is_a_module(tmp_path: Path, name: str) -> None:
+    for folder in ("network", "ecr/fileflow", "modules/shared", ".terraform/x", "empty"):
+        (tmp_path / folder).mkdir(parents=True)
+        if folder != "empty":
+            (tmp_path / folder / name).touch()
+    (tmp_path / "empty/.main.tf.swp").touch()
+    settings = config.parse({"infrastructure": {"path": str(tmp_path)}}, tmp_path / "infraconsole.toml")
+    assert settings.modules() == ("network", "ecr/fileflow")
+    assert not config.has_code(tmp_path / "empty")

@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from infraconsole.terraform import documents
+from infraconsole.redaction import Redactor
+from infraconsole.terraform import documents, plan, plan_record
+from infraconsole.terraform.attributes import differences, shown
 
 DATA = Path(__file__).parent / "data"
 
@@ -34,7 +36,8 @@ def test_what_terraform_wrote_is_read_as_by_the_own_reader(file: Path) -> None:
 )
 def test_values_do_not_differ_from_those_of_the_own_reader(text: str) -> None:
     found = documents.load(text.encode())
-    assert (found, type(found), repr(found)) == (wanted := json.loads(text), type(wanted), repr(wanted))
+    wanted = json.loads(text, parse_float=documents.number)
+    assert (found, type(found), repr(found)) == (wanted, type(wanted), repr(wanted))
 
 
 def test_what_is_no_number_is_taken_as_by_the_own_reader() -> None:
@@ -53,3 +56,38 @@ def test_errors_are_those_of_the_own_reader(data: bytes) -> None:
     wanted = said(lambda: json.loads(data.decode()))
     assert said(lambda: documents.load(data)) == wanted
     assert not issubclass(wanted[0], msgspec.MsgspecError)
+
+
+LONG, OTHER = "0.12345678901234567890123", "0.12345678901234567890124"
+
+
+def test_numbers_keep_their_digits() -> None:
+    one, other = documents.load(f"[{LONG}, [{OTHER}]]".encode())
+    assert one != other[0]
+    assert one == documents.load(LONG.encode())
+    assert (documents.load(b"1.50"), type(documents.load(b"1.5"))) == (1.5, float)
+    assert documents.load(b"12345678901234567890123") != documents.load(b"12345678901234567890124")
+    assert documents.text({"a": [one, 1.5, "x"]}) == f'{{"a": [{LONG}, 1.5, "x"]}}'
+    assert documents.text({"a": one}, indent=1) == f'{{\n "a": {LONG}\n}}'
+
+
+def test_numbers_that_differ_behind_what_a_float_keeps_are_a_change() -> None:
+    change = {
+        "actions": ["update"],
+        "before": {"n": "BEFORE", "in": {"j": ["BEFORE"]}},
+        "after": {"n": "AFTER", "in": {"j": ["AFTER"]}},
+    }
+    entry = {"address": "aws_x.y", "mode": "managed", "type": "aws_x", "name": "y", "change": change}
+    written = json.dumps({"format_version": "1.2", "resource_changes": [entry], "resource_drift": [entry]})
+    document = written.replace('"BEFORE"', LONG).replace('"AFTER"', OTHER).encode()
+    for data in (document, plan_record.record_of(document, Redactor())):
+        found = plan.read(data)
+        for changed in (*found.changes, *found.real_drift):
+            assert [each.name for each in changed.attributes()] == ["in.j", "n"]
+            assert changed.attributes()[1].lines() == (f"- n: {LONG}", f"+ n: {OTHER}")
+        assert len(found.real_drift) == 1
+
+
+def test_json_in_text_keeps_its_digits_too() -> None:
+    (change,) = differences({"policy": f'{{"n": {LONG}}}'}, {"policy": f'{{"n": {OTHER}}}'})
+    assert (change.counts, shown(change.after)) == (True, OTHER)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from infraconsole.terraform.evaluate import Instance, Scope, Unknown, instances
+from infraconsole.terraform.functions import SetOf
 from infraconsole.terraform.hcl import digest
 from infraconsole.terraform.nodes import Node
 
@@ -39,7 +40,7 @@ def value(expression: str, within: Scope | None = None) -> Any:
         ('trimprefix("/shared/x", "/shared/")', "x"),
         ('trimsuffix("x-arn", "-arn")', "x"),
         ('concat(["a"], ["b", "c"])', ["a", "b", "c"]),
-        ('toset(["b", "a", "b"])', ["a", "b"]),
+        ('toset(["b", "a", "b"])', SetOf(["a", "b"])),
         ('split(",", "a,b")', ["a", "b"]),
         ('lookup({ a = "x" }, "a", "y")', "x"),
         ('lookup({ a = "x" }, "b", "y")', "y"),

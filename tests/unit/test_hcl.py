@@ -153,7 +153,7 @@ def test_a_node_can_be_written_as_text_again(expression: str) -> None:
         ('locals {\n  a = "x${"\n}"\n}\n', 2, ""),
         ("locals {\n  a = 1\n", 2, "too early"),
         ("locals {\n}\n}\n", 3, "}"),
-        ("\n\né = 1\n", 3, "é"),
+        ("\n\n§ = 1\n", 3, "§"),
         ("a = <<EOT\nfine\n${x\nEOT\n", 3, "closing brace"),
         ("a = <<EOT\nfine\n${x +}\nEOT\n", 3, "HCL"),
         ('a = "two\nlines"\n', 1, "closing quote"),

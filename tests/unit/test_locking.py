@@ -241,7 +241,7 @@ def test_each_state_without_a_lock_is_an_error_by_name(tmp_path: Path, monkeypat
         dev={"state_bucket": "d", "use_lockfile": False},
         prod={"state_bucket": "p", "lock_table": "t"},
     )
-    found = list(state_protection.findings(config, {}, NEW))
+    found = list(state_protection.findings(config, {}, lambda _: NEW))
     errors = [(each.id, each.subject) for each in found if each.level == "error"]
     assert errors == [("state-unlocked", "web dev"), ("state-unlocked", "rds dev")]
     assert "Remove use_lockfile = false" in found[0].mend
@@ -249,10 +249,10 @@ def test_each_state_without_a_lock_is_an_error_by_name(tmp_path: Path, monkeypat
     (fine,) = [each for each in found if each.level == "info"]
     assert fine.message == "Locked: web prod (table), network (table), rds prod (table)."
     everything = world(tmp_path / "old", dev={"state_bucket": "d"}, prod={"state_bucket": "p"})
-    old = list(state_protection.findings(everything, {}, OLD))
+    old = list(state_protection.findings(everything, {}, lambda _: OLD))
     assert {each.subject for each in old} == {"web dev", "web prod", "network", "rds dev", "rds prod"}
     assert {each.level for each in old} == {"error"}
-    assert [each.level for each in state_protection.findings(everything, {}, NEW)] == ["info"]
+    assert [each.level for each in state_protection.findings(everything, {}, lambda _: NEW)] == ["info"]
 
 
 def test_what_an_earlier_init_has_set_up_counts_only_while_it_holds(

@@ -326,10 +326,10 @@ def test_a_file_that_takes_too_long_or_kills_its_worker_costs_no_other(tmp_path:
 def test_a_worker_that_dies_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import os, signal, sys\n"
-        "from infraconsole.terraform import hcl\n"
-        "real = hcl._answer\n"
-        "hcl._answer = lambda asked: os.kill(os.getpid(), signal.SIGKILL) if 'die' in asked['text'] else real(asked)\n"
-        "hcl.serve(int(sys.argv[1]))\n"
+        "from infraconsole.terraform import hcl_worker\n"
+        "real = hcl_worker.answer\n"
+        "hcl_worker.answer = lambda asked: os.kill(os.getpid(), signal.SIGKILL) if 'die' in asked['text'] else real(asked)\n"
+        "hcl_worker.serve(int(sys.argv[1]))\n"
     )
     monkeypatch.setattr(hcl_workers, "_WORKER", ("-P", "-c", code))
     sources = [Source("bad", "# die, please, all of you\n" + FINE), Source("good", FINE)]

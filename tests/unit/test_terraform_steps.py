@@ -21,11 +21,19 @@ from infraconsole.engine.commands import Commands
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent, StepContext
-from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, HeldUp, StepFailed
+from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, HeldUp, PrerequisiteMissing, StepFailed
 from infraconsole.runbooks import terraform_root, terraform_steps
 from infraconsole.runbooks.plan_reading import change_lines
 from infraconsole.runbooks.terraform_listener import Listener
-from infraconsole.runbooks.terraform_root import OwnHolder, Root, own_holder, state_summary, write_private
+from infraconsole.runbooks.terraform_root import (
+    OwnHolder,
+    Root,
+    initialise,
+    own_holder,
+    refuse_wrong_version,
+    state_summary,
+    write_private,
+)
 from infraconsole.target import Target
 from infraconsole.terraform import plan, supervise
 from infraconsole.terraform.backend import S3Backend
@@ -124,12 +132,12 @@ def test_a_replacement_that_failed_half_way_is_told_as_what_is_gone() -> None:
     assert listener.applied.named() == ("Destroyed and not made again: a.a.",)
 
 
-def test_words_among_the_events_are_shown_and_unknown_events_are_not() -> None:
+def test_words_among_the_events_are_shown_and_unknown_events_as_such() -> None:
     spoken = Spoken()
     listener = Listener(context(spoken))
     for line in ("plain words", "", event("something_new"), '{"half": '):
         listener(line)
-    assert spoken.lines == ["plain words", '{"half": ']
+    assert spoken.lines == ["plain words", "…  (something_new: not known here)", '{"half": ']
 
 
 def test_data_that_is_read_during_an_apply_counts_as_no_change() -> None:
@@ -404,3 +412,17 @@ def test_what_never_was_is_a_beginning_and_what_has_versions_was_deleted(tmp_pat
         stored(tmp_path, {"DeleteMarkers": [{"Key": "k", "VersionId": "v2", "LastModified": datetime.now(UTC)}]})
     assert caught.value.title == "The state was deleted."
     assert "infraconsole run state-undelete --service web --env dev" in caught.value.mend
+
+
+def test_a_version_that_the_code_refuses_is_said_before_init(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "versions.tf").write_text('terraform {\n  required_version = "~> 1.5.0"\n}\n')
+    with pytest.raises(PrerequisiteMissing) as caught:
+        initialise(cast(StepContext, None), root(code))
+    assert "Terraform 1.11.4" in caught.value.title
+    assert f"{code / 'versions.tf'} asks for Terraform ~> 1.5.0" in caught.value.cause
+    (code / "versions.tf").unlink()
+    (code / ".terraform-version").write_text("1.5.7\n")
+    (told,) = refuse_wrong_version(cast(StepContext, None), root(code))
+    assert "asks for Terraform 1.5.7; this is 1.11.4" in told

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -15,8 +15,7 @@ from infraconsole.checks.findings import Finding
 from infraconsole.checks.trace import check_trace, impact, kms_kind
 from infraconsole.terraform import reader
 from infraconsole.terraform.exports import Consumer, Trace, trace
-from infraconsole.terraform.hcl import HclUnreadable, digest
-from infraconsole.terraform.hcl_workers import Outcome, Source
+from tests.unit.traces import parse_here, traced_through
 
 Write = Callable[..., Trace]
 
@@ -46,35 +45,12 @@ locals {
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process for each of these tests would cost more than all the rest of them."""
-
-    def parse(sources: Sequence[Source]) -> Iterator[Outcome]:
-        for source in sources:
-            try:
-                yield Outcome(source.key, digest(source.text, is_json=source.is_json))
-            except HclUnreadable as error:
-                yield Outcome(source.key, None, error.line, error.why)
-
-    monkeypatch.setattr(reader, "parse", parse)
+    monkeypatch.setattr(reader, "parse", parse_here)
 
 
 @pytest.fixture
 def traced(tmp_path: Path) -> Write:
-    """`traced({"infra/network/outputs.tf": …, "fileflow/data.tf": …})`: writes the files and traces through them."""
-
-    def write(files: dict[str, str], *, services: Sequence[str] = ("fileflow",), infra: str = "infra") -> Trace:
-        for folder in (infra, *services):
-            (tmp_path / folder).mkdir(exist_ok=True)
-        for name, text in files.items():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(dedent(text).lstrip("\n"))
-        document = {
-            "infrastructure": {"path": infra},
-            "services": {service: {"path": service} for service in services},
-        }
-        return trace(config.parse(document, tmp_path / "infraconsole.toml"), tmp_path / "cache")
-
-    return write
+    return partial(traced_through, tmp_path)
 
 
 def produced(found: Trace) -> dict[str, str]:

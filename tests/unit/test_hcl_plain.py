@@ -1,0 +1,198 @@
+"""Valid HCL that python-hcl2 refuses: each line here was tried on Terraform (`terraform fmt`), and on python-hcl2."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infraconsole.errors import PrerequisiteMissing
+from infraconsole.terraform import hcl, hcl_plain, hcl_worker, tfvars
+from infraconsole.terraform.evaluate import Scope, Unknown
+from infraconsole.terraform.hcl import HclUnreadable, digest
+from infraconsole.terraform.hcl_workers import Source, parse
+from infraconsole.terraform.nodes import Node, text_of
+
+LOCALS: dict[str, Node] = {"a": ["lit", "x"], "n": ["lit", 3], "list": ["list", [["lit", "p"], ["lit", "q"]]]}
+
+
+def node(expression: str) -> Node:
+    (block,) = digest(f"locals {{\n  it = {expression}\n}}\n").blocks
+    found = block.attributes[0].node
+    assert found
+    return found
+
+
+def value(expression: str) -> Any:
+    return Scope({"on": True}, LOCALS).evaluate(node(expression))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("!!var.on ? 1 : 0", 1),
+        ("- -local.n", 3),
+        ('"${ var.on\n   ? local.a # why\n   : "y" }"', "x"),
+        ('"${ /* c */ local.a }-b"', "x-b"),
+        ('"a  ${~ local.a ~}  b"', "axb"),
+        ("<<EOT\n  the ${local.a}\n  id\nEOT  \n", "  the x\n  id\n"),
+        ("<<-EOT\n    the ${local.a}\n      id\n  EOT\n", "the x\n  id\n"),
+        ("local.list.*[1]", Unknown),
+        ('{ ключ = 1, "b" : 2 }["ключ"]', 1),
+        ("(\n  var.on\n  ? 1\n  : 2\n)", 1),
+        ("[for x in local.list : upper(x)]", ["P", "Q"]),
+        ('"\\u00e9 $${x} %%{y} \\" \\\\"', 'é ${x} %{y} " \\'),
+        ("provider::aws::arn_parse(local.a).account", Unknown),
+        ("1 + 2 * 3 == 7 && !false", True),
+        ("[1, 2,\n # c\n 3,\n]", [1, 2, 3]),
+    ],
+)
+def test_valid_expressions_mean_what_they_mean(expression: str, expected: Any) -> None:
+    found = value(expression)
+    assert isinstance(found, Unknown) if expected is Unknown else found == expected, text_of(node(expression))
+
+
+def test_names_that_are_not_ascii_are_names() -> None:
+    (block,) = digest('resource "aws_x" "größe" {\n  naïve = data.aws_ssm_parameter.größe.value\n}\n').blocks
+    assert (block.labels, block.attributes[0].path) == (("aws_x", "größe"), "naïve")
+    assert block.attributes[0].references[0].parts == ("data", "aws_ssm_parameter", "größe", "value")
+
+
+ODD = """
+resource "aws_ssm_parameter" "a" {
+  name        = "/shared/a"
+  description = <<EOT
+the id
+EOT\x20\x20
+  count       = !!var.on ? 1 : 0
+  dynamic "tag" {
+    for_each = data.aws_x.y.tags
+    content { value = tag.value }
+  }
+  lifecycle { ignore_changes = [value] }
+}
+check "c" {
+  data "aws_ssm_parameter" "in" { name = "/shared/${ !!var.on ? "a" : "b" }" }
+  assert {
+    condition     = !!(data.aws_ssm_parameter.in.value != "")
+    error_message = "empty"
+  }
+}
+variable "on" { default = true }
+"""
+
+
+def test_what_is_read_by_hand_is_read_as_the_other_parser_reads_it() -> None:
+    plain = ODD.replace("!!", "").replace("EOT  ", "EOT")
+    by_hand, by_grammar = digest(ODD).as_json(), digest(plain).as_json()
+
+    def shape(found: list[Any]) -> list[Any]:
+        return [[*block[:4], [[each[0], each[1], *each[4:]] for each in block[4]]] for block in found]
+
+    assert shape(by_hand) == shape(by_grammar)
+
+
+@pytest.mark.parametrize("file", sorted(Path("assets/world/terraform").glob("*/*.tf")), ids=str)
+def test_both_parsers_make_the_same_of_real_code(file: Path) -> None:
+    text = file.read_text()
+    assert list(hcl._plain_blocks(text)) == list(hcl._hcl_blocks(text))
+
+
+_WORDS = st.sampled_from(
+    [
+        *(
+            "a",
+            "1",
+            "2.5",
+            "var.x",
+            "local.y[0]",
+            '"t"',
+            '"${var.x}"',
+            "!",
+            "-",
+            "+",
+            "&&",
+            "==",
+            "<",
+            "(",
+            ")",
+            "[",
+            "]",
+        ),
+        *(
+            "{",
+            "}",
+            "?",
+            ":",
+            ",",
+            "=",
+            "...",
+            ".",
+            "*",
+            "for",
+            "in",
+            "if",
+            "=>",
+            "\n",
+            "# c\n",
+            "<<E\n",
+            "E\n",
+            '"',
+            "${",
+        ),
+        *("~}", "%{"),
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_WORDS, max_size=14))
+def test_whatever_stands_there_is_read_or_refused(words: list[str]) -> None:
+    text = f"locals {{\n  it = {' '.join(words)}\n}}\n"
+    line = 1
+    try:
+        list(hcl._plain_blocks(text))
+    except hcl_plain.Refused as error:
+        line = error.line
+    assert 1 <= line <= text.count("\n") + 1
+
+
+@pytest.mark.parametrize("text", ["a = = 1\n", 'a = "x\n', "a {\n", "}\n", "a = <<E\nx\n", "a = 1 2\n", "a = [1\n"])
+def test_what_is_no_hcl_is_refused_by_both(text: str) -> None:
+    with pytest.raises(HclUnreadable):
+        digest(text)
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+def test_what_terraform_takes_is_the_reader_s_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def knows_nothing(text: str, *, is_json: bool = False) -> hcl.Digest:
+        raise HclUnreadable(2, "this is not valid HCL.")
+
+    monkeypatch.setattr(hcl, "digest", knows_nothing)
+    told = hcl_worker.answer({"text": ODD, "json": False})
+    assert (told["limit"], told["line"]) == (True, 2)
+    assert "Terraform takes it for valid" in told["why"]
+    assert not hcl_worker.answer({"text": "a = = 1\n", "json": False})["limit"]
+    assert (
+        subprocess.run(["terraform", "fmt", "-"], input=ODD.encode(), capture_output=True, check=False).returncode == 0
+    )
+
+
+def test_a_worker_reads_what_python_hcl2_refuses() -> None:
+    (outcome,) = parse([Source("k", ODD)])
+    assert outcome.digest is not None
+    assert [block.labels[-1] for block in outcome.digest.blocks] == ["a", "in", "c", "on"]
+
+
+def test_variables_are_read_too(tmp_path: Path) -> None:
+    file = tmp_path / "terraform.tfvars"
+    file.write_text('image_tag = "v1"\ndebug = !!true\nnames = ["a"]\nnote = <<E\nx\nE  \n')
+    assert tfvars.read(file) == {"image_tag": "v1", "debug": True, "names": ["a"], "note": "x\n"}
+    file.write_text("image_tag = = 1\n")
+    with pytest.raises(PrerequisiteMissing, match="line 1"):
+        tfvars.read(file)
