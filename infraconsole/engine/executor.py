@@ -63,6 +63,7 @@ from infraconsole.errors import (
     JournalError,
     NotSent,
     NotVisibleYet,
+    OtherTool,
     PrerequisiteMissing,
     StepFailed,
     Throttled,
@@ -365,7 +366,7 @@ class Executor(StepContext):
                 *(Choice(offer.id, offer.title) for offer in offers.values()),
             ),
         )
-        if not self.interactive and not self.given(FAILURE_GATE):
+        if isinstance(error, OtherTool) or (not self.interactive and not self.given(FAILURE_GATE)):
             raise error
         answer = self._pass(gate)
         if answer == "retry":

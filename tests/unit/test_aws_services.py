@@ -311,10 +311,8 @@ def test_parse_task_definition() -> None:
     )
     assert (definition.name, definition.short) == ("fileflow-prod:42", ":42")
     assert (definition.cpu, definition.memory) == (2048, 4096)
-    main = definition.main_container
+    main = definition.container("fileflow-app")
     assert main is not None
-    assert main.name == "fileflow-app"
-    assert definition.image_tag == "v1.2.3"
     assert main.environment == (("A", ""), ("B", "2"))
     assert main.secrets[0].value_from == "arn:secret"
     assert main.health_check is not None
@@ -322,7 +320,7 @@ def test_parse_task_definition() -> None:
     assert main.ports == (8080,)
     assert main.log_group == "/ecs/fileflow-prod/application"
     empty = parse_task_definition({"taskDefinitionArn": "x/f:3"})
-    assert (empty.main_container, empty.image_tag, empty.name) == (None, "", "f:3")
+    assert (empty.containers, empty.container("app"), empty.name) == ((), None, "f:3")
 
 
 DIGEST = "sha256:" + "a" * 64
