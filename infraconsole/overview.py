@@ -433,7 +433,7 @@ class Overview:
         ecs = self._ecs(environment)
         try:
             found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
-            family = family_and_revision(found.task_definition)[0]
+            family = family_and_revision(found.task_definition)[0] or naming.task_family(service, environment)
         except AwsNotFound:
             family = naming.task_family(service, environment)
         listed = ecs.revisions(family)
@@ -607,7 +607,7 @@ def _service_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Troub
         return
     parts = [f"{service.running} of {service.desired} tasks run"]
     if service.primary is not None:
-        parts += _deployment_parts(service.primary, now)
+        parts += _deployment_parts(row.service.value, service.primary, now)
         parts += _served_by_another(row.service.value)
     if service.desired and not service.running:
         level = Level.BROKEN
@@ -615,9 +615,13 @@ def _service_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Troub
         yield Trouble(level, f"{name}: {', '.join(parts)}.")
 
 
-def _deployment_parts(primary: Deployment, now: datetime) -> Iterable[str]:
+def _deployment_parts(facts: ServiceFacts, primary: Deployment, now: datetime) -> Iterable[str]:
     revision = revision_name(primary.task_definition)
-    if primary.rollout_state == "IN_PROGRESS":
+    if facts.shifting is not None and facts.shifting.status == "IN_PROGRESS":
+        from infraconsole.checks.controllers import stage_words
+
+        yield f"deployment of {revision} since {text.ago(primary.created_at, now)}: {stage_words(facts.shifting)}"
+    elif primary.rollout_state == "IN_PROGRESS":
         yield f"deployment of {revision} in progress for {text.ago(primary.created_at, now)}"
     elif primary.rollout_state == "FAILED":
         yield f"deployment of {revision} failed {text.ago(primary.updated_at, now)} ago"

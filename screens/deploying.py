@@ -79,8 +79,9 @@ def refuses_rollback(screen: ConsoleScreen, service: Service | None) -> bool:
     if service is None or service.deploying.by_ecs:
         return False
     from infraconsole.checks.controllers import instead, refusal
+    from infraconsole.errors import OtherTool
 
-    screen.notify(f"{refusal(service)} {instead(service)}", severity="warning", markup=False, timeout=20)
+    screen.show_error("Roll back", OtherTool(refusal(service), cause="No run was started.", mend=instead(service)))
     return True
 
 

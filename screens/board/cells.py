@@ -46,10 +46,10 @@ def columns(names: Sequence[str]) -> tuple[Column, ...]:
         Column("target", "service", width),
         Column("tasks", "tasks", 5, right=True),
         Column("rollout", "rollout", 14),
-        Column("image", "image", 11, rank=1, stretch=True),
+        Column("image", "image", 15, rank=1, stretch=True),
         Column("since", "since", 6, rank=3),
         Column("alarms", "alarms", 9, rank=2),
-        Column("run", "last run", 16, rank=5),
+        Column("run", "last run", 13, rank=5),
         Column("state", "state", 11, rank=6),
         Column("lock", "lock", 6, rank=8),
         Column("exports", "exports", 7, rank=7),
@@ -108,7 +108,7 @@ def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
             BAD if short_of and not service.running else WARN if short_of else PLAIN,
         ),
         "rollout": Cell(words, TONE_OF[level]),
-        "image": Cell(facts.images, PLAIN if not facts.rolling_image else STRONG),
+        "image": Cell(facts.images.replace(" → ", "→"), PLAIN if not facts.rolling_image else STRONG),
         "since": Cell(text.ago(primary.created_at, now) if primary else "-", DIM),
     }
 

@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 _SLOW_EVERY = 6
 _DEFINITIONS_AT_ONCE = 8
+_DEPLOYED_SHOWN = 12
+"""How many revisions with a deployment are shown, however far back they lie."""
 
 
 class ContainersScreen(PanedScreen):
@@ -138,6 +140,7 @@ class ContainersScreen(PanedScreen):
         async def history() -> None:
             self._history = await self._fact(self._history, lambda: overview.history(name, environment))
             self._draw()
+            await self._read_definitions(self._deployed)
 
         async def references() -> None:
             self._references = await self._fact(self._references, lambda: overview.revisions(name, environment))
@@ -204,9 +207,17 @@ class ContainersScreen(PanedScreen):
     def _listed(self) -> tuple[str, ...]:
         return self._references.value.references if self._references.value else ()
 
+    @property
+    def _deployed(self) -> tuple[str, ...]:
+        """The revisions of the family that had a deployment in the last 90 days, the latest first."""
+        family = self._references.value.family if self._references.value else ""
+        known = dict.fromkeys(entry.task_definition for entry in self._history.value or ())
+        return tuple(each for each in known if family_and_revision(each)[0] == family)[:_DEPLOYED_SHOWN]
+
     def _revision_references(self) -> list[str]:
-        """The revisions that were listed, and those that serve and are being rolled out, wherever they stand."""
-        listed = list(self._listed)
+        """The revisions that were listed, those with a deployment, and those that serve and are being rolled out, wherever they
+        stand."""
+        listed = list(dict.fromkeys((*self._listed, *(each for each in self._deployed if each in self._definitions))))
         facts = self._service.value
         for known in (facts.definition, facts.serving) if facts else ():
             if known is not None and known.arn not in listed and self._references.value is not None:

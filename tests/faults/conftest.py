@@ -41,7 +41,9 @@ class Stage:
         # Real time is short in here: what AWS may still be doing after five seconds, this one does in three.
         settings = Path(self.environ["INFRACONSOLE_CONFIG"])
         settings.write_text(f"{settings.read_text()}\n[engine]\n{ENGINE}")
-        self.config = config.load(settings)
+        with pytest.MonkeyPatch.context() as shell:  # which has the settings that only an emulator allows
+            shell.setenv("AWS_ENDPOINT_URL", self.environ["AWS_ENDPOINT_URL"])
+            self.config = config.load(settings)
         self.journal = Journal(self.folder)
         self.access = AwsAccess(region=world.region, environ=self.environ)
         self.seen = 0
@@ -126,6 +128,7 @@ class Stage:
             self._with_a_bullet(monkeypatch, kill, jump, timeout_seconds)
         inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
         answers = [("confirm", "yes"), ("type-target", f"{service}-{environment}"), ("reason", "prod answers 503")]
+        answers.append(("register-copy", "yes"))
         try:
             return launch.begin(
                 self.journal,
