@@ -62,7 +62,9 @@ class Look(Step):
         current = ecs.task_definition(service.task_definition)
         stands = _say_service(context, ecs, service, current, deployments or ())
         candidates = revisions.candidates(context, ecs, service, current, deployments or ())
-        _say_listed(context, current, candidates)
+        cut = _cut(current, candidates)
+        if cut:
+            context.note(cut)
         in_flight = service.in_flight
         listed = next((known for known in deployments or () if known.status in seen.STOPPABLE), None)
         # One that is only about to begin stands in the list before the service itself shows it.
@@ -80,6 +82,7 @@ class Look(Step):
             "in_flight_arn": listed.arn if listed else "",
             "shifts_traffic": service.deploying.shifts_traffic,
             "standing": stands,
+            "cut": cut,
             "candidates": candidates,
             "last_known_good": revisions.last_known_good(context, current, candidates),
         }
@@ -109,8 +112,8 @@ class Choose(Step):
             Gate(
                 "revision",
                 GateKind.CHOOSE,
-                f"Which revision does {context.target.name} go back to from {looked['current_name']}?",
-                changes=(*_standing(looked), *_only_inactive(looked)),
+                _question(context, looked),
+                changes=(*_only_inactive(looked), *filter(None, (looked["cut"],))),
                 choices=choices,
             ),
         )
@@ -400,6 +403,13 @@ def _set_revision(context: StepContext) -> str:
     return "" if context.former("choose") else context.inputs.get("revision", "")
 
 
+def _question(context: StepContext, looked: Mapping[str, Any]) -> str:
+    """What is asked; where the service is well, that stands before what is recommended."""
+    if stands := looked.get("standing", ""):
+        return f"{stands} Which revision does it go further back to?"
+    return f"Which revision does {context.target.name} go back to from {looked['current_name']}?"
+
+
 def _standing(looked: Mapping[str, Any]) -> tuple[str, ...]:
     """Why going back may be wrong, as a gate says it."""
     stands = looked.get("standing", "")
@@ -429,10 +439,14 @@ def _none_known(looked: Mapping[str, Any]) -> StepFailed:
         else "No earlier revision has a completed deployment, and"
     )
     listed = ", ".join(f"{each['name']} ({each['tag']}, {each['status']})" for each in candidates[:5])
+    copied = f" With --answer {revision_copy.GATE}=yes a copy of it is registered. {revision_copy.KEEP}"
+    inactive = bool(_only_inactive(looked))
     return StepFailed(
         f"No revision before {name} is known to have worked.",
-        cause=f"{why} no run in the journal went back to one." + (f" There are: {listed}." if listed else ""),
-        mend="Name one: --set revision=NUMBER.",
+        cause=f"{why} no run in the journal verified one."
+        + (f" There are: {listed}." if listed else "")
+        + (f" {revision_copy.WHY}" if inactive else ""),
+        mend="Name one: --set revision=NUMBER." + (copied if inactive else ""),
     )
 
 
@@ -468,12 +482,14 @@ def _say_service(
     return stands
 
 
-def _say_listed(context: StepContext, current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> None:
-    if current.revision - 1 > len(candidates):
-        context.note(
-            f"{len(candidates)} of {current.revision - 1:,} earlier revisions are listed: those known to have worked, and the "
-            "newest. Any other: --set revision=NUMBER."
-        )
+def _cut(current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
+    """That not all earlier revisions are listed, as a sentence; "" where all are."""
+    if current.revision - 1 <= len(candidates):
+        return ""
+    return (
+        f"{len(candidates)} of {current.revision - 1:,} earlier revisions are listed: those known to have worked, and the newest. "
+        "Any other: --set revision=NUMBER."
+    )
 
 
 def _say_in_flight(context: StepContext, service: Service) -> None:

@@ -85,6 +85,9 @@ def _known_good(context: StepContext, deployments: Sequence[ServiceDeployment]) 
         good.setdefault(known.task_definition, f"deployment completed {since} ago")
     for earlier in context.earlier("verify"):
         good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
+    for deployed in context.earlier("verify", runbook="deploy"):
+        if deployed.get("task_definition") and deployed.get("health"):
+            good.setdefault(str(deployed["task_definition"]), "deployed and verified by an earlier run")
     return good
 
 

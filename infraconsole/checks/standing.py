@@ -18,7 +18,7 @@ def standing(service: Service, deployments: Sequence[ServiceDeployment], now: da
     on = service.task_definition.rpartition("/")[2]
     back = _rolled_back(service, deployments, now)
     if back:
-        return f"{back} The service is on {on}: going back now goes further, to what ran before that."
+        return f"{back} The service is on {on}."
     primary = service.primary
     if primary is None or primary.rollout_state != "COMPLETED" or len(service.deployments) > 1:
         return ""

@@ -455,8 +455,8 @@ class Executor(StepContext):
     def former(self, step: str) -> Sequence[Mapping[str, Any]]:
         return self.record.former.get(step, ())
 
-    def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
-        return self._recorder.earlier_results(step)
+    def earlier(self, step: str, runbook: str = "") -> Sequence[Mapping[str, Any]]:
+        return self._recorder.earlier_results(step, runbook)
 
     def given(self, gate: str) -> bool:
         return gate in self.record.given

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import pytest
 
+from infraconsole.config import EnvironmentSettings
+from infraconsole.engine.gate import Gate
 from infraconsole.engine.runbook import Answered, Intent, ProbeState, StepContext
 from infraconsole.errors import AccessDenied, AwsNotFound, OtherTool, StepFailed, UsageError
 from infraconsole.runbooks import ecs_rollback, revision_copy
@@ -39,6 +41,8 @@ class Account(Spoken):
         self.state = "COMPLETED"
         self.more: dict[str, Any] = {}
         self.accepted: dict[str, str] = {}
+        self.journal: dict[str, list[Mapping[str, Any]]] = {}
+        """What earlier runs verified, by runbook; "" for rollbacks."""
         self.former_looks: list[Mapping[str, Any]] = []
         self.follow_ups: list[dict[str, str]] = []
         self.secrets: list[str] = []
@@ -97,8 +101,8 @@ class Account(Spoken):
     def former(self, step: str) -> Sequence[Mapping[str, Any]]:
         return self.former_looks if step == "look" else ()
 
-    def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
-        return ()
+    def earlier(self, step: str, runbook: str = "") -> Sequence[Mapping[str, Any]]:
+        return self.journal.get(runbook, ())
 
     def given(self, gate: str) -> bool:
         return gate in self.accepted
@@ -191,6 +195,14 @@ def test_what_served_last_is_gone_back_to_and_not_what_was_rolled_back_from(tmp_
     assert Account(tmp_path, 5, good=[2, 3, 4, 3]).choose()["name"] == "worker:3"
 
 
+def test_the_journal_names_what_worked_where_aws_keeps_no_history(tmp_path: Path) -> None:
+    account = Account(tmp_path, 900)
+    account.journal = {"deploy": [{"task_definition": arn(4), "health": "200"}, {"task_definition": arn(6)}, {}]}
+    assert account.choose()["name"] == "worker:4"
+    account.journal[""] = [{"task_definition": arn(2), "health": "200"}]
+    assert account.choose()["name"] == "worker:2", "a rollback that was verified comes first"
+
+
 def test_of_a_run_that_went_back_what_was_tried_is_not_recommended(tmp_path: Path) -> None:
     account = Account(tmp_path, 3, good=[2, 3])
     account.former_looks = [{"current": arn(5), "current_registered_at": ""}]
@@ -210,7 +222,7 @@ def test_inactive_revisions_give_the_true_reason_and_the_ways_out(tmp_path: Path
     assert "skip_destroy = true" in caught.value.mend
     account.interactive = True
     (gate,) = ecs_rollback.Choose().gates(account.context)
-    assert "No earlier revision is ACTIVE" in gate.changes[1]
+    assert "No earlier revision is ACTIVE" in gate.changes[0]
     assert [choice.why_not for choice in gate.choices] == ["", ""]
 
 
@@ -284,19 +296,29 @@ def test_without_any_known_good_the_reason_is_the_true_one(tmp_path: Path) -> No
     assert "no longer in ECR" in caught.value.cause
 
 
+def gates_of_update(account: Account) -> Sequence[Gate]:
+    settings = EnvironmentSettings("dev")
+    account.config.environment = lambda _: settings
+    return ecs_rollback.Update().gates(account.context)
+
+
 def test_a_healthy_service_says_so_at_both_gates(tmp_path: Path) -> None:
     account = Account(tmp_path, 2, good=[1, 2])
     account.choose()
     account.interactive = True
     (gate,) = ecs_rollback.Choose().gates(account.context)
-    assert "runs as it should: worker:2" in gate.changes[0]
-    assert gate.changes[0].startswith("Warning: ")
+    assert gate.title.startswith("web-dev-service runs as it should: worker:2 since 60 min")
+    (confirm,) = gates_of_update(account)
+    assert confirm.changes[0].startswith("Warning: web-dev-service runs as it should: worker:2")
     failing = Account(tmp_path, 2, good=[1])
     failing.state = "FAILED"
     failing.look()
     failing.interactive = True
     (gate,) = ecs_rollback.Choose().gates(failing.context)
-    assert gate.changes == ()
+    assert gate.title == "Which revision does web-dev go back to from worker:2?"
+    failing.choose()
+    (confirm,) = gates_of_update(failing)
+    assert "Warning" not in confirm.changes[0]
 
 
 @pytest.mark.parametrize(("controller", "words"), [("CODE_DEPLOY", "aws deploy"), ("EXTERNAL", "task-set")])
