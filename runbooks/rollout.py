@@ -73,6 +73,8 @@ def watch(context: StepContext, ours: Ours) -> Ours:
             if shifting is not None and shifting.task_definition == ours.definition:
                 if traffic.gave_up(shifting):
                     raise rollout.failed(f"ECS gave the deployment of {short(ours.definition)} up: {shifting.reason}")
+                if shifting.status == "SUCCESSFUL":
+                    return replace(ours, id=found.id, since=rollout.since)
                 if service and (until := rollout.shifted(service, shifting)):
                     return replace(ours, id=found.id, since=rollout.since, bakes=until)
             if found.rollout_state == "FAILED":
@@ -121,8 +123,8 @@ def verify(context: StepContext, ours: Ours) -> str:
             cause="A circuit breaker, a deployment or a person put it there.",
             mend="Look at the service's events, then roll back again.",
         )
-    shifting = traffic.current(context, service) if ours.bakes else None
-    is_shifted = shifting is not None and shifting.has_shifted
+    shifting = traffic.current(context, service)
+    is_shifted = shifting is not None and shifting.task_definition == ours.definition and shifting.has_shifted
     if not is_shifted and (service.primary is None or service.primary.rollout_state != "COMPLETED"):
         raise StepFailed(
             f"The deployment of {short(ours.definition)} is not completed any more.", mend="Retry, and watch it again."
@@ -130,7 +132,7 @@ def verify(context: StepContext, ours: Ours) -> str:
     await_targets(context, service, shifting)
     health = await_health(context, service)
     context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {short(ours.definition)}.")
-    if is_shifted and shifting is not None:
+    if is_shifted and shifting is not None and shifting.status != "SUCCESSFUL":
         context.note(
             f"All traffic is on {short(ours.definition)}; {stage_words(shifting)}. ECS still goes back by itself until then if an "
             "alarm or a hook says so; the board and Containers show it.",

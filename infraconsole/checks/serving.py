@@ -4,6 +4,7 @@ has failed. Pure; nothing is asked."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from infraconsole.aws.ecs import Deployment, Service, Shifting, TaskDefinition
 from infraconsole.checks.application import Application, application
@@ -42,23 +43,23 @@ class ServiceFacts:
     called: str = ""
     shifting: Shifting | None = None
 
-    @property
+    @cached_property
     def serving_deployment(self) -> Deployment | None:
         return serving(self.service, self.shifting)
 
-    @property
+    @cached_property
     def application(self) -> Application | None:
         """The application's container, as what serves has it."""
         return self._application(self.serving or self.definition)
 
-    @property
+    @cached_property
     def serving_image(self) -> str:
         """In a word, "" where nothing serves, "?" where that could not be read."""
         if self.serving_deployment is None:
             return ""
         return self.image(self.serving) if self.serving else "?"
 
-    @property
+    @cached_property
     def rolling_image(self) -> str:
         """Of the deployment that has not come to its end, where its revision is not the one that serves; else ""."""
         going, there = self.service.in_flight, self.serving_deployment

@@ -68,6 +68,14 @@ def test_the_run_ends_where_the_traffic_is_shifted_and_says_until_when_it_bakes(
     assert any(f"bake time until {until.astimezone():%H:%M}" in note for note in context.notes)
 
 
+def test_a_shift_that_came_to_its_end_bakes_no_more(tmp_path: Path) -> None:
+    context = shifts(tmp_path, ("CLEAN_UP", "IN_PROGRESS"), ("CLEAN_UP", "SUCCESSFUL"))
+    found = watched(context, MINE)
+    assert (found.id, found.bakes) == ("ours", "")
+    rollout.verify(cast(StepContext, context), found)
+    assert not any("bake" in note for note in context.notes)
+
+
 def test_where_the_rule_still_sends_to_the_old_ones_the_traffic_is_not_shifted(tmp_path: Path) -> None:
     context = shifts(tmp_path, ("BAKE_TIME", "IN_PROGRESS"), weights={BLUE: 1, GREEN: 0})
     with pytest.raises(StepFailed, match="not stable"):
