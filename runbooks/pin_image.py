@@ -32,11 +32,10 @@ class PinImage(Step):
         wanted = parse_image(context.result("choose")["image"])
         pins = _pins(context, wanted, variables)
         if not pins.values:
-            context.note(f"{pins.why_not} Terraform's next apply may bring the old image back.", warning=True)
-            context.follow_up(
-                _ID,
-                f"Make the code of {target.service} deploy {wanted.text}",
-                detail=f"{pins.why_not} Change where the code takes the image from.",
+            # No follow-up: no variable would ever say that it is done.
+            context.note(
+                f"{pins.why_not} Terraform's next apply may bring the old image back: change where the code takes it from.",
+                warning=True,
             )
             return {"pinned": False}
         if path is not None and image_pin.are_so(variables, pins):

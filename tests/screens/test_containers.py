@@ -172,18 +172,27 @@ async def test_the_image_that_serves_stands_beside_the_one_being_rolled_out(app:
 
 
 async def test_a_service_of_another_family_lists_that_family_and_says_what_is_cut_off(
-    app: ConsoleApp, aws: FakeAccess
+    app: ConsoleApp, aws: FakeAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.add("fileflow", "prod", running=3, desired=3)
     for number in range(1, 51):
         aws.definitions[f"worker:{number}"] = definition("worker", number, f"w{number}")
     raw = aws.services["fileflow-prod-service"]
     raw["taskDefinition"] = raw["deployments"][0]["taskDefinition"] = arn("worker:50")
+    completed = {"serviceDeploymentArn": "arn:dep/1", "status": "SUCCESSFUL", "targetServiceRevisionArn": "r",
+                 "createdAt": NOW - timedelta(days=9), "finishedAt": NOW - timedelta(days=9)}  # fmt: skip
+    monkeypatch.setattr(aws, "_ListServiceDeployments", lambda **_: {"serviceDeployments": [completed]})
+    revision = {"serviceRevisionArn": "r", "taskDefinition": arn("worker:3")}
+    monkeypatch.setattr(aws, "_DescribeServiceRevisions", lambda **_: {"serviceRevisions": [revision]}, raising=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "w50")
         await pilot.press("j", "j", "enter")
         await until_seen(pilot, "revisions 40 of 50")
         assert "fileflow-prod:" not in text_of(app)
+        rows = app.screen.query_one("#revisions", Rows)
+        await until(pilot, lambda: rows.shown[-1].key == arn("worker:3"), "the one with a deployment, far back")
+        assert rows.shown[-1].cells["deployed"].text.startswith("completed")
+        assert len(rows.shown) == 41
 
 
 async def test_r_where_code_deploy_deploys_says_what_to_use_and_starts_nothing(

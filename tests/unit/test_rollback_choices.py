@@ -353,6 +353,19 @@ def test_the_follow_up_is_about_the_application_s_image(tmp_path: Path, tfvars: 
     assert len(account.follow_ups) == 1
 
 
+def test_what_no_variable_can_bring_is_said_and_never_pinned_as_a_tag_of_another_repository(tmp_path: Path) -> None:
+    account = Account(tmp_path, 2, good=[1, 2])
+    account.choose()
+    account.results["update"] = {"changed": True}
+    account.results["look"] = {**account.results["look"], "current_image": f"{ECR}/web-next:build-2"}
+    path = tmp_path / "terraform.tfvars"
+    path.write_text('image_tag = "build-2"\n')
+    account.config.tfvars_of = lambda *_: path
+    assert PinImage().act(account.context) == {"pinned": False}
+    assert account.follow_ups == []
+    assert "is of another repository than" in account.notes[-1]
+
+
 def test_the_words_of_an_image_without_a_tag_have_no_empty_brackets(tmp_path: Path) -> None:
     account = Account(tmp_path, 2, good=[1, 2])
     plain = account.reads.answers["DescribeTaskDefinition"]
