@@ -79,6 +79,10 @@ class UnknownName(UsageError):
         self.known = tuple(names)
 
 
+class OtherTool(UsageError):
+    """A runbook cannot do this for its target, and no retry changes that: `mend` names what does."""
+
+
 class ConfigError(UsageError):
     pass
 

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
     from infraconsole.aws.cloudtrail import Author, Trail
     from infraconsole.aws.cloudwatch import Alarm
-    from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Task, TaskDefinition
+    from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Shifting, Task, TaskDefinition
     from infraconsole.aws.elbv2 import TargetHealth
     from infraconsole.aws.logs import LogLine
     from infraconsole.aws.s3 import StoredObject
     from infraconsole.checks.environments import Comparison
+    from infraconsole.checks.serving import ServiceFacts
     from infraconsole.config import Config, Program
     from infraconsole.terraform.locking import Protection
     from infraconsole.terraform.state import LockInfo, StateSummary
@@ -70,11 +71,18 @@ class Fact(Generic[T]):
 
 
 @dataclass(frozen=True)
-class ServiceFacts:
-    """`definition` is what the primary deployment brings; None where it could not be read."""
+class Revisions:
+    """The newest `references` (ARNs) of a family, and how many ACTIVE ones it has in all."""
 
-    service: Service
-    definition: TaskDefinition | None
+    family: str
+    references: tuple[str, ...]
+    total: int
+
+    @property
+    def count(self) -> str:
+        """`40 of 1,208` where not all are listed."""
+        shown = len(self.references)
+        return f"{shown:,} of {self.total:,}" if self.total > shown else f"{shown:,}"
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,8 @@ class Overview:
         self._lock = threading.Lock()
         self._accesses: dict[str, AwsAccess] = {}
         self._definitions: dict[tuple[str, str], TaskDefinition] = {}
+        self._totals: dict[tuple[str, str], int] = {}
+        """How many revisions a family has, by its newest one: counting them takes a call for each hundred."""
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
         self._exports: dict[int, _Exports] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
@@ -206,12 +216,33 @@ class Overview:
         )
 
     def service(self, service: str, environment: str) -> ServiceFacts:
+        from infraconsole.checks.serving import ServiceFacts, serving
+
         ecs = self._ecs(environment)
         found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
+        shifting = self._shifting(ecs, found)
+        there = serving(found, shifting)
+        return ServiceFacts(
+            found,
+            self._definition_if_any(environment, found.task_definition),
+            self._definition_if_any(environment, there.task_definition if there else ""),
+            service,
+            shifting,
+        )
+
+    def _definition_if_any(self, environment: str, reference: str) -> TaskDefinition | None:
         try:
-            return ServiceFacts(found, self.definition(environment, found.task_definition))
+            return self.definition(environment, reference) if reference else None
         except AwsError:
-            return ServiceFacts(found, None)
+            return None
+
+    def _shifting(self, ecs: Ecs, service: Service) -> Shifting | None:
+        if not (service.deploying.shifts_traffic and service.current_deployment):
+            return None
+        try:
+            return ecs.shifting(service.current_deployment)
+        except AwsError:
+            return None
 
     def definition(self, environment: str, reference: str) -> TaskDefinition:
         with self._lock:
@@ -397,13 +428,32 @@ class Overview:
         from infraconsole.aws.elbv2 import Elbv2
 
         elbv2 = Elbv2(self.access(environment))
-        groups = dict.fromkeys(binding.target_group_arn for binding in service.load_balancers)
-        return tuple(target for group in groups for target in elbv2.target_health(group))
+        return tuple(target for group in service.target_groups for target in elbv2.target_health(group))
 
-    def revisions(self, service: str, environment: str, most: int = REVISIONS_SHOWN) -> tuple[str, ...]:
-        """ARNs of the family's newest ACTIVE revisions, newest first."""
-        family = naming.task_family(service, environment)
-        return tuple(islice(self._ecs(environment).revisions(family), most))
+    def revisions(self, service: str, environment: str, most: int = REVISIONS_SHOWN) -> Revisions:
+        """The newest ACTIVE revisions of the family that the service is on, newest first. The family that is called as convention
+        has it is only where to look if there is no such service."""
+        from infraconsole.aws.ecs import family_and_revision
+
+        ecs = self._ecs(environment)
+        try:
+            found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
+            family = family_and_revision(found.task_definition)[0] or naming.task_family(service, environment)
+        except AwsNotFound:
+            family = naming.task_family(service, environment)
+        listed = ecs.revisions(family)
+        shown = tuple(islice(listed, most))
+        following = next(listed, None)
+        if following is None:
+            return Revisions(family, shown, len(shown))
+        key = (environment, shown[0])
+        with self._lock:
+            total = self._totals.get(key, 0)
+        if not total:
+            total = len(shown) + 1 + sum(1 for _ in listed)
+            with self._lock:
+                self._totals[key] = total
+        return Revisions(family, shown, total)
 
     def history(self, service: str, environment: str) -> tuple[ServiceDeployment, ...]:
         """The service's deployments of the last 90 days, newest first."""
@@ -502,14 +552,6 @@ class Trouble:
     sentence: str
 
 
-def tag_of(image_tag: str, definition: TaskDefinition | None) -> str:
-    """What a person calls the image: its tag, else the beginning of its digest."""
-    if image_tag or definition is None or definition.main_container is None:
-        return image_tag
-    digest = definition.main_container.image.partition("@sha256:")[2]
-    return f"@{digest[:12]}" if digest else definition.main_container.image
-
-
 def revision_name(reference: str) -> str:
     """`fileflow-prod:8` of a task definition's ARN."""
     from infraconsole.aws.ecs import family_and_revision
@@ -518,22 +560,33 @@ def revision_name(reference: str) -> str:
     return f"{family}:{revision}" if revision else family
 
 
-def rollout(service: Service, now: datetime) -> tuple[Level, str]:
-    """The state of the newest deployment in two words, and how bad it is."""
+def rollout(service: Service, now: datetime, shifting: Shifting | None = None) -> tuple[Level, str]:
+    """The state of the newest deployment in two words, and how bad it is. `shifting` as in `ServiceFacts`."""
     primary = service.primary
     if service.status != "ACTIVE":
         return Level.ABSENT, service.status.lower()
     if primary is None:
-        return Level.UNKNOWN, "no deployment"
+        return (Level.FINE, _by(service)) if not service.deploying.by_ecs else (Level.UNKNOWN, "no deployment")
     match primary.rollout_state:
         case "FAILED":
             return Level.BROKEN, "failed"
         case "IN_PROGRESS":
             since = text.ago(primary.created_at, now)
+            if shifting is not None and shifting.status == "IN_PROGRESS":
+                until = shifting.bakes_until
+                return Level.BUSY, f"bakes to {until.astimezone():%H:%M}" if until else f"shifting {since}"
             return (Level.BROKEN, f"failing {since}") if primary.failed else (Level.BUSY, f"rolling {since}")
     if service.running < service.desired:
         return Level.WARNING, "short of tasks"
-    return Level.FINE, "steady"
+    if not service.deploying.by_ecs:
+        return Level.FINE, _by(service)
+    return Level.FINE, "steady" if service.desired or service.scheduling == "DAEMON" else "scaled to 0"
+
+
+def _by(service: Service) -> str:
+    """Who deploys it, in a word."""
+    controller = service.deploying.controller
+    return {"CODE_DEPLOY": "CodeDeploy", "EXTERNAL": "external"}.get(controller, controller.lower())
 
 
 def troubles(row: BoardRow, now: datetime) -> tuple[Trouble, ...]:
@@ -553,27 +606,38 @@ def _service_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Troub
     if row.service.value is None:
         return
     service = row.service.value.service
-    level, _ = rollout(service, now)
+    level, _ = rollout(service, now, row.service.value.shifting)
     if service.status != "ACTIVE":
         yield Trouble(level, f"{name}: the service is {service.status}.")
         return
     parts = [f"{service.running} of {service.desired} tasks run"]
     if service.primary is not None:
-        parts += _deployment_parts(service.primary, now)
+        parts += _deployment_parts(row.service.value, service.primary, now)
+        parts += _served_by_another(row.service.value)
     if service.desired and not service.running:
         level = Level.BROKEN
     if level > Level.FINE:
         yield Trouble(level, f"{name}: {', '.join(parts)}.")
 
 
-def _deployment_parts(primary: Deployment, now: datetime) -> Iterable[str]:
+def _deployment_parts(facts: ServiceFacts, primary: Deployment, now: datetime) -> Iterable[str]:
     revision = revision_name(primary.task_definition)
-    if primary.rollout_state == "IN_PROGRESS":
+    if facts.shifting is not None and facts.shifting.status == "IN_PROGRESS":
+        from infraconsole.checks.controllers import stage_words
+
+        yield f"deployment of {revision} since {text.ago(primary.created_at, now)}: {stage_words(facts.shifting)}"
+    elif primary.rollout_state == "IN_PROGRESS":
         yield f"deployment of {revision} in progress for {text.ago(primary.created_at, now)}"
     elif primary.rollout_state == "FAILED":
         yield f"deployment of {revision} failed {text.ago(primary.updated_at, now)} ago"
     if primary.failed:
         yield f"{primary.failed} failed task{'s' if primary.failed != 1 else ''}"
+
+
+def _served_by_another(facts: ServiceFacts) -> Iterable[str]:
+    there = facts.serving_deployment
+    if facts.rolling_image and there is not None:
+        yield f"{revision_name(there.task_definition)} still serves with {there.running} (image {facts.serving_image})"
 
 
 def no_lock_words(facts: LockFacts) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infraconsole import files
-from infraconsole.aws.ecr import parse_image
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
+from infraconsole.checks.application import application
+from infraconsole.checks.controllers import refusal
 from infraconsole.clock import Deadline
 from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import AwsError, AwsNotFound, StepFailed
@@ -133,6 +134,9 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
             "a circuit breaker, another deployment or a person put it there."
         )
     _refuse_other_image(context, service)
+    if not service.deploying.by_ecs:
+        context.note(f"{refusal(service)} Its rollout was not watched: look at it there.", warning=True)
+        return {"task_definition": definition}
     primary = service.primary
     named = primary.id if primary and primary.task_definition == definition else ""
     ours = rollout.watch(context, rollout.Ours(definition, named, since=service.as_of))
@@ -196,10 +200,11 @@ def _refuse_other_image(context: StepContext, service: Service) -> None:
     if not tag:
         return
     definition = Ecs(context.reads).task_definition(service.task_definition)
-    images = [parse_image(container.image) for container in definition.containers]
-    if not any(tag in (image.tag, image.digest) for image in images):
+    found = application(definition, context.target.service, service.load_balancers)
+    if found is None or tag not in (found.image.tag, found.image.digest):
+        has = f"has {found.image.text}. {found.sentence}" if found else "has no container."
         raise StepFailed(
             f"{service.name} does not run the image {tag} that was asked for.",
-            cause=f"{definition.name} has {', '.join(image.text for image in images)}.",
+            cause=f"{definition.name} {has}",
             mend="Look where the code takes the image from: image_tag in the tfvars, or a fixed text.",
         )

@@ -1,95 +1,88 @@
 """Roll an ECS service back to an earlier revision of its task definition.
 
-Reads top to bottom like the procedure: look, choose, check, stop what is in flight (if asked to) and wait until it is, update,
-watch, verify, follow up. What AWS means by its states is from the Amazon ECS API reference (Deployment, ServiceDeployment, Task).
+Reads top to bottom like the procedure: look, choose, check, register a copy where the revision is not ACTIVE any more, stop what is
+in flight (if asked to) and wait until it is, update, watch, verify, pin the image. What AWS means by its states is from the Amazon
+ECS API reference (Deployment, ServiceDeployment, Task).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from infraconsole import naming, text
+from infraconsole import text
 from infraconsole.aws.ecs import (
     Deployment,
     Ecs,
     Service,
     ServiceDeployment,
+    TaskDefinition,
+    family_and_revision,
     parse_service,
 )
-from infraconsole.aws.elbv2 import Elbv2
+from infraconsole.aws.elbv2 import Elbv2, group_name
+from infraconsole.checks import controllers
 from infraconsole.checks.revision_diff import diff_lines
-from infraconsole.clock import Deadline
+from infraconsole.checks.serving import serving
+from infraconsole.checks.standing import standing
 from infraconsole.engine import policy
-from infraconsole.engine.gate import Choice, Gate, GateKind, GateSpec
+from infraconsole.engine.gate import WARNING, Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import (
-    Input,
-    Offer,
-    Probe,
-    ProbeState,
-    Runbook,
-    Step,
-    StepContext,
-    aws_command,
-)
-from infraconsole.errors import AwsError, PrerequisiteMissing, StepFailed
-from infraconsole.runbooks import recovery, revisions, rollout
-from infraconsole.terraform import tfvars
+from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
+from infraconsole.errors import StepFailed
+from infraconsole.runbooks import recovery, revision_choice, revision_copy, revisions, rollout, seen, traffic
+from infraconsole.runbooks.images import check_image
+from infraconsole.runbooks.pin_image import PinImage
+from infraconsole.runbooks.revision_copy import RegisterCopy
+from infraconsole.runbooks.stop_in_flight import LOOK_AGAIN, Settle, StopInFlight
 
-SUPERSEDE = "supersede"
-STOP_FIRST = "stop-first"
-STOP = "ecs:StopServiceDeployment"
 UPDATE = "ecs:UpdateService"
 
-_STOPPABLE = ("PENDING", "IN_PROGRESS")
-_GOING = (*_STOPPABLE, "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
-"""The states of a service deployment that has not ended."""
-_STOPPING = {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
 _NOT_LISTED = "ecs:ListServiceDeployments, which names the deployment to stop, cannot be read"
 _NONE_LISTED = "ecs:ListServiceDeployments shows no deployment that could be stopped"
 _ANOTHER = Offer("another-revision", "Choose another revision", back_to="look")
-_LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
 
 
 class Look(Step):
     id = "look"
     title = "Look at the service"
-    why = "What runs, what is being deployed, and which earlier revisions are known to have worked."
+    why = "What serves, what is being deployed, and which earlier revisions are known to have worked."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         cluster, service = rollout.names(context)
         return (
-            _aws(context, "describe-services", cluster=cluster, services=service),
-            _aws(context, "list-service-deployments", cluster=cluster, service=service),
-            _aws(context, "list-task-definitions", family_prefix=revisions.family_of(context), sort="DESC"),
+            rollout.ecs_command(context, "describe-services", cluster=cluster, services=service),
+            rollout.ecs_command(context, "list-service-deployments", cluster=cluster, service=service),
         )
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         ecs = Ecs(context.reads)
-        service, deployments = _service_and_deployments(context)
+        service, deployments = seen.service_and_deployments(context)
+        rollout.refuse_other_controller(service)
         current = ecs.task_definition(service.task_definition)
-        context.note(
-            f"{service.name} runs {service.running} of {service.desired} tasks on {current.name} ({current.image_tag})."
-        )
-        _say_in_flight(context, service)
-        context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
-        _say_targets(context, service)
-        candidates = revisions.candidates(context, ecs, current, deployments or ())
+        stands = _say_service(context, ecs, service, current, deployments or ())
+        candidates = revisions.candidates(context, ecs, service, current, deployments or ())
+        cut = _cut(current, candidates)
+        if cut:
+            context.note(cut)
         in_flight = service.in_flight
-        listed = next((known for known in deployments or () if known.status in _STOPPABLE), None)
+        listed = next((known for known in deployments or () if known.status in seen.STOPPABLE), None)
         # One that is only about to begin stands in the list before the service itself shows it.
         begins = listed.arn if listed and listed.status == "PENDING" else ""
         of = in_flight.task_definition if in_flight else listed.task_definition if begins and listed else ""
+        its = revisions.application_in(context, service, current)
         return {
             "current": current.arn,
             "current_name": current.name,
-            "current_image": revisions.main_image(current),
-            **_as_seen(service, deployments),
+            "current_image": its.container.image if its else "",
+            "current_registered_at": text.utc(current.registered_at) if current.registered_at else "",
+            **seen.as_seen(service, deployments),
             "in_flight": in_flight.id if in_flight else begins,
             "in_flight_of": rollout.short(of),
             "in_flight_arn": listed.arn if listed else "",
+            "shifts_traffic": service.deploying.shifts_traffic,
+            "standing": stands,
+            "cut": cut,
             "candidates": candidates,
             "last_known_good": revisions.last_known_good(context, current, candidates),
         }
@@ -98,13 +91,19 @@ class Look(Step):
 class Choose(Step):
     id = "choose"
     title = "Choose the revision"
-    why = "The newest earlier revision with a completed deployment, unless you say another. Never simply minus one."
+    why = "The one that worked last before the current one, unless you say another. Never simply minus one."
+
+    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
+        family = family_and_revision(context.result("look")["current"])[0]
+        return (rollout.ecs_command(context, "list-task-definitions", family_prefix=family, sort="DESC"),)
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         if _set_revision(context) or not (context.interactive or context.given("revision")):
             return ()
         looked = context.result("look")
-        choices = tuple(revisions.choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"])
+        choices = tuple(
+            revision_choice.choice(candidate, looked["last_known_good"]) for candidate in looked["candidates"]
+        )
         if not choices:
             raise StepFailed(
                 f"There is no revision before {looked['current_name']}.", mend="Deploy a good image instead."
@@ -113,7 +112,8 @@ class Choose(Step):
             Gate(
                 "revision",
                 GateKind.CHOOSE,
-                f"Which revision shall {context.target.name} go back to from {looked['current_name']}?",
+                _question(context, looked),
+                changes=(*_only_inactive(looked), *filter(None, (looked["cut"],))),
                 choices=choices,
             ),
         )
@@ -122,26 +122,28 @@ class Choose(Step):
         looked = context.result("look")
         wanted = context.answer("revision") or _set_revision(context) or looked["last_known_good"]
         if not wanted:
-            raise StepFailed(
-                f"No revision before {looked['current_name']} is known to have worked.",
-                cause="None has a completed deployment or a run in the journal.",
-                mend="Name one: --set revision=NUMBER.",
-            )
+            raise _none_known(looked)
         ecs = Ecs(context.reads)
-        target = ecs.task_definition(revisions.reference(context, wanted, looked))
+        target = ecs.task_definition(revision_choice.reference(context, wanted, looked))
         current = ecs.task_definition(looked["current"])
+        service = ecs.service(*rollout.names(context))
+        its = revisions.application_in(context, service, target)
+        words = revisions.image_words(its)
         if target.arn == current.arn:
             what = "its rollout is watched" if looked["in_flight"] else "it is verified"
             context.note(f"{context.target.name} is on {target.name} already: nothing is sent, {what}.", warning=True)
-        context.note(f"{context.target.name} goes from {current.name} to {target.name} ({target.image_tag}).")
-        diff = diff_lines(current, target)
+        context.note(f"{context.target.name} goes from {current.name} to {target.name} (image {words}).")
+        if its is not None:
+            context.note(its.sentence)
+        diff = diff_lines(current, target, first=its.container.name if its else "")
         context.output(*diff)
         context.evidence(f"diff of {current.name} and {target.name}", "\n".join(diff))
         return {
             "arn": target.arn,
             "name": target.name,
-            "image": revisions.main_image(target),
-            "tag": target.image_tag,
+            "image": its.container.image if its else "",
+            "container": its.container.name if its else "",
+            "tag": words,
             "diff": list(diff),
         }
 
@@ -153,7 +155,7 @@ class Check(Step):
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
         looked = context.result("look")
-        if not looked["in_flight"] or context.inputs["in-flight"] == STOP_FIRST:
+        if not looked["in_flight"] or context.inputs["in-flight"] == seen.STOP_FIRST:
             return ()
         unreadable = looked["deployments"] is None
         if not looked["in_flight_arn"] and not context.given("in-flight"):
@@ -161,22 +163,25 @@ class Check(Step):
         nothing = "" if looked["in_flight_arn"] else _NONE_LISTED
         if not (context.interactive or context.given("in-flight")):
             return ()
+        # A shift of traffic that is cut off half way leaves it on both: ECS shifts it back where it is stopped.
+        stop_first = bool(looked.get("shifts_traffic")) and not (unreadable or nothing)
         return (
             Gate(
                 "in-flight",
                 GateKind.CHOOSE,
-                f"A deployment of {looked['in_flight_of']} is in flight. What shall happen to it?",
+                f"A deployment of {looked['in_flight_of']} is in flight. What happens to it?",
                 choices=(
                     Choice(
-                        SUPERSEDE,
+                        seen.SUPERSEDE,
                         "Let the rollback take its place",
                         ("UpdateService starts a new deployment at once; ECS drains the one in flight.",),
-                        recommended=True,
+                        recommended=not stop_first,
                     ),
                     Choice(
-                        STOP_FIRST,
+                        seen.STOP_FIRST,
                         "Stop it first, with ECS's own rollback",
                         ("StopServiceDeployment returns the service to its last completed deployment first.",),
+                        recommended=stop_first,
                         why_not=_NOT_LISTED if unreadable else nothing,
                     ),
                 ),
@@ -185,138 +190,27 @@ class Check(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         chosen = context.result("choose")
-        if context.inputs["in-flight"] == STOP_FIRST and context.result("look")["deployments"] is None:
+        if context.inputs["in-flight"] == seen.STOP_FIRST and context.result("look")["deployments"] is None:
             raise StepFailed(
                 "Whether a deployment is to be stopped first is not known.",
                 cause=f"Nothing was sent: {_NOT_LISTED}.",
                 mend="Get the permission ecs:ListServiceDeployments and look again, or start a run with "
-                f"--set in-flight={SUPERSEDE}.",
+                f"--set in-flight={seen.SUPERSEDE}.",
             )
         definition = Ecs(context.reads).task_definition(chosen["arn"])
-        if definition.status != "ACTIVE":
-            raise StepFailed(
-                f"{definition.name} is {definition.status}.",
-                cause="ECS starts no service on a revision that is not ACTIVE.",
-                mend="Choose another revision.",
-            )
+        is_active = definition.status == revisions.ACTIVE
+        if not is_active and not (context.interactive or context.given(revision_copy.GATE) or context.dry_run):
+            raise revision_copy.inactive(definition)
         for container in definition.containers:
-            revisions.check_image(context, container.image, essential=container.essential)
-        if chosen["image"] == context.result("look")["current_image"]:
+            its = container.name == chosen.get("container", container.name)
+            check_image(context, container.image, essential=container.essential, quiet=not its)
+        if chosen["image"] and chosen["image"] == context.result("look")["current_image"]:
             context.note(f"{definition.name} has the same image as the revision it replaces.", warning=True)
-        return {"in_flight": context.answer("in-flight") or context.inputs["in-flight"]}
+        in_flight = context.answer("in-flight") or context.inputs["in-flight"]
+        return {"in_flight": in_flight, "copy": not is_active}
 
     def offers(self) -> Sequence[Offer]:
-        return (_ANOTHER, _LOOK_AGAIN)
-
-
-class StopInFlight(Step):
-    id = "stop-in-flight"
-    title = "Stop the deployment in flight"
-    why = "Only where it was asked for: ECS then returns the service to its last completed deployment."
-    changes = True
-    calls = (STOP,)
-
-    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        if not self._wanted(context):
-            return ()
-        arn = context.result("look")["in_flight_arn"]
-        return (_aws(context, "stop-service-deployment", service_deployment_arn=arn, stop_type="ROLLBACK"),)
-
-    def gates(self, context: StepContext) -> Sequence[Gate]:
-        return recovery.gates(
-            context,
-            self,
-            title=f"Stop the deployment of {context.result('look')['in_flight_of']} on {context.target}",
-            changes=("ECS stops it and returns the service to its last completed deployment.",),
-        )
-
-    def probe(self, context: StepContext) -> Probe:
-        if not self._wanted(context):
-            return Probe(ProbeState.DONE, "Nothing is to be stopped.", {"stopped": False})
-        if context.answered(STOP) is not None:
-            return Probe(ProbeState.DONE, "AWS answered that the deployment is being stopped.", _STOPPING)
-        known = _deployment_in_flight(context)
-        if known is None:
-            return Probe(ProbeState.NOT_VISIBLE, "The deployment in flight is not in the list of deployments.")
-        if known.status not in _STOPPABLE:
-            result = {
-                "stopped": known.status != revisions.COMPLETED,
-                "status": known.status,
-                "changed": context.has_sent(),
-            }
-            return Probe(ProbeState.DONE, f"The deployment is {known.status}.", result)
-        return Probe(ProbeState.NOT_DONE, f"The deployment is {known.status}.")
-
-    def act(self, context: StepContext) -> Mapping[str, Any]:
-        arn = context.result("look")["in_flight_arn"]
-        context.change("ecs", "StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK")
-        return _STOPPING
-
-    def made(self, operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"stopped": str(answer.get("serviceDeploymentArn") or "")}
-
-    def offers(self) -> Sequence[Offer]:
-        return (_LOOK_AGAIN,)
-
-    def _wanted(self, context: StepContext) -> bool:
-        return context.result("check").get("in_flight") == STOP_FIRST and bool(context.result("look")["in_flight_arn"])
-
-
-class Settle(Step):
-    id = "settle"
-    title = "Wait until it is stopped"
-    why = "ECS stops a deployment in its own time; only then it is known what the update takes the place of."
-
-    def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
-        if not context.result("stop-in-flight").get("stopped"):
-            return ()
-        cluster, service = rollout.names(context)
-        return (_aws(context, "list-service-deployments", cluster=cluster, service=service),)
-
-    def act(self, context: StepContext) -> Mapping[str, Any]:
-        if not context.result("stop-in-flight").get("stopped"):
-            return {}
-        minutes = context.config.engine.watch_minutes
-        visible = context.config.engine.visible_seconds
-        deadline, unseen = Deadline(minutes * 60), Deadline(visible)
-        while (known := _deployment_in_flight(context)) is None or known.status in _GOING:
-            state = known.status if known else "not shown"
-            if known is None and unseen.is_over():
-                raise rollout.not_visible("the deployment that was stopped")
-            unseen = unseen if known is None else Deadline(visible)
-            if known is not None and deadline.is_over():
-                raise StepFailed(
-                    f"The deployment is {state} after {minutes:g} min.",
-                    cause=known.reason,
-                    mend="Retry to wait on, look again, or stop.",
-                )
-            context.progress(f"the deployment is {state}")
-            context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
-        service = self._after(context, known)
-        ecs = Ecs(context.reads)
-        current = ecs.task_definition(service.task_definition)
-        context.note(f"The deployment is {known.status}; {service.name} is on {current.name}.")
-        return {
-            "current": current.arn,
-            "current_name": current.name,
-            **_as_seen(service, _deployments(context)),
-            "diff": list(diff_lines(current, ecs.task_definition(context.result("choose")["arn"]))),
-        }
-
-    def _after(self, context: StepContext, stopped: ServiceDeployment) -> Service:
-        """The service behind the stop. ECS may show it as it was for a while; where nothing was gone back to, it stays so."""
-        looked = context.result("look")
-        patience = Deadline(context.config.engine.settle_seconds)
-        while True:
-            service = rollout.current_service(context, _time(looked["as_of"]))
-            primary = service.primary.id if service.primary else ""
-            if primary != looked["primary"] or stopped.status == revisions.COMPLETED or patience.is_over():
-                return service
-            context.progress("AWS still shows the deployment that was stopped: looking again")
-            context.wait(min(1.0, context.config.engine.poll_seconds))
-
-    def offers(self) -> Sequence[Offer]:
-        return (_LOOK_AGAIN,)
+        return (_ANOTHER, LOOK_AGAIN)
 
 
 class Update(Step):
@@ -329,24 +223,25 @@ class Update(Step):
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
         cluster, service = rollout.names(context)
         return (
-            _aws(
+            rollout.ecs_command(
                 context,
                 "update-service",
                 cluster=cluster,
                 service=service,
-                task_definition=context.result("choose")["name"],
+                task_definition=revision_copy.target(context)["name"],
             ),
         )
 
     def gates(self, context: StepContext) -> Sequence[Gate]:
-        seen, chosen = _seen(context), context.result("choose")
+        shown, chosen = seen.current(context), revision_copy.target(context)
         return recovery.gates(
             context,
             self,
-            title=f"Roll {context.target} back from {seen['current_name']} to {chosen['name']}",
+            title=f"Roll {context.target} back from {shown['current_name']} to {chosen['name']}",
             changes=(
+                *_standing(shown),
                 f"{context.target.name} gets a new deployment of {chosen['name']} ({chosen['tag']}).",
-                *seen.get("diff", chosen["diff"]),
+                *shown.get("diff", chosen["diff"]),
                 f"Old code meets today's schema: think of migrations since {chosen['name']} was registered.",
             ),
             irreversible=("Connections of the tasks that are replaced are drained, then cut.",),
@@ -355,40 +250,40 @@ class Update(Step):
     def probe(self, context: StepContext) -> Probe:
         if (made := context.answered(UPDATE)) is not None:
             return Probe(ProbeState.DONE, "AWS answered that the service is updated.", self._result(context, made))
-        seen, chosen = _seen(context), context.result("choose")
+        shown, chosen = seen.current(context), revision_copy.target(context)
         # Before the service itself: a call may land between the two, and of one in the list the service then knows already.
         sent = context.unanswered() is not None
-        listed = _deployments(context) if sent else ()
+        listed = seen.deployments(context) if sent else ()
         service = Ecs(context.reads).service(*rollout.names(context))
-        if rollout.is_older(service, _time(seen["as_of"])):
+        if rollout.is_older(service, seen.time_of(shown["as_of"])):
             return Probe(
                 ProbeState.NOT_VISIBLE, "AWS shows an older state of the service than the one that was looked at."
             )
-        ours = rollout.Ours(chosen["arn"], before=tuple(seen["known"]))
+        ours = rollout.Ours(chosen["arn"], before=tuple(shown["known"]))
         if service.task_definition == chosen["arn"]:
             found = service.primary
             return Probe(ProbeState.DONE, f"{service.name} is on {chosen['name']}.", self._found(context, found))
         if sent and (found := ours.found_in(service)) is not None:
             return Probe(ProbeState.DONE, f"A deployment of {chosen['name']} was made.", self._found(context, found))
-        if (made_then := _made_since(listed or (), seen, chosen["arn"])) is not None:
+        if (made_then := seen.made_since(listed or (), shown, chosen["arn"])) is not None:
             at = made_then.created_at.isoformat() if made_then.created_at else ""
             made = {"deployment": "", "at": at, "task_definition": chosen["arn"]}
             return Probe(ProbeState.DONE, f"A deployment of {chosen['name']} was made.", self._result(context, made))
         deployment = service.primary.id if service.primary else ""
-        if (service.task_definition, deployment) != (seen["current"], seen["primary"]):
+        if (service.task_definition, deployment) != (shown["current"], shown["primary"]):
             since = text.ago(service.primary.created_at, context.now()) if service.primary else "-"
             more = " The permission ecs:ListServiceDeployments would tell whether ours was made first."
             return Probe(
                 ProbeState.OVERTAKEN,
                 f"{service.name} is on {rollout.short(service.task_definition)} since {since} (deployment {deployment}); "
-                f"{seen['current_name']} (deployment {seen['primary']}) was looked at.{more if listed is None else ''}",
+                f"{shown['current_name']} (deployment {shown['primary']}) was looked at.{more if listed is None else ''}",
                 back_to="look",
             )
         return Probe(ProbeState.NOT_DONE, f"{service.name} is on {rollout.short(service.task_definition)}.")
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         cluster, name = rollout.names(context)
-        revision = context.result("choose")["arn"]
+        revision = revision_copy.target(context)["arn"]
         context.change("ecs", "UpdateService", cluster=cluster, service=name, taskDefinition=revision)
         return self._result(context, context.answered(UPDATE) or {})
 
@@ -403,17 +298,17 @@ class Update(Step):
 
     def _found(self, context: StepContext, found: Deployment | None) -> Mapping[str, Any]:
         at = found.created_at.isoformat() if found and found.created_at else ""
-        result = {"deployment": found.id if found else "", "at": at, "revision": context.result("choose")["arn"]}
+        result = {"deployment": found.id if found else "", "at": at, "revision": revision_copy.target(context)["arn"]}
         return {**result, "changed": context.has_sent()}
 
     def _result(self, context: StepContext, made: Mapping[str, Any]) -> Mapping[str, Any]:
-        revision = context.result("choose")["arn"]
+        revision = revision_copy.target(context)["arn"]
         is_ours = made.get("task_definition") == revision
         deployment, at = (made["deployment"], made["at"]) if is_ours else ("", "")
         return {"deployment": deployment, "at": at, "revision": revision, "changed": True}
 
     def offers(self) -> Sequence[Offer]:
-        return (_LOOK_AGAIN,)
+        return (LOOK_AGAIN,)
 
 
 class Watch(Step):
@@ -429,13 +324,14 @@ class Watch(Step):
         ours = rollout.watch(
             context,
             rollout.Ours(
-                context.result("choose")["arn"],
+                revision_copy.target(context)["arn"],
                 updated.get("deployment", ""),
-                before=tuple(_seen(context)["known"]) if updated.get("changed") else (),
-                since=_time(updated.get("at", "")),
+                before=tuple(seen.current(context)["known"]) if updated.get("changed") else (),
+                since=seen.time_of(updated.get("at", "")),
             ),
         )
-        return {"deployment": ours.id, "as_of": ours.since.isoformat() if ours.since else ""}
+        as_of = ours.since.isoformat() if ours.since else ""
+        return {"deployment": ours.id, "as_of": as_of, **({"bakes": ours.bakes} if ours.bakes else {})}
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
@@ -447,54 +343,17 @@ class Verify(Step):
     why = "Success: our deployment completed, the service on the revision, its targets healthy, its health path answering."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
-        watched, definition = context.result("watch"), context.result("choose")["arn"]
-        ours = rollout.Ours(definition, watched.get("deployment", ""), since=_time(watched.get("as_of", "")))
+        watched, definition = context.result("watch"), revision_copy.target(context)["arn"]
+        ours = rollout.Ours(
+            definition,
+            watched.get("deployment", ""),
+            since=seen.time_of(watched.get("as_of", "")),
+            bakes=watched.get("bakes", ""),
+        )
         return {"task_definition": definition, "health": rollout.verify(context, ours)}
 
     def offers(self) -> Sequence[Offer]:
         return (_ANOTHER,)
-
-
-class FollowUp(Step):
-    id = "follow-up"
-    title = "Keep Terraform from undoing it"
-    why = "The next apply deploys the image that the tfvars name: until they name this one, the rollback is borrowed."
-
-    def act(self, context: StepContext) -> Mapping[str, Any]:
-        if context.result("update") == {}:
-            return {"pinned": False}
-        tag = context.result("choose")["tag"]
-        relative = naming.tfvars_path(context.target.environment)
-        path = context.config.tfvars_of(context.target.service, context.target.environment)
-        title = f"Pin image_tag in {relative} of {context.target.service}"
-        if not tag:
-            context.note(
-                "The image has no tag to pin; Terraform's next apply may bring the old image back.", warning=True
-            )
-            return {"pinned": False}
-        if path is None:
-            detail = f'image_tag = "{tag}"'
-            context.follow_up("pin-image-tag", title, detail=detail, key="image_tag", value=tag)
-            context.note(
-                f"The repository of {context.target.service} is not configured; set {detail} in {relative} by hand.",
-                warning=True,
-            )
-            return {"pinned": False}
-        try:
-            if tfvars.read(path).get("image_tag") == tag:
-                context.note(f"{path} names {tag} already.")
-                return {"pinned": True}
-            edit = tfvars.edit(path, "image_tag", tag)
-        except PrerequisiteMissing as error:
-            context.follow_up(
-                "pin-image-tag", title, detail=f'image_tag = "{tag}"', file=str(path), key="image_tag", value=tag
-            )
-            context.note(f"{error.title} {error.cause}".strip(), warning=True)
-            return {"pinned": False}
-        context.follow_up(
-            "pin-image-tag", title, detail="\n".join(edit.as_diff()), file=str(path), key="image_tag", value=tag
-        )
-        return {"pinned": False}
 
 
 RUNBOOK = Runbook(
@@ -505,23 +364,37 @@ RUNBOOK = Runbook(
     inputs=(
         Input("service", "service", "the service, as in fileflow", required=True),
         Input("environment", "environment", "the environment, as in prod", required=True),
-        Input("revision", "text", "a revision number or a task definition ARN; default: the last known good one"),
+        Input("revision", "text", "a revision number, family:number or an ARN; default: the last known good one"),
         recovery.REASON,
         Input(
             "in-flight",
             "choice",
             "what happens to a deployment in flight",
-            default=SUPERSEDE,
-            choices=(SUPERSEDE, STOP_FIRST),
+            default=seen.SUPERSEDE,
+            choices=(seen.SUPERSEDE, seen.STOP_FIRST),
         ),
     ),
     gates=(
         GateSpec("revision", GateKind.CHOOSE, "which revision to go back to, where none is set"),
         GateSpec("in-flight", GateKind.CHOOSE, "what happens to a deployment in flight"),
+        GateSpec(
+            revision_copy.GATE, GateKind.CONFIRM, "before a copy of an INACTIVE revision is registered as a new one"
+        ),
         *policy.GATES,
         policy.FAILURE,
     ),
-    steps=(Look(), Choose(), Check(), StopInFlight(), Settle(), Update(), Watch(), Verify(), FollowUp()),
+    steps=(
+        Look(),
+        Choose(),
+        Check(),
+        RegisterCopy(),
+        StopInFlight(),
+        Settle(),
+        Update(),
+        Watch(),
+        Verify(),
+        PinImage(),
+    ),
 )
 
 
@@ -530,56 +403,93 @@ def _set_revision(context: StepContext) -> str:
     return "" if context.former("choose") else context.inputs.get("revision", "")
 
 
-def _seen(context: StepContext) -> Mapping[str, Any]:
-    """The service as it was last looked at before the update."""
-    return {**context.result("look"), **context.result("settle")}
+def _question(context: StepContext, looked: Mapping[str, Any]) -> str:
+    """What is asked; where the service is well, that stands before what is recommended."""
+    if stands := looked.get("standing", ""):
+        return f"{stands} Which revision does it go further back to?"
+    return f"Which revision does {context.target.name} go back to from {looked['current_name']}?"
 
 
-def _as_seen(service: Service, deployments: Sequence[ServiceDeployment] | None) -> Mapping[str, Any]:
-    """What a later look is compared with. `deployments` is None where the history could not be read."""
-    return {
-        "primary": service.primary.id if service.primary else "",
-        "known": [known.id for known in service.deployments],
-        "as_of": service.as_of.isoformat() if service.as_of else "",
-        "deployments": None if deployments is None else [known.arn for known in deployments],
-    }
+def _standing(looked: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why going back may be wrong, as a gate says it."""
+    stands = looked.get("standing", "")
+    return (f"{WARNING}{stands}",) if stands else ()
 
 
-def _made_since(
-    listed: Sequence[ServiceDeployment], seen: Mapping[str, Any], definition: str
-) -> ServiceDeployment | None:
-    """The deployment of `definition` that the history has and had not when the service was looked at. Where that could not be read
-    then, AWS's own times tell: ours need not agree with them."""
-    before, as_of = seen["deployments"], _time(seen["as_of"])
-
-    def is_new(known: ServiceDeployment) -> bool:
-        if before is not None:
-            return known.arn not in before
-        return as_of is not None and known.created_at is not None and known.created_at > as_of
-
-    return next((known for known in listed if known.task_definition == definition and is_new(known)), None)
+def _only_inactive(looked: Mapping[str, Any]) -> tuple[str, ...]:
+    candidates = looked["candidates"]
+    if candidates and all(each["status"] != revisions.ACTIVE for each in candidates):
+        return (f"{WARNING}No earlier revision is ACTIVE. {revision_copy.WHY}", revision_copy.KEEP)
+    return ()
 
 
-def _newest_seen(context: StepContext) -> datetime | None:
-    """The newest time of AWS's that this run has seen of the service before it went back."""
-    keys = (("look", "as_of"), ("settle", "as_of"), ("update", "at"), ("watch", "as_of"))
-    times = (_time(str(former.get(key, ""))) for step, key in keys for former in context.former(step))
-    return max((known for known in times if known is not None), default=None)
+def _none_known(looked: Mapping[str, Any]) -> StepFailed:
+    """The true reason why there is no default: none worked, those that did cannot be used, or nobody could look."""
+    name, candidates = looked["current_name"], looked["candidates"]
+    if lost := [each for each in candidates if each["good"] and each["why_not"]]:
+        return StepFailed(
+            f"No revision before {name} that is known to have worked can be used.",
+            cause=" ".join(f"{each['name']}: {each['why_not']}." for each in lost),
+            mend="Push the image again, or name another revision: --set revision=NUMBER.",
+        )
+    unread = looked["deployments"] is None
+    why = (
+        "The service's deployments could not be read, and"
+        if unread
+        else "No earlier revision has a completed deployment, and"
+    )
+    listed = ", ".join(f"{each['name']} ({each['tag']}, {each['status']})" for each in candidates[:5])
+    copied = f" With --answer {revision_copy.GATE}=yes a copy of it is registered. {revision_copy.KEEP}"
+    inactive = bool(_only_inactive(looked))
+    return StepFailed(
+        f"No revision before {name} is known to have worked.",
+        cause=f"{why} no run in the journal verified one."
+        + (f" There are: {listed}." if listed else "")
+        + (f" {revision_copy.WHY}" if inactive else ""),
+        mend="Name one: --set revision=NUMBER." + (copied if inactive else ""),
+    )
 
 
-def _time(written: str) -> datetime | None:
-    return datetime.fromisoformat(written) if written else None
+def _say_service(
+    context: StepContext,
+    ecs: Ecs,
+    service: Service,
+    current: TaskDefinition,
+    deployments: Sequence[ServiceDeployment],
+) -> str:
+    """How the service is; why going back may be wrong, "" where it is not well."""
+    its = revisions.application_in(context, service, current)
+    there = serving(service, traffic.current(context, service))
+    context.note(
+        f"{service.name} is on {current.name} (image {revisions.image_words(its)}): "
+        f"{service.running} of {service.desired} tasks run."
+    )
+    if there is not None and there.task_definition != current.arn:
+        old = ecs.task_definition(there.task_definition)
+        words = revisions.image_words(revisions.application_in(context, service, old))
+        context.note(f"{old.name} still serves (image {words}): {there.running} of its tasks run.")
+    if its is not None:
+        context.note(its.sentence)
+    for remark in controllers.remarks(service):
+        context.note(remark)
+    _say_in_flight(context, service)
+    context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
+    _say_targets(context, service)
+    # Behind a failed attempt of this run, what is well is not the question any more.
+    stands = "" if context.former("look") else standing(service, deployments, context.now())
+    if stands:
+        context.note(stands, warning=True)
+    return stands
 
 
-def _deployment_in_flight(context: StepContext) -> ServiceDeployment | None:
-    """The deployment that was in flight when the service was looked at, as it is now."""
-    deployments = Ecs(context.reads).service_deployments(*rollout.names(context))
-    return next((known for known in deployments if known.arn == context.result("look")["in_flight_arn"]), None)
-
-
-def _aws(context: StepContext, verb: str, /, **options: object) -> tuple[str, ...]:
-    profile = context.config.environment(context.target.environment).profile
-    return aws_command(context.target, profile, "ecs", verb, **options)
+def _cut(current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
+    """That not all earlier revisions are listed, as a sentence; "" where all are."""
+    if current.revision - 1 <= len(candidates):
+        return ""
+    return (
+        f"{len(candidates)} of {current.revision - 1:,} earlier revisions are listed: those known to have worked, and the newest. "
+        "Any other: --set revision=NUMBER."
+    )
 
 
 def _say_in_flight(context: StepContext, service: Service) -> None:
@@ -593,37 +503,8 @@ def _say_in_flight(context: StepContext, service: Service) -> None:
 
 
 def _say_targets(context: StepContext, service: Service) -> None:
-    for binding in service.load_balancers:
-        healths = Elbv2(context.reads).target_health(binding.target_group_arn)
+    for group in service.target_groups:
+        healths = Elbv2(context.reads).target_health(group)
         healthy = sum(health.state == "healthy" for health in healths)
-        context.note(f"{healthy} of {len(healths)} targets are healthy.")
-
-
-def _service_and_deployments(context: StepContext) -> tuple[Service, tuple[ServiceDeployment, ...] | None]:
-    """The service and its deployments, which may come from copies of different age: where what is in flight is to be stopped first,
-    they are looked at until both show it. Raises NotVisibleYet."""
-    patience = Deadline(context.config.engine.visible_seconds)
-    is_first = True
-    while True:
-        service = rollout.current_service(context, _newest_seen(context))
-        deployments = _deployments(context, say=is_first)
-        in_flight = service.in_flight
-        is_rolling = in_flight is not None and in_flight.rollout_state == "IN_PROGRESS"
-        is_listed = deployments is None or any(known.status in _STOPPABLE for known in deployments)
-        if context.inputs["in-flight"] != STOP_FIRST or not is_rolling or is_listed:
-            return service, deployments
-        if patience.is_over():
-            raise rollout.not_visible(f"the deployment of {service.name} that is in flight in its list of deployments")
-        context.progress("AWS does not list the deployment in flight yet: looking again")
-        context.wait(min(1.0, context.config.engine.poll_seconds))
-        is_first = False
-
-
-def _deployments(context: StepContext, *, say: bool = False) -> tuple[ServiceDeployment, ...] | None:
-    """The service's deployment history; None where it cannot be read, with a warning if asked for: a rollback works without it."""
-    try:
-        return Ecs(context.reads).service_deployments(*rollout.names(context))
-    except AwsError as error:
-        if say:
-            context.note(f"Which deployments were completed is not known: {error.title}", warning=True)
-        return None
+        of = f" of target group {group_name(group)}" if len(service.target_groups) > 1 else ""
+        context.note(f"{healthy} of {len(healths)} targets{of} are healthy.")

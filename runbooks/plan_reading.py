@@ -21,6 +21,7 @@ from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import UsageError
 from infraconsole.redaction import MASK
 from infraconsole.runbooks import earlier_applies, strays
+from infraconsole.runbooks.plan_controllers import refuse_other_controllers
 from infraconsole.runbooks.plan_images import missing_images
 from infraconsole.runbooks.terraform_failure import failure
 from infraconsole.runbooks.terraform_root import Root, root_of, stored_state, write_private
@@ -58,6 +59,7 @@ class ReadPlan(Step):
         read = plan.read(ended.output())
         learn_secrets(context)
         _refuse_unknown_targets(context, read)
+        refuse_other_controllers(read)
         table = stateful.load()
         # A replacement of what holds nothing is how task definitions are deployed; it stands in the plan like any change.
         dangers = [

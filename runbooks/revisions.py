@@ -1,185 +1,156 @@
-"""Which revisions of its task definition a service can go back to: what speaks for and against each, and what a person means by
-one. What AWS means by its states is from the Amazon ECS API reference (TaskDefinition, ServiceDeployment).
+"""Which revisions of its task definition a service can go back to, and what speaks for and against each. What AWS means by its
+states is from the Amazon ECS API reference (TaskDefinition, ServiceDeployment).
+
+Nothing walks the family: deployments and journal name the good ones, however far back they lie, and those just before the current
+one are asked for by their numbers.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
-from infraconsole import naming, text
+from infraconsole import text
 from infraconsole.aws.ecr import Ecr, parse_image
-from infraconsole.aws.ecs import Ecs, ServiceDeployment, TaskDefinition, family_and_revision
+from infraconsole.aws.ecs import Ecs, Service, ServiceDeployment, TaskDefinition, family_and_revision
+from infraconsole.checks.application import Application, application
 from infraconsole.checks.revision_diff import diff_lines
-from infraconsole.engine.gate import Choice
 from infraconsole.engine.runbook import StepContext
-from infraconsole.errors import AccessDenied, AwsError, AwsNotFound, StepFailed, UnknownName, UsageError
+from infraconsole.errors import AwsError, AwsNotFound
 
 COMPLETED = "SUCCESSFUL"
 """The state of a service deployment that came to its end."""
-_CANDIDATES = 12
-"""How many revisions before the current one are looked at, and how many good ones after it."""
+ACTIVE = "ACTIVE"
+_BEFORE = 12
+"""How many revisions right before the current one are looked at."""
+_GOOD = 12
+"""How many revisions that are known to have worked are looked at, the latest first."""
+
+
+def application_in(context: StepContext, service: Service, definition: TaskDefinition) -> Application | None:
+    return application(definition, context.target.service, service.load_balancers)
+
+
+def image_words(found: Application | None) -> str:
+    """What a person calls the application's image; never ""."""
+    return found.image.short if found else "no image"
 
 
 def candidates(
-    context: StepContext, ecs: Ecs, current: TaskDefinition, deployments: Sequence[ServiceDeployment]
+    context: StepContext,
+    ecs: Ecs,
+    service: Service,
+    current: TaskDefinition,
+    deployments: Sequence[ServiceDeployment],
 ) -> list[dict[str, Any]]:
-    """The revisions before the current one, and those after it that are known to have worked, newest first, each with what speaks
-    for and against it."""
-    good = {
-        known.task_definition: f"deployment completed {text.ago(known.finished_at or known.created_at, context.now())} ago"
-        for known in reversed(deployments)
-        if known.status == COMPLETED
-    }
-    for earlier in context.earlier("verify"):
-        good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
+    """The revisions that are known to have worked, and those right before the current one, newest first; those of other families
+    that the service was on come last. Each with what speaks for and against it."""
+    good = _known_good(context, deployments)
     tried = {str(former["revision"]) for former in context.former("update") if former.get("revision")}
-    after, before = _around(current, ecs.revisions(current.family), good)
-    # INACTIVE ones cannot be chosen, but a person who looks for one is told why.
-    after_too, before_too = _around(current, ecs.revisions(current.family, status="INACTIVE"), good)
-    arns = [*_newest({*after, *after_too}), *_newest({*before, *before_too})]
+    wanted = [arn for arn in dict.fromkeys([*list(good)[:_GOOD], *_right_before(current)]) if arn != current.arn]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        definitions = list(pool.map(ecs.task_definition, arns))
-        images = list(pool.map(lambda definition: _missing_image(context, definition), definitions))
+        definitions = [known for known in pool.map(lambda arn: _definition(ecs, arn), wanted) if known]
+        applications = [application_in(context, service, definition) for definition in definitions]
+        missing = list(pool.map(lambda found: _missing_image(context, found), applications))
+    ranks = {arn: rank for rank, arn in enumerate(good)}
     found = []
-    for definition, missing in zip(definitions, images, strict=True):
-        why_not = f"it is {definition.status}" if definition.status != "ACTIVE" else missing
+    for definition, its, why_not in zip(definitions, applications, missing, strict=True):
+        is_good = definition.arn in good and definition.arn not in tried
         found.append(
             {
-                "id": str(definition.revision),
+                "id": str(definition.revision) if definition.family == current.family else definition.name,
                 "arn": definition.arn,
                 "name": definition.name,
-                "tag": definition.image_tag,
+                "tag": image_words(its),
                 "registered_at": text.utc(definition.registered_at) if definition.registered_at else "",
-                "good": good.get(definition.arn, "") if definition.arn not in tried else "",
+                "good": good[definition.arn] if is_good else "",
+                "rank": ranks[definition.arn] if is_good else -1,
                 "tried": definition.arn in tried,
+                "status": definition.status,
                 "why_not": why_not,
                 "diff": list(diff_lines(current, definition)),
             }
         )
-    return found
+    return sorted(found, key=lambda each: _place(each, current), reverse=True)
 
 
-def _around(current: TaskDefinition, arns: Iterator[str], good: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Of ARNs, newest first: those after the current one that are good, and the first ones before it."""
-    after: list[str] = []
-    before: list[str] = []
-    for arn in arns:
-        revision = family_and_revision(arn)[1]
-        if revision > current.revision and arn in good:
-            after.append(arn)
-        elif revision < current.revision:
-            before.append(arn)
-        if len(before) == _CANDIDATES:
-            break
-    return after, before
+def _known_good(context: StepContext, deployments: Sequence[ServiceDeployment]) -> dict[str, str]:
+    """By ARN why a revision is known to have worked, the one that did so last first."""
+    completed = [known for known in deployments if known.status == COMPLETED and known.task_definition]
+    good: dict[str, str] = {}
+    for known in sorted(completed, key=_ended, reverse=True):
+        since = text.ago(known.finished_at or known.created_at, context.now())
+        good.setdefault(known.task_definition, f"deployment completed {since} ago")
+    for earlier in context.earlier("verify"):
+        good.setdefault(str(earlier["task_definition"]), "rolled back to and verified by an earlier run")
+    for deployed in context.earlier("verify", runbook="deploy"):
+        if deployed.get("task_definition") and deployed.get("health"):
+            good.setdefault(str(deployed["task_definition"]), "deployed and verified by an earlier run")
+    return good
 
 
-def _newest(arns: Iterable[str]) -> list[str]:
-    return sorted(arns, key=lambda arn: family_and_revision(arn)[1], reverse=True)[:_CANDIDATES]
+def _ended(known: ServiceDeployment) -> float:
+    at = known.finished_at or known.created_at
+    return at.timestamp() if at else 0.0
+
+
+def _right_before(current: TaskDefinition) -> list[str]:
+    family = current.arn.rpartition(":")[0]
+    numbers = range(current.revision - 1, max(0, current.revision - 1 - _BEFORE), -1)
+    return [f"{family}:{number}" for number in numbers]
+
+
+def _definition(ecs: Ecs, arn: str) -> TaskDefinition | None:
+    """None where it was deleted, beyond being deregistered."""
+    try:
+        return ecs.task_definition(arn)
+    except AwsNotFound:
+        return None
+
+
+def _place(candidate: Mapping[str, Any], current: TaskDefinition) -> tuple[bool, int, str]:
+    family, revision = family_and_revision(str(candidate["arn"]))
+    is_same = family == current.family
+    return is_same, revision if is_same else 0, str(candidate["registered_at"])
 
 
 def last_known_good(context: StepContext, current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
-    """The newest one known to have worked before the revision that the run began at; "" where there is none."""
+    """The one that worked last, of those before the revision that the run began at: an ACTIVE one where there is any; "" where none
+    is known."""
     former = [each for each in context.former("look") if each]
-    began = family_and_revision(former[-1]["current"])[1] if former else current.revision
-    return next(
-        (
-            str(known["arn"])
-            for known in candidates
-            if known["good"] and not known["why_not"] and int(known["id"]) < began
-        ),
-        "",
-    )
+    began, registered = current.arn, current.registered_at
+    if former:
+        began = str(former[-1]["current"])
+        at = str(former[-1].get("current_registered_at", ""))
+        registered = text.from_utc(at) if at else None
+    usable = [
+        known for known in candidates if known["good"] and not known["why_not"] and _is_before(known, began, registered)
+    ]
+    usable.sort(key=lambda known: (known["status"] != ACTIVE, known["rank"]))
+    return str(usable[0]["arn"]) if usable else ""
 
 
-def _missing_image(context: StepContext, definition: TaskDefinition) -> str:
-    """Why the revision's image cannot be pulled; "" where it can, or where that cannot be told."""
-    image = parse_image(main_image(definition))
-    if not image.in_ecr:
+def _is_before(candidate: Mapping[str, Any], began: str, registered: datetime | None) -> bool:
+    family, revision = family_and_revision(str(candidate["arn"]))
+    family_then, revision_then = family_and_revision(began)
+    if family == family_then:
+        return revision < revision_then
+    at = str(candidate["registered_at"])
+    return bool(at) and registered is not None and text.from_utc(at) < registered
+
+
+def _missing_image(context: StepContext, found: Application | None) -> str:
+    """Why the application's image cannot be pulled; "" where it can, or where that cannot be told."""
+    if found is None or not found.image.in_ecr or found.image.region != context.target.region:
         return ""
     try:
-        return "" if Ecr(context.reads).image(image) else f"its image {definition.image_tag} is no longer in ECR"
+        return "" if Ecr(context.reads).image(found.image) else f"its image {found.image.short} is no longer in ECR"
     except AwsError:
         return ""
 
 
-def choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
-    unknown = "this run went there already" if candidate["tried"] else "no completed deployment is known"
-    good = candidate["good"] or unknown
-    detail = (f"image {candidate['tag']}", f"registered {candidate['registered_at']}", good, *candidate["diff"])
-    return Choice(
-        candidate["id"],
-        f"{candidate['name']}  {candidate['tag']}  {good}",
-        detail,
-        candidate["arn"] == recommended,
-        candidate["why_not"],
-    )
-
-
-def reference(context: StepContext, wanted: str, looked: Mapping[str, Any]) -> str:
-    """`wanted` as `family:revision`. Raises UsageError for another family, account or region, UnknownName for a revision that is
-    not there, and an AwsError where that cannot be told."""
-    family, target = family_of(context), context.target
-    named = _REVISION.fullmatch(wanted)
-    if named is None or not int(named["revision"]):
-        raise UsageError(f"{wanted!r} is no revision.", mend="Give a number (42), family:42 or a task definition ARN.")
-    if named["arn"] and (named["region"], named["account"]) != (target.region, target.account):
-        raise UsageError(
-            f"{wanted} is of another account or region.",
-            cause=f"{target.name} is in {target.region}, account {target.account}.",
-            mend=f"Give a revision of {family} there.",
-        )
-    of_family, revision = named["family"] or family, int(named["revision"])
-    if of_family != family:
-        raise UsageError(
-            f"{wanted} is a revision of {of_family}, not of {family}.", mend=f"Give a revision of {family}."
-        )
-    number = str(revision)
-    known = {candidate["id"] for candidate in looked["candidates"]} | {str(family_and_revision(looked["current"])[1])}
-    if number in known:
-        return f"{family}:{number}"
-    try:
-        Ecs(context.reads).task_definition(f"{family}:{number}")
-    except AwsNotFound as error:
-        raise UnknownName("revision", number, known, where=f"of {family}") from error
-    return f"{family}:{number}"
-
-
-_REVISION = re.compile(
-    r"(?:(?P<arn>arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]+):task-definition/)?"
-    r"(?P<family>[A-Za-z0-9_-]+):)?(?P<revision>[0-9]{1,9})"
-)
-
-
-def check_image(context: StepContext, image: str, *, essential: bool) -> None:
-    reference = parse_image(image)
-    if not reference.in_ecr:
-        context.note(f"{image} is not in ECR: whether it still exists was not checked.", warning=True)
-        return
-    try:
-        found = Ecr(context.reads).image(reference)
-    except AccessDenied as error:
-        # ECS pulls it with a role of its own: that ours may not look is not a reason to hold a rollback up.
-        context.note(f"Whether {image} is still in ECR was not checked: {error.title} {error.mend}", warning=True)
-        return
-    if found:
-        context.note(f"{image} is in ECR.")
-    elif essential:
-        raise StepFailed(
-            f"{image} is no longer in ECR.",
-            cause="Tasks of this revision could not start.",
-            mend="Choose another revision, or push the image again.",
-        )
-    else:
-        context.note(f"{image} is no longer in ECR; its container is not essential.", warning=True)
-
-
-def family_of(context: StepContext) -> str:
-    return naming.task_family(context.target.service, context.target.environment)
-
-
-def main_image(definition: TaskDefinition) -> str:
-    return definition.main_container.image if definition.main_container else ""
+def images_of(definition: TaskDefinition) -> Mapping[str, str]:
+    """The images by their containers."""
+    return {container.name: parse_image(container.image).text for container in definition.containers}

@@ -11,12 +11,14 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from infraconsole import naming, text
-from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceEvent, Task
+from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceEvent, Shifting, Task
 from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
+from infraconsole.checks.controllers import instead, refusal, stage_words
 from infraconsole.clock import Deadline
 from infraconsole.engine.runbook import StepContext, aws_command
-from infraconsole.errors import NotVisibleYet, StepFailed
+from infraconsole.errors import NotVisibleYet, OtherTool, StepFailed
+from infraconsole.runbooks import traffic
 
 _UNREACHABLE = 3
 """How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
@@ -25,14 +27,9 @@ _UNREACHABLE = 3
 def look_commands(context: StepContext) -> Sequence[Sequence[str]]:
     """How a person would watch it."""
     cluster, service = names(context)
-    profile = context.config.environment(context.target.environment).profile
-
-    def ecs(verb: str, **options: object) -> Sequence[str]:
-        return aws_command(context.target, profile, "ecs", verb, cluster=cluster, **options)
-
     return (
-        ecs("describe-services", services=service),
-        ecs("list-tasks", service_name=service, desired_status="STOPPED"),
+        ecs_command(context, "describe-services", cluster=cluster, services=service),
+        ecs_command(context, "list-tasks", cluster=cluster, service_name=service, desired_status="STOPPED"),
     )
 
 
@@ -42,12 +39,14 @@ class Ours:
     answer was lost `id` is "", and it is the one of that definition which is not among those `before`.
 
     `since` is the newest time of AWS's own that is known of the service: an answer that is older shows less than was seen already.
+    `bakes` says until when both versions run behind a shift of traffic, "" where nothing of the kind is awaited.
     """
 
     definition: str
     id: str = ""
     before: tuple[str, ...] = ()
     since: datetime | None = None
+    bakes: str = ""
 
     def found_in(self, service: Service) -> Deployment | None:
         if self.id:
@@ -57,8 +56,9 @@ class Ours:
 
 
 def watch(context: StepContext, ours: Ours) -> Ours:
-    """Until ECS says COMPLETED of our deployment, and of no other; what is known of it then. Raises StepFailed where ECS gives it
-    up, somebody replaces it, or the time is over, and NotVisibleYet where ECS never showed it."""
+    """Until ECS says COMPLETED of our deployment, and of no other, or until all traffic is shifted to it; what is known of it then.
+    Raises StepFailed where ECS gives it up, somebody replaces it, or the time is over, and NotVisibleYet where ECS never showed
+    it."""
     rollout = Rollout(context, ours)
     minutes = context.config.engine.watch_minutes
     deadline, patience = Deadline(minutes * 60), Deadline(context.config.engine.settle_seconds)
@@ -69,6 +69,14 @@ def watch(context: StepContext, ours: Ours) -> Ours:
         waited = patience.is_over()
         if found is not None:
             seen = True
+            shifting = traffic.current(context, service) if service else None
+            if shifting is not None and shifting.task_definition == ours.definition:
+                if traffic.gave_up(shifting):
+                    raise rollout.failed(f"ECS gave the deployment of {short(ours.definition)} up: {shifting.reason}")
+                if shifting.status == "SUCCESSFUL":
+                    return replace(ours, id=found.id, since=rollout.since)
+                if service and (until := rollout.shifted(service, shifting)):
+                    return replace(ours, id=found.id, since=rollout.since, bakes=until)
             if found.rollout_state == "FAILED":
                 raise rollout.failed(f"ECS gave the deployment of {short(ours.definition)} up: {found.rollout_reason}")
             if found.status != "PRIMARY":
@@ -115,14 +123,28 @@ def verify(context: StepContext, ours: Ours) -> str:
             cause="A circuit breaker, a deployment or a person put it there.",
             mend="Look at the service's events, then roll back again.",
         )
-    if service.primary is None or service.primary.rollout_state != "COMPLETED":
+    shifting = traffic.current(context, service)
+    is_shifted = shifting is not None and shifting.task_definition == ours.definition and shifting.has_shifted
+    if not is_shifted and (service.primary is None or service.primary.rollout_state != "COMPLETED"):
         raise StepFailed(
             f"The deployment of {short(ours.definition)} is not completed any more.", mend="Retry, and watch it again."
         )
-    await_targets(context, service)
+    await_targets(context, service, shifting)
     health = await_health(context, service)
     context.note(f"{service.name} runs {service.running} of {service.desired} tasks on {short(ours.definition)}.")
+    if is_shifted and shifting is not None and shifting.status != "SUCCESSFUL":
+        context.note(
+            f"All traffic is on {short(ours.definition)}; {stage_words(shifting)}. ECS still goes back by itself until then if an "
+            "alarm or a hook says so; the board and Containers show it.",
+            warning=True,
+        )
     return health
+
+
+def refuse_other_controller(service: Service) -> None:
+    """Raises OtherTool for a service that ECS does not deploy: it would refuse the update."""
+    if not service.deploying.by_ecs:
+        raise OtherTool(refusal(service), cause="Nothing was sent.", mend=instead(service))
 
 
 class Rollout:
@@ -155,11 +177,7 @@ class Rollout:
         self._say_events(service)
         for status in ("RUNNING", "STOPPED"):
             self._say_tasks(self._ecs.tasks(cluster, name, desired_status=status))
-        healths = [
-            health
-            for binding in service.load_balancers
-            for health in self._elbv2.target_health(binding.target_group_arn)
-        ]
+        healths = [health for group in service.target_groups for health in self._elbv2.target_health(group)]
         self._say_targets(healths)
         deployment = service.primary
         if deployment:
@@ -175,6 +193,16 @@ class Rollout:
                 draining=draining,
             )
         return service
+
+    def shifted(self, service: Service, shifting: Shifting) -> str:
+        """Until when both versions run, once all traffic goes to the new one; "" before, and where there is no such time."""
+        weights = traffic.receiving(self._context, service)
+        goes = f" ({traffic.words(weights)})" if weights else ""
+        self._context.progress(f"{stage_words(shifting)}{goes}")
+        if shifting.stage != "BAKE_TIME" or not traffic.is_on(weights, traffic.groups_of(service, shifting)):
+            return ""
+        until = shifting.bakes_until
+        return until.isoformat() if until else shifting.stage
 
     def replaced(self, service: Service | None) -> StepFailed:
         now = f": {short(service.task_definition)} is" if service else ""
@@ -213,15 +241,21 @@ class Rollout:
     def _say_targets(self, healths: Sequence[TargetHealth]) -> None:
         for health in healths:
             state = f"{health.state} ({health.reason})" if health.reason else health.state
-            key = f"{health.target_id}:{health.port}"
-            if self._targets.get(key) != state:
-                self._targets[key] = state
-                self._context.output(f"target {key} is {state}")
+            if self._targets.get(health.key) != state:
+                self._targets[health.key] = state
+                of = f" of {health.group}" if len({each.group for each in healths}) > 1 else ""
+                self._context.output(f"target {health.target_id}:{health.port}{of} is {state}")
 
 
 def names(context: StepContext) -> tuple[str, str]:
     target = context.target
     return naming.cluster(target.service, target.environment), naming.ecs_service(target.service, target.environment)
+
+
+def ecs_command(context: StepContext, verb: str, /, **options: object) -> tuple[str, ...]:
+    """The AWS CLI's equivalent of a call to ECS."""
+    profile = context.config.environment(context.target.environment).profile
+    return aws_command(context.target, profile, "ecs", verb, **options)
 
 
 def short(arn: str) -> str:
@@ -243,14 +277,18 @@ def why_stopped(task: Task) -> str:
     return "; ".join(part for part in (task.stopped_reason, *exits) if part) or "no reason was given"
 
 
-def await_targets(context: StepContext, service: Service) -> None:
-    """Until as many targets are healthy as tasks are desired; draining ones do not count against it."""
+def await_targets(context: StepContext, service: Service, shifting: Shifting | None = None) -> None:
+    """Until as many targets are healthy as tasks are desired, behind every load balancer; draining ones do not count against it. Of
+    two groups that take turns, the one counts to which the traffic goes."""
     deadline = Deadline(context.config.engine.watch_minutes * 60)
+    live = traffic.groups_of(service, shifting) or tuple(traffic.receiving(context, service) or ())
     for binding in service.load_balancers:
+        groups = [group for group in binding.groups if group in live] or list(binding.groups)
         while True:
-            healths = Elbv2(context.reads).target_health(binding.target_group_arn)
+            healths = [health for group in groups for health in Elbv2(context.reads).target_health(group)]
             healthy = sum(health.state == "healthy" for health in healths)
-            bad = [health for health in healths if health.state not in ("healthy", "draining")]
+            spared = ("healthy", "draining", *(("unused",) if len(groups) > 1 else ()))
+            bad = [health for health in healths if health.state not in spared]
             if healthy >= service.desired and not bad:
                 break
             if deadline.is_over():
@@ -262,20 +300,37 @@ def await_targets(context: StepContext, service: Service) -> None:
                 )
             context.progress(f"{healthy} of {service.desired} targets are healthy")
             context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
+    for name in service.classic_load_balancers:
+        context.note(
+            f"Whether the Classic Load Balancer {name} finds the tasks healthy was not read: ECS replaces those that it does not.",
+            warning=True,
+        )
 
 
 def await_health(context: StepContext, service: Service) -> str:
-    """What the health path said: several healthy answers in a row. An address that cannot be found, or from which nothing ever
-    came back, is a warning: an internal load balancer answers only within its network."""
+    """What the health path said behind each load balancer: several healthy answers in a row. An address that cannot be found, or
+    from which nothing ever came back, is a warning: an internal load balancer answers only within its network."""
+    if not service.desired:
+        context.note("The desired count is 0: no task runs that could answer on the health path.", warning=True)
+        return "not asked"
     path = context.config.environment(context.target.environment).health_path
     elbv2 = Elbv2(context.reads)
-    address = next(
-        filter(None, (elbv2.health_address(binding.target_group_arn) for binding in service.load_balancers)), None
+    addresses = dict.fromkeys(
+        address for binding in service.load_balancers if (address := elbv2.health_address(binding.target_group_arn))
     )
-    if address is None:
-        context.note("No load balancer leads to this service: its health path was not asked.", warning=True)
+    if not addresses:
+        how = (
+            "Other services reach it by Service Connect"
+            if service.service_connect
+            else "No load balancer leads to this service"
+        )
+        context.note(f"{how}: its health path was not asked.", warning=True)
         return "not asked"
-    url = urlsplit(address)._replace(path=path, query="").geturl()
+    urls = dict.fromkeys(urlsplit(address)._replace(path=path, query="").geturl() for address in addresses)
+    return "; ".join(_await_answer(context, url) for url in urls)
+
+
+def _await_answer(context: StepContext, url: str) -> str:
     wanted = context.config.engine.health_checks
     deadline = Deadline(context.config.engine.watch_minutes * 60)
     in_a_row, said, asked, answered = 0, "", 0, False

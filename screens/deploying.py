@@ -23,6 +23,7 @@ from infraconsole.screens.threads import in_thread
 from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
 
 if TYPE_CHECKING:
+    from infraconsole.aws.ecs import Service
     from infraconsole.screens.console_screen import ConsoleScreen
 
 _known: set[str] = set()
@@ -71,6 +72,17 @@ def ask(screen: ConsoleScreen, service: str, environment: str, *, runs: str = ""
         tag_in_code=partial(overview.image_tag_in_code, service, environment),
     )
     screen.app.push_screen(dialog, begin)
+
+
+def refuses_rollback(screen: ConsoleScreen, service: Service | None) -> bool:
+    """Whether it is not ECS that deploys the service; then `screen` says what to use. The run would refuse it as well."""
+    if service is None or service.deploying.by_ecs:
+        return False
+    from infraconsole.checks.controllers import instead, refusal
+    from infraconsole.errors import OtherTool
+
+    screen.show_error("Roll back", OtherTool(refusal(service), cause="No run was started.", mend=instead(service)))
+    return True
 
 
 class DeployScreen(ModalScreen[dict[str, str] | None]):

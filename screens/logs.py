@@ -57,6 +57,9 @@ class LogsScreen(ConsoleScreen):
         self._by_key: dict[str, LogLine] = {}
         self._group = ""
         self._container = ""
+        self._prefix = ""
+        self._elsewhere = ""
+        """Where the task definition names no log group: what it names instead."""
         self._loading = False
 
     def body(self) -> ComposeResult:
@@ -96,14 +99,16 @@ class LogsScreen(ConsoleScreen):
         overview, environment = self.desk.overview, self.environment
         stream = ""
         if not self._group:
-            main = None
-            facts = overview.service(self.service_name, environment)
-            if facts.definition is not None:
-                main = facts.definition.main_container
+            found = overview.service(self.service_name, environment).application
+            main = found.container if found else None
             self._group = (main.log_group if main else "") or naming.log_group(self.service_name, environment)
+            self._elsewhere = (
+                f"{main.name} logs by {main.log_driver or 'no driver'}" if main and not main.log_group else ""
+            )
             self._container = main.name if main else naming.container(self.service_name)
+            self._prefix = main.log_stream_prefix if main else ""
         if self._only and self._of_task:
-            stream = task_stream(self._container, self._of_task)
+            stream = task_stream(self._container, self._of_task, self._prefix)
         since = self.desk.now() - _SPANS[self._span]
         return overview.log_lines(self._group, environment, since=since, limit=_MOST, stream=stream)
 
@@ -135,7 +140,10 @@ class LogsScreen(ConsoleScreen):
         rows = self.rows
         at_end = not rows.shown or rows.cursor == len(rows.shown) - 1
         failed = self._lines.value is None and self._lines.error is not None
-        rows.empty_says = "Nothing could be read." if failed else "Nothing was logged in this time."
+        nothing = "Nothing was logged in this time."
+        if self._elsewhere:
+            nothing = f"Nothing is in {self._group}, where convention has it: {self._elsewhere}."
+        rows.empty_says = "Nothing could be read." if failed else nothing
         self._by_key = _keyed(lines)
         rows.set_rows(
             Row(

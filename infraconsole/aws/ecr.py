@@ -39,6 +39,22 @@ class ImageReference:
     account: str
     region: str
 
+    @property
+    def short(self) -> str:
+        """What a person calls it: its tag, the beginning of its digest, both where it has both, else its repository. Never "" but
+        for no image at all."""
+        digest = f"@{self.digest.partition(':')[2][:12]}" if self.digest else ""
+        return f"{self.tag}{digest}" or self.name or self.text
+
+    @property
+    def name(self) -> str:
+        """The last part of its repository: `fileflow` of `team/fileflow`."""
+        return self.repository.rpartition("/")[2]
+
+    def is_of(self, other: ImageReference) -> bool:
+        """Whether both are of one repository."""
+        return (self.registry, self.repository) == (other.registry, other.repository)
+
 
 @dataclass(frozen=True)
 class Image:

@@ -18,7 +18,8 @@ DEREGISTRATION_DELAY_SECONDS = 300
 @dataclass(frozen=True)
 class TargetHealth:
     """A target's health, from DescribeTargetHealth. `state`: initial, healthy, unhealthy, unused, draining,
-    unavailable, unhealthy.draining; `reason` is AWS's code (Target.Timeout), `description` its words."""
+    unavailable, unhealthy.draining; `reason` is AWS's code (Target.Timeout), `description` its words. `group` is the name of the
+    target group: a task may stand in several, on the same port."""
 
     target_id: str
     port: int
@@ -26,6 +27,11 @@ class TargetHealth:
     state: str
     reason: str
     description: str
+    group: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.group}/{self.target_id}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ class Elbv2:
     def target_health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         """Every target of the group. AWS answers it whole, without pages."""
         answer = self.access.call("elbv2", "DescribeTargetHealth", TargetGroupArn=target_group_arn)
-        return tuple(parse_target_health(raw) for raw in answer.get("TargetHealthDescriptions") or ())
+        group = group_name(target_group_arn)
+        return tuple(parse_target_health(raw, group) for raw in answer.get("TargetHealthDescriptions") or ())
 
     def target_group(self, arn: str) -> TargetGroup:
         """The target group of that ARN, with its deregistration delay."""
@@ -88,6 +95,14 @@ class Elbv2:
         answer = self.access.call("elbv2", "DescribeTargetGroupAttributes", TargetGroupArn=arn)
         attributes = {str(item.get("Key")): str(item.get("Value") or "") for item in answer.get("Attributes") or ()}
         return parse_target_group(raw, attributes)
+
+    def weights(self, rule: str) -> Mapping[str, int]:
+        """How much of its traffic a listener rule, or the default action of a listener, sends to each target group, by ARN."""
+        if ":listener-rule/" in rule:
+            rules = self.access.pages("elbv2", "DescribeRules", "Rules", RuleArns=[rule])
+            return _weights(action for raw in rules for action in raw.get("Actions") or ())
+        listeners = self.access.pages("elbv2", "DescribeListeners", "Listeners", ListenerArns=[rule])
+        return _weights(action for raw in listeners for action in raw.get("DefaultActions") or ())
 
     def load_balancer(self, arn: str) -> LoadBalancer:
         return self._load_balancer(arn, LoadBalancerArns=[arn])
@@ -139,7 +154,12 @@ class Elbv2:
         )
 
 
-def parse_target_health(raw: Mapping[str, Any]) -> TargetHealth:
+def group_name(arn: str) -> str:
+    """The name in a target group's ARN; what is no such ARN stays."""
+    return arn.rpartition(":targetgroup/")[2].partition("/")[0]
+
+
+def parse_target_health(raw: Mapping[str, Any], group: str = "") -> TargetHealth:
     target, health = raw.get("Target") or {}, raw.get("TargetHealth") or {}
     return TargetHealth(
         target_id=str(target.get("Id") or ""),
@@ -148,6 +168,7 @@ def parse_target_health(raw: Mapping[str, Any]) -> TargetHealth:
         state=str(health.get("State") or ""),
         reason=str(health.get("Reason") or ""),
         description=str(health.get("Description") or ""),
+        group=group,
     )
 
 
@@ -185,6 +206,18 @@ def parse_listener(raw: Mapping[str, Any]) -> Listener:
         protocol=str(raw.get("Protocol") or ""),
         target_group_arns=tuple(dict.fromkeys(_forwarded_to(raw.get("DefaultActions")))),
     )
+
+
+def _weights(actions: Any) -> Mapping[str, int]:
+    """The weighted form of a forward action counts; the plain one beside it names one of its groups, or stands alone."""
+    found: dict[str, int] = {}
+    for action in actions:
+        weighted = (action.get("ForwardConfig") or {}).get("TargetGroups") or ()
+        for group in weighted:
+            found[str(group.get("TargetGroupArn") or "")] = int(group.get("Weight", 1))
+        if not weighted and action.get("TargetGroupArn"):
+            found[str(action["TargetGroupArn"])] = 1
+    return found
 
 
 def _forwarded_to(actions: Any) -> Iterator[str]:

@@ -62,9 +62,9 @@ class Logs:
                 yield LogLine(at, stream, str(raw.get("message") or ""))
 
 
-def task_stream(container: str, task_id: str) -> str:
-    """The stream of a container in a task, as the awslogs driver names it with the prefix `ecs`."""
-    return f"ecs/{container}/{task_id}"
+def task_stream(container: str, task_id: str, prefix: str = "") -> str:
+    """The stream of a container in a task, as the awslogs driver names it with a prefix; `ecs` is the usual one."""
+    return f"{prefix or 'ecs'}/{container}/{task_id}"
 
 
 def literal(text: str) -> str:

@@ -79,6 +79,7 @@ READS = (
 CHANGES = (
     Need("ecs:UpdateService", "an ECS rollback"),
     Need("ecs:StopServiceDeployment", "stopping a rollout"),
+    Need("ecs:RegisterTaskDefinition", "going back to a revision that was deregistered", optional=True),
     Need("iam:PassRole", "bringing a task definition with its roles"),
 )
 

@@ -24,20 +24,21 @@ class Difference:
         return removed + added
 
 
-def differences(before: TaskDefinition, after: TaskDefinition) -> tuple[Difference, ...]:
-    """Image, cpu, memory, then container by container environment, secrets by reference, health check, ports, logs; roles last."""
-    return tuple(_differences(before, after))
+def differences(before: TaskDefinition, after: TaskDefinition, first: str = "") -> tuple[Difference, ...]:
+    """Image, cpu, memory, then container by container environment, secrets by reference, health check, ports, logs; roles last.
+    Container `first` stands before the others."""
+    return tuple(_differences(before, after, first))
 
 
-def diff_lines(before: TaskDefinition, after: TaskDefinition) -> tuple[str, ...]:
-    lines = tuple(line for difference in differences(before, after) for line in difference.lines())
+def diff_lines(before: TaskDefinition, after: TaskDefinition, first: str = "") -> tuple[str, ...]:
+    lines = tuple(line for difference in differences(before, after, first) for line in difference.lines())
     return lines or (f"{before.name} and {after.name} are the same but for their numbers.",)
 
 
-def _differences(before: TaskDefinition, after: TaskDefinition) -> Iterator[Difference]:
+def _differences(before: TaskDefinition, after: TaskDefinition, first: str) -> Iterator[Difference]:
     old = {container.name: container for container in before.containers}
     new = {container.name: container for container in after.containers}
-    names = list(dict.fromkeys([*old, *new]))
+    names = sorted(dict.fromkeys([*old, *new]), key=lambda name: name != first)
     for name in names:
         yield from _changed(f"{name} image", _image(old.get(name)), _image(new.get(name)))
     yield from _changed("cpu", before.cpu or None, after.cpu or None)

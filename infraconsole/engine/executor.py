@@ -63,6 +63,7 @@ from infraconsole.errors import (
     JournalError,
     NotSent,
     NotVisibleYet,
+    OtherTool,
     PrerequisiteMissing,
     StepFailed,
     Throttled,
@@ -366,7 +367,7 @@ class Executor(StepContext):
                 *(Choice(offer.id, offer.title) for offer in offers.values()),
             ),
         )
-        if not self.interactive and not self.given(FAILURE_GATE):
+        if isinstance(error, OtherTool) or (not self.interactive and not self.given(FAILURE_GATE)):
             raise error
         answer = self._pass(gate)
         if answer == "retry":
@@ -455,8 +456,8 @@ class Executor(StepContext):
     def former(self, step: str) -> Sequence[Mapping[str, Any]]:
         return self.record.former.get(step, ())
 
-    def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
-        return self._recorder.earlier_results(step)
+    def earlier(self, step: str, runbook: str = "") -> Sequence[Mapping[str, Any]]:
+        return self._recorder.earlier_results(step, runbook)
 
     def given(self, gate: str) -> bool:
         return gate in self.record.given

@@ -105,14 +105,14 @@ def changed_after(journal: Journal, record: RunRecord) -> str:
     return next((found.run for found in journal.indexed(lambda db: index.select(db, behind, values))), "")
 
 
-def done_before(journal: Journal, record: RunRecord, limit: int) -> list[RunSummary]:
-    """The newest runs of the same runbook on the same target that are done, this one aside."""
+def done_before(journal: Journal, record: RunRecord, limit: int, runbook: str = "") -> list[RunSummary]:
+    """The newest runs of the same runbook, or of `runbook`, on the same target that are done, this one aside."""
     behind = (
         f"WHERE outcome = 'done' AND dry_run = 0 AND runbook = ? AND target = ? AND {_SAME_TARGET} AND is_module = ? "
         "AND run <> ? ORDER BY id DESC LIMIT ?"
     )
     target = record.target
-    values = (record.runbook, target.name, *_of(target), int(target.is_module), record.run, limit)
+    values = (runbook or record.runbook, target.name, *_of(target), int(target.is_module), record.run, limit)
     return journal.indexed(lambda db: index.select(db, behind, values))
 
 

@@ -69,9 +69,9 @@ class Recorder:
             if self._output.count >= LINES_A_BATCH:
                 self._flush(self._patience_seconds, whole=False)
 
-    def earlier_results(self, step: str) -> list[Mapping[str, Any]]:
-        """Of `step` in the newest earlier runs of this runbook on this target that were done, newest first."""
-        runs = listing.done_before(self._journal, self.record, _EARLIER_RUNS)
+    def earlier_results(self, step: str, runbook: str = "") -> list[Mapping[str, Any]]:
+        """Of `step` in the newest earlier runs of this runbook, or of `runbook`, on this target that were done, newest first."""
+        runs = listing.done_before(self._journal, self.record, _EARLIER_RUNS, runbook)
         found = (self._journal.step_result(run.run, step) for run in runs)
         return [result for result in found if result]
 

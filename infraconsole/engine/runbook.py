@@ -161,8 +161,9 @@ class StepContext(ABC):
         failed. Empty where the run did not go back, or the step had not begun."""
 
     @abstractmethod
-    def earlier(self, step: str) -> Sequence[Mapping[str, Any]]:
-        """The results of this step in earlier runs of the same runbook on the same target that were done, newest first."""
+    def earlier(self, step: str, runbook: str = "") -> Sequence[Mapping[str, Any]]:
+        """The results of this step in earlier runs of the same runbook, or of `runbook`, on the same target that were done, newest
+        first."""
 
     @abstractmethod
     def given(self, gate: str) -> bool:

@@ -4,6 +4,7 @@ is broken. A scenario names tags; an image that is missing from ECR cannot be pu
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,10 +30,12 @@ class Behaviours:
             self._by_tag[family, tag] = behaviour
 
     def of(self, region: str, definition: Any) -> Behaviour:
-        """Of moto's task definition; its first essential container decides."""
-        container = next((one for one in definition.container_definitions if one.get("essential", True)), None)
-        if container is None:
-            return HEALTHY
+        """Of moto's task definition; the first of its essential containers that does not fare well decides."""
+        essential = [one for one in definition.container_definitions if one.get("essential", True)]
+        found = (self._of_container(region, definition, one) for one in essential)
+        return next((behaviour for behaviour in found if behaviour.kind != "healthy"), HEALTHY)
+
+    def _of_container(self, region: str, definition: Any, container: Mapping[str, Any]) -> Behaviour:
         image = str(container.get("image", ""))
         for variable in container.get("environment") or []:
             if variable.get("name") == VARIABLE and variable.get("value") in KINDS:

@@ -161,7 +161,9 @@ class WorldServer:
             arn = tasks[next(self._turns) % len(tasks)].revision.arn
         family, _, number = arn.rpartition("/")[2].partition(":")
         definitions = get_backend("ecs")[self.company.account][self.company.region].task_definitions
-        image = str(definitions[family][int(number)].container_definitions[0].get("image", ""))
+        containers = definitions[family][int(number)].container_definitions
+        named = (one for one in containers if one.get("name") == naming.container(service))
+        image = str(next(named, containers[0]).get("image", ""))
         body = {
             "status": "UP",
             "service": service,

@@ -17,7 +17,6 @@ from infraconsole.overview import (
     no_lock_words,
     revision_name,
     rollout,
-    tag_of,
     troubles,
 )
 from infraconsole.screens.runs import KnownRun
@@ -25,6 +24,7 @@ from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error
 
 if TYPE_CHECKING:
+    from infraconsole.checks.serving import ServiceFacts
     from infraconsole.engine.history import FollowUp
 
 TONE_OF = {
@@ -46,10 +46,10 @@ def columns(names: Sequence[str]) -> tuple[Column, ...]:
         Column("target", "service", width),
         Column("tasks", "tasks", 5, right=True),
         Column("rollout", "rollout", 14),
-        Column("image", "image", 11, rank=1, stretch=True),
+        Column("image", "image", 15, rank=1, stretch=True),
         Column("since", "since", 6, rank=3),
         Column("alarms", "alarms", 9, rank=2),
-        Column("run", "last run", 16, rank=5),
+        Column("run", "last run", 13, rank=5),
         Column("state", "state", 11, rank=6),
         Column("lock", "lock", 6, rank=8),
         Column("exports", "exports", 7, rank=7),
@@ -99,7 +99,7 @@ def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
         return {"tasks": short, "rollout": missing, "image": short, "since": short}
     facts = row.service.value
     service = facts.service
-    level, words = rollout(service, now)
+    level, words = rollout(service, now, facts.shifting)
     short_of = service.running < service.desired
     primary = service.primary
     return {
@@ -108,7 +108,7 @@ def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
             BAD if short_of and not service.running else WARN if short_of else PLAIN,
         ),
         "rollout": Cell(words, TONE_OF[level]),
-        "image": Cell(tag_of(facts.definition.image_tag, facts.definition) if facts.definition else "?", PLAIN),
+        "image": Cell(facts.images.replace(" → ", "→"), PLAIN if not facts.rolling_image else STRONG),
         "since": Cell(text.ago(primary.created_at, now) if primary else "-", DIM),
     }
 
@@ -265,10 +265,18 @@ def _facts_of(group: str, row: BoardRow, now: datetime) -> list[str]:
             return [f"missing: {name}" for name in exports.missing]
 
 
+def remarks_of(facts: ServiceFacts) -> tuple[str, ...]:
+    """How the service is deployed, where that is not the usual way. What tells it has been imported by whoever read the facts."""
+    from infraconsole.checks.controllers import remarks
+
+    return remarks(facts.service, facts.shifting)
+
+
 def _service_lines(row: BoardRow, now: datetime) -> list[str]:
     if row.service.value is None:
         return []
-    service, definition = row.service.value.service, row.service.value.definition
+    facts = row.service.value
+    service = facts.service
     found = [f"{service.name}: {service.running} of {service.desired} tasks run, {service.pending} pending"]
     for deployment in service.deployments:
         found.append(
@@ -276,8 +284,9 @@ def _service_lines(row: BoardRow, now: datetime) -> list[str]:
             f"{deployment.running}/{deployment.desired} run, {deployment.failed} failed, "
             f"begun {text.ago(deployment.created_at, now)} ago. {deployment.rollout_reason}"
         )
-    if definition is not None and definition.main_container is not None:
-        found.append(f"image {definition.main_container.image}")
+    if facts.application is not None:
+        found.append(f"image {facts.application.container.image}. {facts.application.sentence}")
+    found += remarks_of(facts)
     if service.events:
         found.append(f"ECS says ({text.ago(service.events[0].at, now)} ago): {service.events[0].message}")
     return found

@@ -13,9 +13,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from infraconsole.errors import JournalError
-from infraconsole.overview import BoardRow, Fact, Level, Trouble, tag_of, troubles, worst
+from infraconsole.overview import BoardRow, Fact, Level, Trouble, troubles, worst
 from infraconsole.screens import deploying
-from infraconsole.screens.board.cells import board_row, columns, name_of, story, summary
+from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import (
@@ -208,7 +208,8 @@ class BoardScreen(ConsoleScreen):
         told = [trouble.sentence for trouble in (*troubles(row, now), *self._left_by_apply(row, now))]
         follow_ups = [f"Still to do: {item.title}" for item in self._runs.follow_ups.get(row.key, ())]
         event = row.service.value.service.events[:1] if row.service.value else ()
-        heard = [f"ECS: {event[0].message}"] if event else []
+        heard = list(remarks_of(row.service.value)) if row.service.value else []
+        heard += [f"ECS: {event[0].message}"] if event else []
         first = [(sentence_, WARN) for sentence_ in (*told, *follow_ups)]
         says.say(lines([*first, *((words, DIM) for words in heard)] or [("", DIM)]))
 
@@ -277,14 +278,16 @@ class BoardScreen(ConsoleScreen):
         self.post_message(GoTo(Place(JOURNAL)))
 
     def action_roll_back(self) -> None:
+        facts = self.row.service.value if self.row else None
+        if deploying.refuses_rollback(self, facts.service if facts else None):
+            return
         if self.row is not None:
             self.post_message(StartRun("ecs-rollback", self.row.service_name, self.row.environment))
 
     def action_deploy(self) -> None:
         row = self.row
         if row is not None:
-            definition = row.service.value.definition if row.service.value else None
-            runs = tag_of(definition.image_tag, definition) if definition else ""
+            runs = row.service.value.serving_image if row.service.value else ""
             deploying.ask(self, row.service_name, row.environment, runs=runs)
 
     def action_describe(self) -> None:

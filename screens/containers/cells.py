@@ -11,7 +11,10 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
-from infraconsole.overview import Fact, ServiceFacts, revision_name, tag_of
+from infraconsole.checks.application import application
+from infraconsole.checks.controllers import remarks
+from infraconsole.checks.serving import ServiceFacts
+from infraconsole.overview import Fact, revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
 from infraconsole.secret_places import MASK, masked, names_a_secret
@@ -31,7 +34,8 @@ TARGET_COLUMNS = (
     Column("target", "target", 15),
     Column("port", "port", 5, right=True),
     Column("state", "state", 18),
-    Column("zone", "zone", 15, rank=2),
+    Column("zone", "zone", 15, rank=3),
+    Column("group", "group", 18, rank=2),
     Column("why", "why", 16, rank=1, stretch=True),
 )
 REVISION_COLUMNS = (
@@ -96,13 +100,14 @@ def target_rows(targets: Iterable[TargetHealth]) -> Iterable[Row]:
     for target in targets:
         tone = _TARGET_TONES.get(target.state, PLAIN)
         yield Row(
-            f"{target.target_id}:{target.port}",
+            target.key,
             {
                 "mark": Cell(MARKS[tone], tone),
                 "target": Cell(target.target_id),
                 "port": Cell(str(target.port)),
                 "state": Cell(target.state, tone),
                 "zone": Cell(target.zone, DIM),
+                "group": Cell(target.group, DIM),
                 "why": Cell(" ".join(part for part in (target.reason, target.description) if part), DIM),
             },
         )
@@ -112,27 +117,34 @@ def revision_rows(
     references: Sequence[str],
     definitions: Mapping[str, TaskDefinition],
     history: Sequence[ServiceDeployment],
-    service: Service | None,
+    facts: ServiceFacts | None,
     now: datetime,
 ) -> Iterable[Row]:
+    """▶ stands at the revision that serves, → at the one that is being rolled out."""
+    service = facts.service if facts else None
     current = service.task_definition if service else ""
+    there = facts.serving_deployment if facts else None
+    served = there.task_definition if there else ""
     for reference in references:
         definition = definitions.get(reference)
         _, revision = family_and_revision(reference)
-        mark = ("▶", STRONG) if _same(reference, current) else (" ", PLAIN)
+        mark = (
+            ("▶", STRONG) if _same(reference, served) else ("→", STRONG) if _same(reference, current) else (" ", PLAIN)
+        )
+        found = application(definition, facts.called, facts.service.load_balancers) if definition and facts else None
         yield Row(
             reference,
             {
                 "mark": Cell(*mark),
-                "revision": Cell(f":{revision}", STRONG if mark[0] == "▶" else PLAIN),
-                "image": Cell(tag_of(definition.image_tag, definition) if definition else "…"),
+                "revision": Cell(f":{revision}", mark[1]),
+                "image": Cell(found.image.short if found else "…"),
                 "deployed": _deployed(reference, history, service, now),
                 "registered": Cell(text.ago(definition.registered_at, now) if definition else "…", DIM),
                 "cpu": Cell(str(definition.cpu) if definition else "…", DIM),
                 "memory": Cell(str(definition.memory) if definition else "…", DIM),
                 "status": Cell(definition.status.lower() if definition else "…", DIM),
             },
-            more=definition.main_container.image if definition and definition.main_container else "",
+            more=found.container.image if found else "",
         )
 
 
@@ -162,6 +174,13 @@ def service_story(fact: Fact[ServiceFacts], now: datetime) -> Content:
         return lines(whole_error(fact.error)) if fact.error else said(("…", DIM))
     service = fact.value.service
     rows: list[Part | Content] = [deployment_story(deployment, now) for deployment in service.deployments]
+    if fact.value.rolling_image:
+        rows.append((f"image {fact.value.images}: the first serves, the second is being rolled out", STRONG))
+    rows += [
+        (remark, WARN if not service.deploying.by_ecs else PLAIN) for remark in remarks(service, fact.value.shifting)
+    ]
+    if fact.value.application is not None:
+        rows.append((fact.value.application.sentence, DIM))
     breaker = "rolls back by itself" if service.breaker_rolls_back else "on" if service.circuit_breaker else "off"
     rows.append((f"circuit breaker: {breaker}", DIM))
     if service.events:

@@ -15,9 +15,11 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
+from infraconsole.checks.controllers import refusal
 from infraconsole.checks.revision_diff import diff_lines
+from infraconsole.checks.serving import ServiceFacts
 from infraconsole.errors import AwsError
-from infraconsole.overview import BoardRow, Fact, ServiceFacts, revision_name, tag_of, troubles
+from infraconsole.overview import BoardRow, Fact, Revisions, revision_name, troubles
 from infraconsole.screens import deploying
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.containers import cells
@@ -27,12 +29,14 @@ from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import CONTAINERS, LOGS, STATE, GoTo, Place, StartRun
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, lines, said, whole_error
+from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, WARN, lines, said, whole_error
 
 T = TypeVar("T")
 
 _SLOW_EVERY = 6
 _DEFINITIONS_AT_ONCE = 8
+_DEPLOYED_SHOWN = 12
+"""How many revisions with a deployment are shown, however far back they lie."""
 
 
 class ContainersScreen(PanedScreen):
@@ -70,7 +74,7 @@ class ContainersScreen(PanedScreen):
         self._service: Fact[ServiceFacts] = Fact()
         self._tasks: Fact[tuple[Task, ...]] = Fact()
         self._targets: Fact[tuple[TargetHealth, ...]] = Fact()
-        self._references: Fact[tuple[str, ...]] = Fact()
+        self._references: Fact[Revisions] = Fact()
         self._history: Fact[tuple[ServiceDeployment, ...]] = Fact()
         self._definitions: dict[str, TaskDefinition] = {}
         self._loads = 0
@@ -136,11 +140,12 @@ class ContainersScreen(PanedScreen):
         async def history() -> None:
             self._history = await self._fact(self._history, lambda: overview.history(name, environment))
             self._draw()
+            await self._read_definitions(self._deployed)
 
         async def references() -> None:
             self._references = await self._fact(self._references, lambda: overview.revisions(name, environment))
             self._draw()
-            await self._read_definitions(self._references.value or ())
+            await self._read_definitions(self._listed)
 
         await asyncio.gather(history(), references())
 
@@ -191,18 +196,33 @@ class ContainersScreen(PanedScreen):
         revisions = self.query_one("#revisions", Rows)
         revisions.empty_says = cells.missing(self._references, "No revision is registered.")
         revisions.set_rows(
-            cells.revision_rows(self._revision_references(), self._definitions, self._history.value or (), service, now)
+            cells.revision_rows(
+                self._revision_references(), self._definitions, self._history.value or (), self._service.value, now
+            )
         )
         self.draw_titles()
         self.refresh_bindings()
 
+    @property
+    def _listed(self) -> tuple[str, ...]:
+        return self._references.value.references if self._references.value else ()
+
+    @property
+    def _deployed(self) -> tuple[str, ...]:
+        """The revisions of the family that had a deployment in the last 90 days, the latest first."""
+        family = self._references.value.family if self._references.value else ""
+        known = dict.fromkeys(entry.task_definition for entry in self._history.value or ())
+        return tuple(each for each in known if family_and_revision(each)[0] == family)[:_DEPLOYED_SHOWN]
+
     def _revision_references(self) -> list[str]:
-        """The revisions that were listed, and the one that runs, wherever it stands."""
-        listed = list(self._references.value or ())
-        current = self._service.value.definition if self._service.value else None
-        if current is not None and current.arn not in listed and self._references.value is not None:
-            listed.append(current.arn)
-            self._definitions[current.arn] = current
+        """The revisions that were listed, those with a deployment, and those that serve and are being rolled out, wherever they
+        stand."""
+        listed = list(dict.fromkeys((*self._listed, *(each for each in self._deployed if each in self._definitions))))
+        facts = self._service.value
+        for known in (facts.definition, facts.serving) if facts else ():
+            if known is not None and known.arn not in listed and self._references.value is not None:
+                listed.append(known.arn)
+                self._definitions[known.arn] = known
         return sorted(listed, key=lambda reference: family_and_revision(reference)[1], reverse=True)
 
     def _headline(self) -> Content:
@@ -217,9 +237,11 @@ class ContainersScreen(PanedScreen):
             return said((f"Reading {self.service_name} {self.environment}…", DIM))
         service = self._service.value.service
         words = (
-            f"{MARKS[GOOD]} {service.running} of {service.desired} tasks run {revision_name(service.task_definition)}."
+            f"{MARKS[GOOD]} {service.running} of {service.desired} tasks run {revision_name(service.task_definition)}, "
+            f"image {self._service.value.images}."
         )
-        return said((words, GOOD), (age, DIM))
+        by = "" if service.deploying.by_ecs else f" {refusal(service)}"
+        return said((words, GOOD), (by, WARN), (age, DIM))
 
     def pane_titles(self) -> Mapping[str, str]:
         healthy = sum(target.state == "healthy" for target in self._targets.value or ())
@@ -228,7 +250,7 @@ class ContainersScreen(PanedScreen):
             "service": "service",
             "tasks": f"tasks {running} running" if self._tasks.value is not None else "tasks",
             "targets": f"targets {healthy}/{len(self._targets.value)} healthy" if self._targets.value else "targets",
-            "revisions": f"revisions {len(self._references.value or ())}",
+            "revisions": f"revisions {self._references.value.count}" if self._references.value else "revisions",
         }
 
     # Keys
@@ -258,7 +280,10 @@ class ContainersScreen(PanedScreen):
         return next((task for task in self._tasks.value or () if task.arn == key), None)
 
     def action_roll_back(self) -> None:
-        runs = self._service.value.service.task_definition if self._service.value else ""
+        service = self._service.value.service if self._service.value else None
+        if deploying.refuses_rollback(self, service):
+            return
+        runs = service.task_definition if service else ""
         picked = self._revision if family_and_revision(self._revision) != family_and_revision(runs) else ""
         inputs = {"revision": revision_name(picked)} if picked else {}
         self.post_message(StartRun("ecs-rollback", self.service_name, self.environment, inputs))
@@ -277,7 +302,7 @@ class ContainersScreen(PanedScreen):
 
     def _describe_revision(self, reference: str) -> None:
         picked = self._definitions.get(reference)
-        current = self._service.value.definition if self._service.value else None
+        current = (self._service.value.serving or self._service.value.definition) if self._service.value else None
         if picked is None:
             self.notify("That revision has not been read yet.", severity="warning", markup=False)
         elif current is None or current.arn == picked.arn:
@@ -307,8 +332,7 @@ class ContainersScreen(PanedScreen):
         self.show_detail(f"{self.service_name} {self.environment}", Content("\n\n").join(parts))
 
     def action_deploy(self) -> None:
-        definition = self._service.value.definition if self._service.value else None
-        runs = tag_of(definition.image_tag, definition) if definition else ""
+        runs = self._service.value.serving_image if self._service.value else ""
         deploying.ask(self, self.service_name, self.environment, runs=runs)
 
     def action_state(self) -> None:

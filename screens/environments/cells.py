@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from textual.content import Content
 
 from infraconsole.checks.environments import Comparison, Line, Origin, Running, Side, Standing
-from infraconsole.overview import ServiceFacts, revision_name, tag_of
+from infraconsole.checks.serving import ServiceFacts
+from infraconsole.overview import revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
@@ -67,10 +68,10 @@ def _side(side: Side, line: Line) -> Cell:
 
 
 def running_of(facts: ServiceFacts) -> Running:
-    definition, service = facts.definition, facts.service
+    definition, service = facts.serving or facts.definition, facts.service
     return Running(
-        image_tag=tag_of(definition.image_tag, definition) if definition else "?",
-        revision=revision_name(service.task_definition).rpartition(":")[2],
+        image_tag=facts.serving_image or facts.rolling_image or "?",
+        revision=revision_name(definition.arn if definition else service.task_definition).rpartition(":")[2],
         cpu=str(definition.cpu or "-") if definition else "?",
         memory=str(definition.memory or "-") if definition else "?",
         running=service.running,

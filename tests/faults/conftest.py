@@ -16,6 +16,7 @@ import pytest
 
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecs import Ecs, Service, family_and_revision
+from infraconsole.checks.application import application
 from infraconsole.engine import catalogue, launch
 from infraconsole.engine.history import OpenGate, RunRecord, record_of
 from infraconsole.engine.journal import Journal
@@ -65,7 +66,9 @@ class Stage:
         return family_and_revision(self.service(service, environment).task_definition)[1]
 
     def tag_of(self, service: str, environment: str, revision: int) -> str:
-        return Ecs(self.access).task_definition(f"{service}-{environment}:{revision}").image_tag
+        found = application(Ecs(self.access).task_definition(f"{service}-{environment}:{revision}"), service)
+        assert found
+        return found.image.tag
 
     def kinds(self, run: str) -> list[str]:
         return [event.kind for event in self.journal.events(run)]
@@ -123,6 +126,7 @@ class Stage:
             self._with_a_bullet(monkeypatch, kill, jump, timeout_seconds)
         inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
         answers = [("confirm", "yes"), ("type-target", f"{service}-{environment}"), ("reason", "prod answers 503")]
+        answers.append(("register-copy", "yes"))
         try:
             return launch.begin(
                 self.journal,

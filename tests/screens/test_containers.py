@@ -15,7 +15,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.logs import LogsScreen
 from infraconsole.screens.places import StartRun
 from infraconsole.screens.widgets.rows import Rows
-from tests.screens.conftest import NOW, FakeAccess, task
+from tests.screens.conftest import NOW, FakeAccess, arn, definition, deployment, task
 from tests.screens.seen import text_of, until, until_seen
 
 
@@ -144,3 +144,68 @@ async def test_logs_of_a_service_follow_filter_and_show_whole_lines(app: Console
         await until(pilot, lambda: 0 < len(app.screen.query_one(Rows).shown) < 10)
         shown = app.screen.query_one(Rows).shown
         assert all("request" in row.words and "33" in row.words for row in shown)
+
+
+def rolling_out(aws: FakeAccess) -> None:
+    """fileflow prod as `missing-image` has it: the new revision never starts, the one before serves on."""
+    aws.add("fileflow", "prod", running=3, desired=3, revision=8, state="IN_PROGRESS", failed=4, tag="7bd6b34",
+            event="is unable to consistently start tasks successfully.")  # fmt: skip
+    new = aws.services["fileflow-prod-service"]["deployments"][0]
+    new["runningCount"] = 0
+    old = deployment("fileflow-prod:7", "ACTIVE", "COMPLETED", 3, 3, 0)
+    aws.services["fileflow-prod-service"]["deployments"] = [new, old]
+    aws.definitions["fileflow-prod:7"]["containerDefinitions"].insert(
+        0, {"name": "log_router", "image": "public.ecr.aws/x/aws-for-fluent-bit:stable", "essential": True}
+    )
+
+
+async def test_the_image_that_serves_stands_beside_the_one_being_rolled_out(app: ConsoleApp, aws: FakeAccess) -> None:
+    rolling_out(aws)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "v1.7.0→7bd6b34")
+        assert "fileflow-prod:7 still serves with 3 (image v1.7.0)" in " ".join(text_of(app).split())
+        await pilot.press("j", "j", "enter")
+        await until_seen(pilot, "image v1.7.0 → 7bd6b34")
+        rows = {row.key.rpartition(":")[2]: row for row in app.screen.query_one("#revisions", Rows).shown}
+        assert [rows[each].cells["mark"].text for each in ("8", "7", "6")] == ["→", "▶", " "]
+        assert rows["7"].cells["image"].text == "v1.7.0", "not the log router's"
+
+
+async def test_a_service_of_another_family_lists_that_family_and_says_what_is_cut_off(
+    app: ConsoleApp, aws: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.add("fileflow", "prod", running=3, desired=3)
+    for number in range(1, 51):
+        aws.definitions[f"worker:{number}"] = definition("worker", number, f"w{number}")
+    raw = aws.services["fileflow-prod-service"]
+    raw["taskDefinition"] = raw["deployments"][0]["taskDefinition"] = arn("worker:50")
+    completed = {"serviceDeploymentArn": "arn:dep/1", "status": "SUCCESSFUL", "targetServiceRevisionArn": "r",
+                 "createdAt": NOW - timedelta(days=9), "finishedAt": NOW - timedelta(days=9)}  # fmt: skip
+    monkeypatch.setattr(aws, "_ListServiceDeployments", lambda **_: {"serviceDeployments": [completed]})
+    revision = {"serviceRevisionArn": "r", "taskDefinition": arn("worker:3")}
+    monkeypatch.setattr(aws, "_DescribeServiceRevisions", lambda **_: {"serviceRevisions": [revision]}, raising=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "w50")
+        await pilot.press("j", "j", "enter")
+        await until_seen(pilot, "revisions 40 of 50")
+        assert "fileflow-prod:" not in text_of(app)
+        rows = app.screen.query_one("#revisions", Rows)
+        await until(pilot, lambda: rows.shown[-1].key == arn("worker:3"), "the one with a deployment, far back")
+        assert rows.shown[-1].cells["deployed"].text.startswith("completed")
+        assert len(rows.shown) == 41
+
+
+async def test_r_where_code_deploy_deploys_says_what_to_use_and_starts_nothing(
+    app: ConsoleApp, aws: FakeAccess, wishes: list[StartRun]
+) -> None:
+    aws.services["fileflow-dev-service"]["deploymentController"] = {"type": "CODE_DEPLOY"}
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "CodeDeploy deploys fileflow-dev-service")
+        await pilot.press("R")
+        await until_seen(pilot, "aws deploy stop-deployment")
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
+        await until_seen(pilot, "CodeDeploy deploys fileflow-dev-service")
+        await pilot.press("R")
+        await until_seen(pilot, "aws deploy stop-deployment")
+        assert wishes == []

@@ -15,6 +15,7 @@ import pytest
 from infraconsole import naming
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.ecs import Ecs
+from infraconsole.checks.application import application
 from infraconsole.engine import catalogue, launch
 from infraconsole.terraform import binary
 from infraconsole.world.company import load
@@ -72,7 +73,9 @@ def console(world: World, tmp_path_factory: pytest.TempPathFactory) -> Console:
 def running_tag(world: World, environment: str) -> str:
     ecs = Ecs(AwsAccess(region=world.region, environ=world.applied()))
     service = ecs.service(f"fileflow-{environment}-cluster", f"fileflow-{environment}-service")
-    return ecs.task_definition(service.task_definition).image_tag
+    found = application(ecs.task_definition(service.task_definition), "fileflow", service.load_balancers)
+    assert found
+    return found.image.tag
 
 
 def drifted(world: World, done: Done) -> set[str]:

@@ -311,10 +311,8 @@ def test_parse_task_definition() -> None:
     )
     assert (definition.name, definition.short) == ("fileflow-prod:42", ":42")
     assert (definition.cpu, definition.memory) == (2048, 4096)
-    main = definition.main_container
+    main = definition.container("fileflow-app")
     assert main is not None
-    assert main.name == "fileflow-app"
-    assert definition.image_tag == "v1.2.3"
     assert main.environment == (("A", ""), ("B", "2"))
     assert main.secrets[0].value_from == "arn:secret"
     assert main.health_check is not None
@@ -322,7 +320,7 @@ def test_parse_task_definition() -> None:
     assert main.ports == (8080,)
     assert main.log_group == "/ecs/fileflow-prod/application"
     empty = parse_task_definition({"taskDefinitionArn": "x/f:3"})
-    assert (empty.main_container, empty.image_tag, empty.name) == (None, "", "f:3")
+    assert (empty.containers, empty.container("app"), empty.name) == ((), None, "f:3")
 
 
 DIGEST = "sha256:" + "a" * 64
@@ -601,3 +599,33 @@ def test_batches_and_times() -> None:
     assert moment(AT.timestamp()) == AT
     assert moment(AT.timestamp() * 1000) == AT
     assert moment(AT.replace(tzinfo=None)) == AT
+
+
+@pytest.mark.parametrize(
+    ("rule", "actions", "weights"),
+    [
+        (
+            "arn:aws:elasticloadbalancing:r:1:listener-rule/app/a/1/2/3",
+            [{"TargetGroupArn": "blue", "ForwardConfig": {"TargetGroups": [
+                {"TargetGroupArn": "blue", "Weight": 90}, {"TargetGroupArn": "green", "Weight": 10}]}}],
+            {"blue": 90, "green": 10},
+        ),
+        ("arn:aws:elasticloadbalancing:r:1:listener/net/a/1/2", [{"TargetGroupArn": "blue"}], {"blue": 1}),
+        ("arn:aws:elasticloadbalancing:r:1:listener/net/a/1/2", [{"Type": "redirect"}], {}),
+    ],
+)  # fmt: skip
+def test_where_a_rule_or_listener_sends_its_traffic(
+    rule: str, actions: list[dict[str, Any]], weights: dict[str, int]
+) -> None:
+    access = FakeAccess(DescribeRules={"Rules": [{"Actions": actions}]},
+                        DescribeListeners={"Listeners": [{"DefaultActions": actions}]})  # fmt: skip
+    assert Elbv2(access).weights(rule) == weights
+    asked, parameters = access.calls[0]
+    assert rule in parameters["RuleArns" if asked == "DescribeRules" else "ListenerArns"]
+
+
+def test_a_target_knows_its_group() -> None:
+    group = f"{ARN.replace(':ecs:', ':elasticloadbalancing:')}:targetgroup/web-blue/abc"
+    target = {"Target": {"Id": "10.0.0.1", "Port": 80}, "TargetHealth": {"State": "healthy"}}
+    (health,) = Elbv2(FakeAccess(DescribeTargetHealth={"TargetHealthDescriptions": [target]})).target_health(group)
+    assert (health.group, health.key) == ("web-blue", "web-blue/10.0.0.1:80")

@@ -41,6 +41,7 @@ from infraconsole.errors import (
     CredentialsExpired,
     JournalError,
     NetworkUnreachable,
+    OtherTool,
     Throttled,
     UnexpectedAnswer,
     UsageError,
@@ -536,6 +537,19 @@ def test_a_failed_step_offers_a_way_on(bench: Bench) -> None:
     assert join() == 0
     started = [event.step for event in bench.journal.events(bench.run) if event.kind == "step-started"]
     assert started == ["look", "change", "change", "look", "change", "wait"]
+
+
+def test_what_only_another_tool_can_do_ends_the_run_before_any_gate(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OtherTool("CodeDeploy deploys it.", mend="Use aws deploy.")
+
+    monkeypatch.setattr(Look, "act", refused)
+    bench.begin(interactive=True)
+    assert bench.carry_out() == 2
+    assert "gate-opened" not in bench.kinds()
+    assert "Use aws deploy." in bench.record.ending
 
 
 def test_without_a_person_a_failed_step_ends_the_run(bench: Bench) -> None:

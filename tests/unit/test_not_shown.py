@@ -12,7 +12,8 @@ from infraconsole.engine.runbook import ProbeState, StepContext
 from infraconsole.errors import NotVisibleYet, StepFailed
 from infraconsole.runbooks import ecs_rollback, export_put, revisions
 from infraconsole.runbooks.deployed import verify_service
-from infraconsole.runbooks.ecs_rollback import STOP_FIRST, SUPERSEDE
+from infraconsole.runbooks.seen import STOP_FIRST, SUPERSEDE
+from infraconsole.runbooks.stop_in_flight import Settle, StopInFlight
 from tests.unit.test_deployed import arn
 from tests.unit.test_rollout import BEFORE, Shown
 
@@ -28,7 +29,6 @@ def listed(status: str) -> list[dict[str, Any]]:
 def looked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revisions, "candidates", lambda *_: [])
     monkeypatch.setattr(revisions, "last_known_good", lambda *_: "")
-    monkeypatch.setattr(revisions, "family_of", lambda _: "web-dev")
 
 
 def looking(tmp_path: Path, asked: str) -> tuple[Shown, StepContext]:
@@ -47,7 +47,7 @@ def test_a_deployment_that_has_yet_to_begin_is_stopped_too(tmp_path: Path, statu
     assert found["in_flight_arn"] == ARN
     assert bool(found["in_flight"]) is (status == "PENDING"), "the service itself shows nothing of it yet"
     shown.results["check"] = {"in_flight": STOP_FIRST}
-    assert ecs_rollback.StopInFlight().probe(context).state is ProbeState.NOT_DONE
+    assert StopInFlight().probe(context).state is ProbeState.NOT_DONE
 
 
 @pytest.mark.usefixtures("looked")
@@ -82,7 +82,7 @@ def test_a_stopped_deployment_that_is_not_shown_can_be_looked_for_later(
     shown.reads.answers["ListServiceDeployments"] = [{"serviceDeployments": []}]
     shown.config.engine.watch_minutes = 0.0
     with pytest.raises(NotVisibleYet, match="the deployment that was stopped"):
-        ecs_rollback.Settle().act(context)
+        Settle().act(context)
 
 
 def test_a_deploy_that_is_not_shown_in_time_is_nobody_s_doing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from infraconsole.aws.ecs import parse_service
 from infraconsole.engine.runbook import Answered, Intent, ProbeState, StepContext
 from infraconsole.errors import AccessDenied, NotVisibleYet, StepFailed
-from infraconsole.runbooks import ecs_rollback, export_put, rollout
+from infraconsole.runbooks import ecs_rollback, export_put, rollout, seen
 from infraconsole.runbooks.deployed import verify_service
 from infraconsole.runbooks.rollout import Ours
 from tests.unit.test_deployed import CLUSTER, NAME, Spoken, arn
@@ -191,7 +191,7 @@ def probing(tmp_path: Path, *answers: Mapping[str, Any]) -> Shown:
     context = Shown(tmp_path, *answers)
     before = parse_service(BEFORE)
     context.results = {
-        "look": {"current": arn(43), "current_name": "web-dev:43", **ecs_rollback._as_seen(before, None)},
+        "look": {"current": arn(43), "current_name": "web-dev:43", **seen.as_seen(before, None)},
         "choose": {"arn": arn(42), "name": "web-dev:42"},
     }
     return context

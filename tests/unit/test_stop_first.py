@@ -10,7 +10,7 @@ import pytest
 
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, NotVisibleYet
-from infraconsole.runbooks import ecs_rollback
+from infraconsole.runbooks import seen
 from tests.unit.test_deployed import Spoken, service
 
 IN_FLIGHT = {"serviceDeploymentArn": "arn:dep/42", "status": "IN_PROGRESS", "targetServiceRevisionArn": "42"}
@@ -37,12 +37,12 @@ def look(
     how: str = "stop-first",
 ) -> list[str] | None:
     """The statuses in the list that is acted on."""
-    monkeypatch.setattr(ecs_rollback, "_newest_seen", lambda _: None)
+    monkeypatch.setattr(seen, "newest", lambda _: None)
     rolling = service(42)
     rolling["deployments"][0]["rolloutState"] = state
     spoken = Spoken(folder, rolling, **{"in-flight": how})
     spoken.reads.answers["ListServiceDeployments"] = history
-    deployments = ecs_rollback._service_and_deployments(cast(StepContext, spoken))[1]
+    deployments = seen.service_and_deployments(cast(StepContext, spoken))[1]
     return None if deployments is None else [known.status for known in deployments]
 
 

@@ -19,6 +19,7 @@ from infraconsole.aws.logs import Logs, task_stream
 from infraconsole.aws.s3 import S3
 from infraconsole.aws.ssm import Ssm
 from infraconsole.aws.sts import account_alias, identity
+from infraconsole.checks.application import application
 from infraconsole.config import load
 from infraconsole.errors import (
     AccessDenied,
@@ -70,8 +71,10 @@ def test_a_service_with_its_tasks_revisions_and_history(reading: AwsAccess) -> N
 
     definition = ecs.task_definition(service.task_definition)
     assert definition.family == FAMILY
-    assert definition.image_tag
-    assert definition.main_container is not None
+    found = application(definition, "fileflow", service.load_balancers)
+    assert found
+    assert found.image.tag
+    assert found.container.name == "fileflow-app"
 
     tasks = ecs.tasks(CLUSTER, SERVICE)
     assert len(tasks) == service.running
@@ -121,9 +124,9 @@ def test_targets_and_where_the_service_answers(reading: AwsAccess) -> None:
 
 def test_images(reading: AwsAccess) -> None:
     ecs, ecr = Ecs(reading), Ecr(reading)
-    main = ecs.task_definition(ecs.service(CLUSTER, SERVICE).task_definition).main_container
-    assert main is not None
-    reference = parse_image(main.image)
+    found = application(ecs.task_definition(ecs.service(CLUSTER, SERVICE).task_definition), "fileflow")
+    assert found
+    reference = found.image
     assert reference.in_ecr
     image = ecr.image(reference)
     assert image is not None

@@ -31,6 +31,7 @@ from infraconsole.aws.s3 import S3
 from infraconsole.aws.secretsmanager import SecretsManager
 from infraconsole.aws.ssm import Ssm
 from infraconsole.aws.sts import identity
+from infraconsole.checks.application import application
 from infraconsole.errors import AwsError, UnexpectedAnswer
 from infraconsole.world.process import World
 
@@ -93,8 +94,9 @@ def facts(access: AwsAccess, shared_world: World) -> SimpleNamespace:
     """Things of the world that the reads can be asked for."""
     ecs = Ecs(access)
     service = ecs.service(CLUSTER, SERVICE)
-    main = ecs.task_definition(service.task_definition).main_container
-    assert main is not None
+    found = application(ecs.task_definition(service.task_definition), "fileflow")
+    assert found
+    main = found.container
     s3 = client(shared_world, "s3")
     s3.create_bucket(Bucket="broken-answers", CreateBucketConfiguration={"LocationConstraint": shared_world.region})
     s3.put_bucket_versioning(Bucket="broken-answers", VersioningConfiguration={"Status": "Enabled"})
