@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -22,12 +23,17 @@ from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
 from infraconsole.screens.routes import begin, resume, screen_for
+from infraconsole.screens.settling import believed
 from infraconsole.screens.threads import in_thread
 
 if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
     from infraconsole.config import Config
     from infraconsole.engine.journal import Journal
+
+
+_JOURNAL_SECONDS = 3.0
+"""For whoever wants to leave: a journal on a disk that does not answer keeps nobody here."""
 
 
 def _commands() -> type[Provider]:
@@ -73,6 +79,15 @@ class ConsoleApp(App[None]):
 
     def get_default_screen(self) -> Screen[Any]:
         return BoardScreen(self.desk)
+
+    async def on_event(self, event: events.Event) -> None:
+        await super().on_event(believed(event) if isinstance(event, events.Resize) else event)
+
+    def action_command_palette(self) -> None:
+        from infraconsole.screens.palette import Palette
+
+        if self.use_command_palette and not any(isinstance(screen, Palette) for screen in self.screen_stack):
+            self.push_screen(Palette(id="--command-palette"))
 
     def on_ready(self) -> None:
         if not gc.isenabled():  # see cli/console.py
@@ -161,6 +176,10 @@ class ConsoleApp(App[None]):
 
     # Leaving
 
+    def leave(self, code: int) -> None:
+        """At once and without a question: the process was told to end, or nobody is there any more."""
+        self.exit(return_code=code)
+
     async def action_quit(self) -> None:
         """Runs go on without the console: where there are some, say which, and how to see them again."""
         self._quit()
@@ -170,8 +189,10 @@ class ConsoleApp(App[None]):
         from infraconsole.screens.quitting import QuitScreen, farewell, runs_under_way
 
         try:
-            runs = await in_thread(lambda: runs_under_way(self.desk.journal), "journal")
-        except JournalError:
+            runs = await asyncio.wait_for(
+                in_thread(lambda: runs_under_way(self.desk.journal), "journal"), _JOURNAL_SECONDS
+            )
+        except (JournalError, TimeoutError):
             runs = ()
         if not runs:
             self.exit()

@@ -31,6 +31,7 @@ from infraconsole.errors import (
 )
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import GoTo, Place
+from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
 from infraconsole.screens.widgets.filter_bar import FilterBar
@@ -56,7 +57,7 @@ def is_too_small(terminal: Size) -> bool:
     return terminal.width < LEAST.width or terminal.height < LEAST.height
 
 
-class ConsoleScreen(Screen[None]):
+class ConsoleScreen(Settling, Screen[None]):
     """Subclasses give `body`, `about`, and what their keys do; `refresh_seconds` 0 means that nothing is read again."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (LEAST.width, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type
@@ -87,6 +88,7 @@ class ConsoleScreen(Screen[None]):
         self._beats: list[Timer] = []
         self._covered_at = 0.0
         self._focus_later: Widget | None = None
+        self._was_too_small = False
 
     def body(self) -> ComposeResult:
         """The widgets between band and footer."""
@@ -122,12 +124,15 @@ class ConsoleScreen(Screen[None]):
         super().set_focus(widget, scroll_visible, from_app_focus)
 
     def on_resize(self) -> None:
-        self.app.use_command_palette = not self.too_small
-        if self.too_small:
+        small, before = self.too_small, self._was_too_small
+        self._was_too_small = small
+        self.app.use_command_palette = not small
+        if small:
             self.set_focus(self.focused)
-        else:
+        elif self._focus_later is not None:
             self.call_after_refresh(self._focus_again)
-        self.refresh_bindings()
+        if small != before:
+            self.refresh_bindings()
 
     def _focus_again(self) -> None:
         """Where the focus was, or would have gone."""

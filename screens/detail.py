@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.words import DIM, STRONG, said
 
 
-class DetailScreen(ModalScreen[None]):
+class DetailScreen(Dialog[None]):
     """Scrolls with the arrows, j/k and g/G; `y` copies the whole text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

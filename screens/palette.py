@@ -6,16 +6,22 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from infraconsole.screens import deploying, mending
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.help import is_command, key_name, weight
 from infraconsole.screens.places import GoTo, known_places, parse
+from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 
 if TYPE_CHECKING:
     from infraconsole.screens.desk import Desk
+
+
+class Palette(Settling, CommandPalette):
+    """Textual's own, as it is."""
+
 
 Command = tuple[str, str, Callable[[], object]]
 
