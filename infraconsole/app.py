@@ -13,6 +13,7 @@ from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -76,6 +77,12 @@ class ConsoleApp(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return themes.VARIABLES
+
+    def get_driver_class(self) -> type[Driver]:
+        from infraconsole.screens.terminal import ConsoleDriver
+
+        chosen = super().get_driver_class()
+        return ConsoleDriver if issubclass(ConsoleDriver, chosen) else chosen
 
     def get_default_screen(self) -> Screen[Any]:
         return BoardScreen(self.desk)

@@ -13,20 +13,24 @@ from infraconsole import __version__
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code, as the contract in docs/command-line.md says."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given == ["--version"]:
-        from infraconsole.cli.output import say
-
-        say(f"infraconsole {__version__}")
-        return 0
     if arguments is None:
         from infraconsole.cli.output import guard
 
         guard()
+    if given == ["--version"]:
+        return exit_code_of(_version)
     if not given and "_ARGCOMPLETE" not in os.environ:
         return exit_code_of(_console)
     from infraconsole.cli.arguments import parse
 
     return parse(given)
+
+
+def _version() -> int:
+    from infraconsole.cli.output import say
+
+    say(f"infraconsole {__version__}")
+    return 0
 
 
 def _console() -> int:
@@ -61,7 +65,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         except InfraconsoleError as error:
             code = error.exit_code
             output.tell(str(error))
-        except BrokenPipeError:
+        except (BrokenPipeError, output.Unwritten):
             raise
         except OSError as error:
             from infraconsole import files
@@ -71,13 +75,11 @@ def exit_code_of(command: Callable[[], int]) -> int:
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
             output.tell("Interrupted.")
-        sys.stdout.flush()
+        output.flush()
     except BrokenPipeError:
-        print_no_more()
+        output.print_no_more()
         return code or EXIT_UNREAD
+    except output.Unwritten as error:
+        output.tell(str(error))
+        return code or EXIT_FAILED
     return code
-
-
-def print_no_more() -> None:
-    """Let what else is printed go nowhere, and the interpreter end in peace."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

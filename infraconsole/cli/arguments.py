@@ -36,8 +36,15 @@ def parse(arguments: Sequence[str]) -> int:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    options = parser.parse_args(arguments)
-    return exit_code_of(lambda: int(options.command(options)))
+
+    def command() -> int:
+        try:
+            options = parser.parse_args(arguments)
+        except SystemExit as ended:  # argparse's own: help was printed, or what is wrong
+            return int(ended.code or 0)
+        return int(options.command(options))
+
+    return exit_code_of(command)
 
 
 def build() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from infraconsole import clock, config
-from infraconsole.cli import EXIT_UNREAD, print_no_more, world_name
+from infraconsole.cli import EXIT_UNREAD, output, world_name
 from infraconsole.cli.lines import event_lines
 from infraconsole.cli.output import ask, document, say, tell
 from infraconsole.engine import catalogue, launch
@@ -183,6 +183,8 @@ class _Follower:
                 self._journal.ask(self._run, "interrupt", self._operator, {"level": 1})
             except BrokenPipeError:
                 return self._unread()
+            except output.Unwritten as error:  # what is to be said of the run still comes: how it ends
+                tell(f"{error} Run {self._run} is followed to its end all the same.")
 
     def _ended(self) -> int:
         if self._head:  # whoever notes it down can tell later that the journal was not rewritten
@@ -193,7 +195,7 @@ class _Follower:
 
     def _unread(self) -> int:
         """The reader of what is printed has gone. The run has not: its own code where it is over, else say that it goes on."""
-        print_no_more()
+        output.print_no_more()
         self._record = record_of(self._run, self._journal.events(self._run, brief=True))
         if self._record.finished:
             return self._ended()
@@ -209,7 +211,7 @@ class _Follower:
                 if event.kind == Kind.RUN_FINISHED:
                     self._head = f"Journal: event {event.id}, head {event.hash}"
                 self._print(event)
-            sys.stdout.flush()
+            output.flush()
 
     def _print(self, event: Event) -> None:
         if self._as_json:

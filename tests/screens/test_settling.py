@@ -152,6 +152,7 @@ class Seen:
             "AWS_ACCESS_KEY_ID": "x",
             "AWS_SECRET_ACCESS_KEY": "y",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "PYTHONIOENCODING": "iso8859-1" if term == "dumb" else "utf-8",
         }
         code = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         code += "from infraconsole.cli import main; sys.exit(main())"
@@ -213,6 +214,7 @@ def test_a_terminal_without_a_size_is_drawn_on_and_left_with_ctrl_q(opened: Call
     seen.quiet()
     assert b"\x1b[24;" in seen.bytes
     assert b"\x1b[25;" not in seen.bytes
+    assert b"\\u" not in seen.bytes, "what its encoding does not have is drawn in as many cells"
     os.write(seen.master, b"\x11")
     seen.until(lambda: seen.process.poll() is not None)
     assert seen.process.returncode == 0
@@ -221,6 +223,7 @@ def test_a_terminal_without_a_size_is_drawn_on_and_left_with_ctrl_q(opened: Call
 def test_a_dragged_edge_comes_to_rest_and_sigterm_ends_it_in_order(opened: Callable[[str, int, int], Seen]) -> None:
     seen = opened("xterm-256color", 40, 120)
     seen.until(lambda: b"fileflow" in seen.bytes)
+    os.write(seen.master, b"\xe9\xff\xfe")  # typed on a terminal of another encoding, or noise on the line
     drawn = random.Random(7)  # noqa: S311 - sizes, no secrets
     for _ in range(40):
         seen.size(drawn.randint(20, 50), drawn.randint(80, 150))
