@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,8 +22,9 @@ from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.overview import Overview
 from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
-from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk, Scenes
+from infraconsole.screens.places import ChangeScene, Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
 from infraconsole.screens.routes import begin, resume, screen_for
 from infraconsole.screens.settling import believed
 from infraconsole.screens.threads import in_thread
@@ -64,11 +66,12 @@ class ConsoleApp(App[None]):
         operator: str,
         *,
         world: str | None = None,
+        scenes: Scenes | None = None,
         start_run: str | None = None,
     ) -> None:
         # Only with the terminal's own colours Textual takes NO_COLOR at its word, and sends none at all.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.desk = Desk(config, journal, Overview(config, access_for), operator, world)
+        self.desk = Desk(config, journal, Overview(config, access_for), operator, world, scenes or Scenes())
         self._start_run = start_run
         self._series: Worker[None] | None = None
         for theme in themes.THEMES:
@@ -177,6 +180,30 @@ class ConsoleApp(App[None]):
         else:
             words = f"{words} Go to it: run {run}"
         self.notify(words, title="In order", timeout=10, markup=False)
+
+    # The embedded world
+
+    @work(group="scene", exclusive=True, exit_on_error=False)
+    async def on_change_scene(self, message: ChangeScene) -> None:
+        if not await self._done(lambda: self.desk.scenes.change(message.name)):
+            return
+        self.desk = replace(self.desk, world=message.name)
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.desk = self.desk
+                screen.band.world = message.name
+        if isinstance(self.screen, ConsoleScreen):
+            self.screen.load()
+        title = next(scene.title for scene in self.desk.scenes.all if scene.name == message.name)
+        self.notify(f"{title}: the world is in scenario {message.name} now.", title="Scenario", markup=False)
+
+    async def _done(self, call: Callable[[], None]) -> bool:
+        try:
+            await in_thread(call, "scene")
+        except InfraconsoleError as error:
+            self.on_failed(Failed(error))
+            return False
+        return True
 
     def on_failed(self, message: Failed) -> None:
         self.notify(str(message.error), title="Not done", severity="error", timeout=20, markup=False)

@@ -18,12 +18,30 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """A situation that the embedded world can be put into."""
+
+    name: str
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What the embedded world can be asked for; `change` takes a scene's name and blocks. Raises InfraconsoleError."""
+
+    all: tuple[Scene, ...] = ()
+    change: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
 class Desk:
     config: Config
     journal: Journal
     overview: Overview
     operator: str
     world: str | None = None
+    scenes: Scenes = field(default_factory=Scenes)
     now: Callable[[], datetime] = field(default=_utc_now)
 
     def region_of(self, environment: str) -> str:

@@ -61,6 +61,13 @@ class ResumeRun(Message):
     run: str
 
 
+@dataclass
+class ChangeScene(Message):
+    """Somebody wants the embedded world to be in another situation."""
+
+    name: str
+
+
 class Failed(Message):
     """Something that was asked for could not be done."""
 

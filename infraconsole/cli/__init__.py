@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from infraconsole import __version__
+
+if TYPE_CHECKING:
+    from infraconsole.screens.desk import Scenes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +40,7 @@ def _version() -> int:
 def _console() -> int:
     from infraconsole.cli.console import console
 
-    return console(world=world_name())
+    return console(world=world_name(), scenes=world_scenes())
 
 
 def world_name() -> str | None:
@@ -47,6 +51,17 @@ def world_name() -> str | None:
 
     world = entered()
     return world.scenario if world else None
+
+
+def world_scenes() -> Scenes | None:
+    """What that world can be asked for."""
+    if world_name() is None:
+        return None
+    from infraconsole.cli.demo import scenes
+    from infraconsole.world.process import entered
+
+    world = entered()
+    return scenes(world) if world else None
 
 
 EXIT_UNREAD = 141

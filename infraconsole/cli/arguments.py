@@ -24,6 +24,13 @@ class _Parser(argparse.ArgumentParser):
     """argparse repeats what was typed; it may hold anything."""
 
     color = False
+    details: Callable[[], str] | None = None
+    """What stands at the end of its help, worked out when it is asked for."""
+
+    def format_help(self) -> str:
+        if self.details is not None:
+            self.epilog = self.details()
+        return super().format_help()
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
@@ -57,7 +64,12 @@ def build() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"infraconsole {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    demo = commands.add_parser("demo", help="the embedded world, and the console on it; nothing else needed")
+    demo = commands.add_parser(
+        "demo",
+        help="the embedded world, and the console on it; nothing else needed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.details = _scenarios_told
     demo.add_argument(
         "action",
         nargs="?",
@@ -166,6 +178,12 @@ def _count(words: str) -> int:
 
 
 # Each command in a module of its own, imported when it is used.
+
+
+def _scenarios_told() -> str:
+    from infraconsole.cli.demo import scenarios_told
+
+    return scenarios_told()
 
 
 def _demo(options: argparse.Namespace) -> int:

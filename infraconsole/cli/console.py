@@ -15,10 +15,11 @@ from infraconsole.errors import UsageError
 if TYPE_CHECKING:
     from infraconsole.app import ConsoleApp
     from infraconsole.aws.access import AwsAccess
+    from infraconsole.screens.desk import Scenes
 
 
-def console(*, start_run: str | None = None, world: str | None = None) -> int:
-    """Returns when the person quits. Raises UsageError without a terminal."""
+def console(*, start_run: str | None = None, world: str | None = None, scenes: Scenes | None = None) -> int:
+    """Returns when the person quits, or the console was told to end (`ending`). Raises UsageError without a terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The console needs a terminal.",
@@ -46,6 +47,7 @@ def console(*, start_run: str | None = None, world: str | None = None) -> int:
             access_for,
             config.operator_name(settings),
             world=world,
+            scenes=scenes,
             start_run=journal.resolve(start_run) if start_run else None,
         )
         asyncio.run(_run(app))

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+FIRST_SIGNAL_CODE = 128
+"""From here on, an exit code says that nobody asked for the end at the keyboard."""
 GRACE_SECONDS = 3.0
 _WRITE_SECONDS = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -27,7 +29,7 @@ _RESTORED = b"\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[
 
 def code_of(number: int) -> int:
     """What a shell says of a program that this signal ended."""
-    return 128 + number
+    return FIRST_SIGNAL_CODE + number
 
 
 @contextlib.contextmanager

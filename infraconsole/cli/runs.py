@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from infraconsole import clock, config
-from infraconsole.cli import EXIT_UNREAD, output, world_name
+from infraconsole.cli import EXIT_UNREAD, output, world_name, world_scenes
 from infraconsole.cli.lines import event_lines
 from infraconsole.cli.output import ask, document, say, tell
 from infraconsole.engine import catalogue, launch
@@ -92,7 +92,7 @@ def attach(name: str, *, as_json: bool, plain: bool) -> int:
     if not as_json and not plain and sys.stdin.isatty() and sys.stdout.isatty():
         from infraconsole.cli.console import console
 
-        return console(start_run=name, world=world_name())
+        return console(start_run=name, world=world_name(), scenes=world_scenes())
     settings = config.load()
     with Journal(config.state_folder()) as journal:
         follower = _Follower(
@@ -114,7 +114,7 @@ def resume(name: str, *, answers: Sequence[str] = (), as_json: bool, plain: bool
             )
     from infraconsole.cli.console import console
 
-    return console(start_run=name, world=world_name())
+    return console(start_run=name, world=world_name(), scenes=world_scenes())
 
 
 def interrupt(name: str, *, insist: str | None) -> int:

@@ -24,7 +24,9 @@ DIRECTORY_VARIABLE = "INFRACONSOLE_WORLD_DIR"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LINGER_SECONDS = 15 * 60.0
-"""How long a world outlives the console that started it at most."""
+"""How long a world that was left in order stays at most for runs that can be resumed. Runs under way keep it for as long."""
+IDLE_SECONDS = 60 * 60.0
+"""How long a world that was left without a word stays with nobody using it."""
 _ANSWER_SECONDS = 10.0
 
 # Of the user's environment, besides everything that begins with AWS_.
@@ -252,9 +254,15 @@ def resumable_runs(state: Path) -> list[str]:
 
 
 def start(
-    directory: Path | None = None, scenario: str = scenarios.DEFAULT, factor: float = 1.0, linger: bool = False
+    directory: Path | None = None,
+    scenario: str = scenarios.DEFAULT,
+    factor: float = 1.0,
+    linger: bool = False,
+    *,
+    outlive: bool = False,
 ) -> World:
-    """Start a world and wait until it serves. It ends with this process, unless `linger` is set.
+    """Start a world and wait until it serves. It ends with this process, unless `linger` is set. With `outlive` it ends with it
+    in good order only (`World.linger`), and not where this process is killed.
 
     Raises UnknownName (scenario), PrerequisiteMissing (moto is not installed), WorldError (it runs already, or did not
     come up).
@@ -273,6 +281,8 @@ def start(
     command += ["--dir", str(root), "--scenario", scenario, "--factor", str(factor)]
     if linger:
         command.append("--linger")
+    if outlive:
+        command.append("--outlive")
     log = root / folder.LOG_FILE
     with log.open("ab") as errors:
         begun = errors.tell()
@@ -286,7 +296,11 @@ def start(
             # A session of its own: the terminal's Ctrl-C is for the console, which then ends the world in order.
             start_new_session=True,
         )
-    up = procs.wait_until(lambda: process.poll() is not None or _read(root, process.pid) is not None, START_SECONDS)
+    try:
+        up = procs.wait_until(lambda: process.poll() is not None or _read(root, process.pid) is not None, START_SECONDS)
+    except BaseException:  # Ctrl-C: nobody knows of it yet
+        process.kill()
+        raise
     found = _read(root, process.pid)
     if not up or found is None:
         process.kill()
