@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from infraconsole import clock
 
 if TYPE_CHECKING:
     from infraconsole.config import Config
     from infraconsole.engine.journal import Journal
     from infraconsole.overview import Overview
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Desk:
     operator: str
     world: str | None = None
     scenes: Scenes = field(default_factory=Scenes)
-    now: Callable[[], datetime] = field(default=_utc_now)
+    now: Callable[[], datetime] = field(default=clock.now)
 
     def region_of(self, environment: str) -> str:
         """The environment's region; "" where none is set, which the loads then say in full."""

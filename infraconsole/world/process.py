@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from infraconsole.clock import CLOCK_VARIABLE
 from infraconsole.errors import InfraconsoleError, JournalError, PrerequisiteMissing
 from infraconsole.world import folder, procs, scenarios
 
@@ -82,6 +83,7 @@ class World:
             "INFRACONSOLE_STATE": str(self.dir / folder.STATE),
             "INFRACONSOLE_RENEW": self.call("demo", "renew"),
             "INFRACONSOLE_COMMAND": f'eval "$({self.call("demo", "env")})" && {_program()}',
+            CLOCK_VARIABLE: str(self.dir / folder.CLOCK_FILE),
             DIRECTORY_VARIABLE: str(self.dir),
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,

@@ -24,7 +24,7 @@ from werkzeug.serving import BaseWSGIServer
 from infraconsole import naming
 from infraconsole.errors import UnknownName
 from infraconsole.world import company as companies
-from infraconsole.world import ecs_api, folder, http, parameters, procs, scenarios, signals
+from infraconsole.world import ecs_api, emulated_time, folder, http, parameters, procs, scenarios, signals
 from infraconsole.world.behaviours import KINDS, Behaviours
 from infraconsole.world.clock import WorldClock
 from infraconsole.world.control import ControlApp, call_routes
@@ -74,6 +74,7 @@ class WorldServer:
 
     def start(self) -> None:
         ecs_api.install(self.ecs)
+        emulated_time.install(self.clock.now)
         signals.install(self.ecs, LogWriter(self.company))
         parameters.install(self._parameter_writer)
         emulator = http.Dispatcher()
@@ -93,6 +94,7 @@ class WorldServer:
     def announce(self, *, linger: bool) -> None:
         """From now on the world can be found."""
         self._lingers = linger
+        folder.write_clock(self.root, self.clock.tempo())
         self._write_world()
 
     def _write_world(self) -> None:
@@ -197,6 +199,7 @@ class WorldServer:
             self.clock.set_factor(float(given["factor"]))
         if "advance" in given:
             self.clock.advance(float(given["advance"]))
+        folder.write_clock(self.root, self.clock.tempo())
         return {"factor": self.clock.factor, "now": self.clock.now().isoformat()}
 
     def _renew(self, given: dict[str, Any]) -> Any:
