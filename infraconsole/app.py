@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, work
-from textual.app import App, SystemCommand
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
@@ -24,10 +24,21 @@ from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk, Scenes
-from infraconsole.screens.places import ChangeScene, Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
+from infraconsole.screens.places import (
+    ChangeScene,
+    Copied,
+    Failed,
+    GoTo,
+    Place,
+    ResumeRun,
+    ShowPlainly,
+    StartInOrder,
+    StartRun,
+)
 from infraconsole.screens.routes import begin, resume, screen_for
 from infraconsole.screens.settling import believed
 from infraconsole.screens.threads import in_thread
+from infraconsole.screens.words import said
 
 if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
@@ -74,6 +85,7 @@ class ConsoleApp(App[None]):
         self.desk = Desk(config, journal, Overview(config, access_for), operator, world, scenes or Scenes())
         self._start_run = start_run
         self._series: Worker[None] | None = None
+        self._explained = False
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = themes.MONO if self.no_color else themes.DARK
@@ -180,6 +192,27 @@ class ConsoleApp(App[None]):
         else:
             words = f"{words} Go to it: run {run}"
         self.notify(words, title="In order", timeout=10, markup=False)
+
+    # The clipboard
+
+    @work(group="copied", exit_on_error=False)
+    async def on_copied(self, message: Copied) -> None:
+        from infraconsole.screens import copying
+
+        kept = await in_thread(lambda: copying.kept_by(os.environ), "clipboard")
+        words = copying.told(message.name, kept, explained=self._explained)
+        self._explained = self._explained or bool(kept)
+        self.notify(words, severity="warning" if kept else "information", timeout=15 if kept else 6, markup=False)
+
+    def on_show_plainly(self, message: ShowPlainly) -> None:
+        from infraconsole.screens import copying
+        from infraconsole.screens.detail import DetailScreen
+
+        try:
+            with self.suspend():
+                copying.show_plainly(message.name, message.content)
+        except SuspendNotSupported:
+            self.push_screen(DetailScreen(message.name, said(message.content), message.content))
 
     # The embedded world
 

@@ -29,8 +29,9 @@ from infraconsole.errors import (
     NetworkUnreachable,
     Throttled,
 )
+from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import GoTo, Place
+from infraconsole.screens.places import Copied, GoTo, Place, ShowPlainly
 from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
@@ -75,6 +76,8 @@ class ConsoleScreen(Settling, Screen[None]):
                 priority=True),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
+        Binding(PLAIN_KEY, "plain", "Plain text", id="screen.plain", show=False,
+                tooltip="Show what y copies without anything around it, to select it with the mouse"),
         Binding("e", "environment", "Environment", id="screen.environment", show=False,
                 tooltip="The same in the next environment"),
         Binding("escape", "back", "Back", id="screen.back", tooltip="Back to where you came from", show=False),
@@ -286,7 +289,14 @@ class ConsoleScreen(Settling, Screen[None]):
     def put_into_clipboard(self, name: str, content: str) -> None:
         """`name` is what the person is told was copied."""
         self.app.copy_to_clipboard(content)
-        self.notify(f"Copied: {name}", markup=False)
+        self.post_message(Copied(name))
+
+    def action_plain(self) -> None:
+        found = self.copied()
+        if found is None:
+            self.notify("There is nothing to show here.", severity="warning", markup=False)
+        else:
+            self.post_message(ShowPlainly(*found))
 
     def action_environment(self) -> None:
         """The same in the next environment."""
