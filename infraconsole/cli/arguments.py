@@ -171,10 +171,9 @@ def _add_journal(journal: argparse.ArgumentParser) -> None:
 
 
 def _count(words: str) -> int:
-    found = int(words)
-    if found < 1:
-        raise ValueError
-    return found
+    if not words.isdecimal() or int(words) < 1:
+        raise argparse.ArgumentTypeError(f"{words!r} is no number from 1 on")
+    return int(words)
 
 
 # Each command in a module of its own, imported when it is used.
