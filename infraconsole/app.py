@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import work
-from textual.app import App, SystemCommand
+from textual import events, work
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -19,15 +22,32 @@ from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.overview import Overview
 from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
-from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
+from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.desk import Desk, Scenes
+from infraconsole.screens.places import (
+    ChangeScene,
+    Copied,
+    Failed,
+    GoTo,
+    Place,
+    ResumeRun,
+    ShowPlainly,
+    StartInOrder,
+    StartRun,
+)
 from infraconsole.screens.routes import begin, resume, screen_for
+from infraconsole.screens.settling import believed
 from infraconsole.screens.threads import in_thread
+from infraconsole.screens.words import said
 
 if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
     from infraconsole.config import Config
     from infraconsole.engine.journal import Journal
+
+
+_JOURNAL_SECONDS = 3.0
+"""For whoever wants to leave: a journal on a disk that does not answer keeps nobody here."""
 
 
 def _commands() -> type[Provider]:
@@ -57,13 +77,15 @@ class ConsoleApp(App[None]):
         operator: str,
         *,
         world: str | None = None,
+        scenes: Scenes | None = None,
         start_run: str | None = None,
     ) -> None:
         # Only with the terminal's own colours Textual takes NO_COLOR at its word, and sends none at all.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.desk = Desk(config, journal, Overview(config, access_for), operator, world)
+        self.desk = Desk(config, journal, Overview(config, access_for), operator, world, scenes or Scenes())
         self._start_run = start_run
         self._series: Worker[None] | None = None
+        self._explained = False
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = themes.MONO if self.no_color else themes.DARK
@@ -71,8 +93,23 @@ class ConsoleApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return themes.VARIABLES
 
+    def get_driver_class(self) -> type[Driver]:
+        from infraconsole.screens.terminal import ConsoleDriver
+
+        chosen = super().get_driver_class()
+        return ConsoleDriver if issubclass(ConsoleDriver, chosen) else chosen
+
     def get_default_screen(self) -> Screen[Any]:
         return BoardScreen(self.desk)
+
+    async def on_event(self, event: events.Event) -> None:
+        await super().on_event(believed(event) if isinstance(event, events.Resize) else event)
+
+    def action_command_palette(self) -> None:
+        from infraconsole.screens.palette import Palette
+
+        if self.use_command_palette and not any(isinstance(screen, Palette) for screen in self.screen_stack):
+            self.push_screen(Palette(id="--command-palette"))
 
     def on_ready(self) -> None:
         if not gc.isenabled():  # see cli/console.py
@@ -156,10 +193,59 @@ class ConsoleApp(App[None]):
             words = f"{words} Go to it: run {run}"
         self.notify(words, title="In order", timeout=10, markup=False)
 
+    # The clipboard
+
+    @work(group="copied", exit_on_error=False)
+    async def on_copied(self, message: Copied) -> None:
+        from infraconsole.screens import copying
+
+        kept = await in_thread(lambda: copying.kept_by(os.environ), "clipboard")
+        words = copying.told(message.name, kept, explained=self._explained)
+        self._explained = self._explained or bool(kept)
+        self.notify(words, severity="warning" if kept else "information", timeout=15 if kept else 6, markup=False)
+
+    def on_show_plainly(self, message: ShowPlainly) -> None:
+        from infraconsole.screens import copying
+        from infraconsole.screens.detail import DetailScreen
+
+        try:
+            with self.suspend():
+                copying.show_plainly(message.name, message.content)
+        except SuspendNotSupported:
+            self.push_screen(DetailScreen(message.name, said(message.content), message.content))
+
+    # The embedded world
+
+    @work(group="scene", exclusive=True, exit_on_error=False)
+    async def on_change_scene(self, message: ChangeScene) -> None:
+        if not await self._done(lambda: self.desk.scenes.change(message.name)):
+            return
+        self.desk = replace(self.desk, world=message.name)
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.desk = self.desk
+                screen.band.world = message.name
+        if isinstance(self.screen, ConsoleScreen):
+            self.screen.load()
+        title = next(scene.title for scene in self.desk.scenes.all if scene.name == message.name)
+        self.notify(f"{title}: the world is in scenario {message.name} now.", title="Scenario", markup=False)
+
+    async def _done(self, call: Callable[[], None]) -> bool:
+        try:
+            await in_thread(call, "scene")
+        except InfraconsoleError as error:
+            self.on_failed(Failed(error))
+            return False
+        return True
+
     def on_failed(self, message: Failed) -> None:
         self.notify(str(message.error), title="Not done", severity="error", timeout=20, markup=False)
 
     # Leaving
+
+    def leave(self, code: int) -> None:
+        """At once and without a question: the process was told to end, or nobody is there any more."""
+        self.exit(return_code=code)
 
     async def action_quit(self) -> None:
         """Runs go on without the console: where there are some, say which, and how to see them again."""
@@ -170,8 +256,10 @@ class ConsoleApp(App[None]):
         from infraconsole.screens.quitting import QuitScreen, farewell, runs_under_way
 
         try:
-            runs = await in_thread(lambda: runs_under_way(self.desk.journal), "journal")
-        except JournalError:
+            runs = await asyncio.wait_for(
+                in_thread(lambda: runs_under_way(self.desk.journal), "journal"), _JOURNAL_SECONDS
+            )
+        except (JournalError, TimeoutError):
             runs = ()
         if not runs:
             self.exit()

@@ -6,7 +6,6 @@ A wrong file is an error that names the file, the key, what was expected and wha
 from __future__ import annotations
 
 import getpass
-import ipaddress
 import os
 import re
 import tomllib
@@ -14,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from infraconsole import files, naming, text
+from infraconsole import clock, files, naming, text
 from infraconsole.errors import ConfigError, PrerequisiteMissing, UnknownName
 from infraconsole.target import Target
 from infraconsole.window import Window
@@ -359,22 +357,13 @@ def load(file: Path | None = None) -> Config:
         raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Mend that line.") from error
     settings = parse(document, path)
     settle = settings.engine.settle_seconds
-    if settle < LEAST_SETTLE_SECONDS and not _is_emulator(os.environ.get("AWS_ENDPOINT_URL", "")):
+    if settle < LEAST_SETTLE_SECONDS and not clock.is_emulator(os.environ.get("AWS_ENDPOINT_URL", "")):
         raise ConfigError(
             f"engine.settle_seconds is {settle:g} in {path}.",
             cause="AWS may carry out a call, or show it, later than that: the call might be sent twice.",
             mend=f"Set it to {LEAST_SETTLE_SECONDS:g} or more, or leave it out. Less is for an emulator on this machine.",
         )
     return settings
-
-
-def _is_emulator(endpoint: str) -> bool:
-    """Whether AWS_ENDPOINT_URL leads to this machine."""
-    try:
-        host = urlsplit(endpoint).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 _DEFAULT_POLICY: Mapping[str, Mapping[str, Any]] = {

@@ -29,8 +29,10 @@ from infraconsole.errors import (
     NetworkUnreachable,
     Throttled,
 )
+from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import GoTo, Place
+from infraconsole.screens.places import Copied, GoTo, Place, ShowPlainly
+from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
 from infraconsole.screens.widgets.filter_bar import FilterBar
@@ -56,7 +58,7 @@ def is_too_small(terminal: Size) -> bool:
     return terminal.width < LEAST.width or terminal.height < LEAST.height
 
 
-class ConsoleScreen(Screen[None]):
+class ConsoleScreen(Settling, Screen[None]):
     """Subclasses give `body`, `about`, and what their keys do; `refresh_seconds` 0 means that nothing is read again."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (LEAST.width, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type
@@ -74,6 +76,8 @@ class ConsoleScreen(Screen[None]):
                 priority=True),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
+        Binding(PLAIN_KEY, "plain", "Plain text", id="screen.plain", show=False,
+                tooltip="Show what y copies without anything around it, to select it with the mouse"),
         Binding("e", "environment", "Environment", id="screen.environment", show=False,
                 tooltip="The same in the next environment"),
         Binding("escape", "back", "Back", id="screen.back", tooltip="Back to where you came from", show=False),
@@ -87,6 +91,7 @@ class ConsoleScreen(Screen[None]):
         self._beats: list[Timer] = []
         self._covered_at = 0.0
         self._focus_later: Widget | None = None
+        self._was_too_small = False
 
     def body(self) -> ComposeResult:
         """The widgets between band and footer."""
@@ -122,12 +127,15 @@ class ConsoleScreen(Screen[None]):
         super().set_focus(widget, scroll_visible, from_app_focus)
 
     def on_resize(self) -> None:
-        self.app.use_command_palette = not self.too_small
-        if self.too_small:
+        small, before = self.too_small, self._was_too_small
+        self._was_too_small = small
+        self.app.use_command_palette = not small
+        if small:
             self.set_focus(self.focused)
-        else:
+        elif self._focus_later is not None:
             self.call_after_refresh(self._focus_again)
-        self.refresh_bindings()
+        if small != before:
+            self.refresh_bindings()
 
     def _focus_again(self) -> None:
         """Where the focus was, or would have gone."""
@@ -281,7 +289,14 @@ class ConsoleScreen(Screen[None]):
     def put_into_clipboard(self, name: str, content: str) -> None:
         """`name` is what the person is told was copied."""
         self.app.copy_to_clipboard(content)
-        self.notify(f"Copied: {name}", markup=False)
+        self.post_message(Copied(name))
+
+    def action_plain(self) -> None:
+        found = self.copied()
+        if found is None:
+            self.notify("There is nothing to show here.", severity="warning", markup=False)
+        else:
+            self.post_message(ShowPlainly(*found))
 
     def action_environment(self) -> None:
         """The same in the next environment."""

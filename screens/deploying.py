@@ -13,12 +13,12 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from infraconsole.aws.ecr import TAG, is_tag
 from infraconsole.screens.keys import field_keys
 from infraconsole.screens.places import StartRun
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
 
@@ -85,7 +85,7 @@ def refuses_rollback(screen: ConsoleScreen, service: Service | None) -> bool:
     return True
 
 
-class DeployScreen(ModalScreen[dict[str, str] | None]):
+class DeployScreen(Dialog[dict[str, str] | None]):
     """Gives the inputs of the runbook deploy, without those left empty, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from infraconsole import clock
 
 if TYPE_CHECKING:
     from infraconsole.config import Config
@@ -13,8 +15,21 @@ if TYPE_CHECKING:
     from infraconsole.overview import Overview
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+@dataclass(frozen=True)
+class Scene:
+    """A situation that the embedded world can be put into."""
+
+    name: str
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What the embedded world can be asked for; `change` takes a scene's name and blocks. Raises InfraconsoleError."""
+
+    all: tuple[Scene, ...] = ()
+    change: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -24,7 +39,8 @@ class Desk:
     overview: Overview
     operator: str
     world: str | None = None
-    now: Callable[[], datetime] = field(default=_utc_now)
+    scenes: Scenes = field(default_factory=Scenes)
+    now: Callable[[], datetime] = field(default=clock.now)
 
     def region_of(self, environment: str) -> str:
         """The environment's region; "" where none is set, which the loads then say in full."""

@@ -8,25 +8,29 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from infraconsole.screens.copying import PLAIN_KEY
+from infraconsole.screens.places import Copied, ShowPlainly
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.words import DIM, STRONG, said
 
 
-class DetailScreen(ModalScreen[None]):
+class DetailScreen(Dialog[None]):
     """Scrolls with the arrows, j/k and g/G; `y` copies the whole text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,d", "close", "Close", id="detail.close", tooltip="Back to the screen"),
         Binding("y", "copy", "Copy", id="detail.copy", tooltip="Copy the whole text"),
+        Binding(PLAIN_KEY, "plain", "Plain text", id="detail.plain", show=False,
+                tooltip="Show it without anything around it, to select it with the mouse"),
         Binding("j,down", "scroll(1)", "Down", show=False, id="detail.down", tooltip="One line on"),
         Binding("k,up", "scroll(-1)", "Up", show=False, id="detail.up", tooltip="One line back"),
         Binding("g,home", "top", "Top", show=False, id="detail.top", tooltip="To the beginning"),
         Binding("G,end", "bottom", "Bottom", show=False, id="detail.bottom", tooltip="To the end"),
         Binding("pagedown,space", "scroll(10)", "Page down", show=False, id="detail.page-down", tooltip="Further on"),
         Binding("pageup", "scroll(-10)", "Page up", show=False, id="detail.page-up", tooltip="Further back"),
-    ]
+    ]  # fmt: skip
 
     def __init__(self, title: str, body: Content, copied: str | None = None) -> None:
         super().__init__()
@@ -39,7 +43,7 @@ class DetailScreen(ModalScreen[None]):
             yield Static(said((self._title, STRONG)), classes="dialog-title")
             with VerticalScroll(id="detail-body"):
                 yield Static(self._body)
-            yield Static(said(("Esc closes, y copies.", DIM)))
+            yield Static(said((f"Esc closes, y copies, {PLAIN_KEY} shows it as plain text to select.", DIM)))
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one("#detail-body"))
@@ -49,7 +53,10 @@ class DetailScreen(ModalScreen[None]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self._copied)
-        self.notify(f"Copied: {self._title}", markup=False)
+        self.post_message(Copied(self._title))
+
+    def action_plain(self) -> None:
+        self.post_message(ShowPlainly(self._title, self._copied))
 
     def action_scroll(self, lines: int) -> None:
         body = self.query_one("#detail-body")

@@ -10,12 +10,12 @@ from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerError
 
 from infraconsole.errors import UsageError
 from infraconsole.screens.places import Place, known_places, parse
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.words import BAD, DIM, said
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _KEYS = "Enter goes, Tab completes, Esc stays."
 
 
-class GoToScreen(ModalScreen[Place | None]):
+class GoToScreen(Dialog[Place | None]):
     """Tab completes; the arrows take one of the places offered; Enter goes there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,9 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.words import STRONG, lines, said
 
 _NAMES = {
@@ -43,7 +43,7 @@ def is_command(binding: Binding) -> bool:
     return binding.id is not None and binding.id.partition(".")[0] not in _WIDGETS
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "close", "Close", id="help.close", tooltip="Back to the screen"),
     ]

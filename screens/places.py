@@ -61,6 +61,28 @@ class ResumeRun(Message):
     run: str
 
 
+@dataclass
+class Copied(Message):
+    """Something was sent to the terminal's clipboard."""
+
+    name: str
+
+
+@dataclass
+class ShowPlainly(Message):
+    """Somebody wants a text without anything around it, to select it with the mouse."""
+
+    name: str
+    content: str
+
+
+@dataclass
+class ChangeScene(Message):
+    """Somebody wants the embedded world to be in another situation."""
+
+    name: str
+
+
 class Failed(Message):
     """Something that was asked for could not be done."""
 

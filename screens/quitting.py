@@ -10,13 +10,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from infraconsole import text
 from infraconsole.engine.journal import Journal
 from infraconsole.screens.console_screen import is_too_small
 from infraconsole.screens.runs import KnownRun, under_way
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.words import STRONG, WARN, said
 
 COMMAND_VARIABLE = "INFRACONSOLE_COMMAND"
@@ -53,7 +53,7 @@ class Farewell:
         return ()
 
 
-class QuitScreen(ModalScreen[bool]):
+class QuitScreen(Dialog[bool]):
     """Ends in whether to leave. Where the terminal is too small to ask, it leaves: that does the runs no harm."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

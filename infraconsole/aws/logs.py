@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from infraconsole import clock
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.batches import moment
 
@@ -28,7 +29,7 @@ class LogLine:
 class Logs:
     """Reads of one region's log groups. Every method raises AwsError. `now` is the clock, for tests."""
 
-    def __init__(self, access: AwsAccess, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, access: AwsAccess, *, now: Callable[[], datetime] = clock.now) -> None:
         self.access = access
         self.now = now
 

@@ -6,22 +6,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from infraconsole import __version__
+
+if TYPE_CHECKING:
+    from infraconsole.screens.desk import Scenes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code, as the contract in docs/command-line.md says."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given == ["--version"]:
-        from infraconsole.cli.output import say
-
-        say(f"infraconsole {__version__}")
-        return 0
     if arguments is None:
         from infraconsole.cli.output import guard
 
         guard()
+    if given == ["--version"]:
+        return exit_code_of(_version)
     if not given and "_ARGCOMPLETE" not in os.environ:
         return exit_code_of(_console)
     from infraconsole.cli.arguments import parse
@@ -29,10 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return parse(given)
 
 
+def _version() -> int:
+    from infraconsole.cli.output import say
+
+    say(f"infraconsole {__version__}")
+    return 0
+
+
 def _console() -> int:
     from infraconsole.cli.console import console
 
-    return console(world=world_name())
+    return console(world=world_name(), scenes=world_scenes())
 
 
 def world_name() -> str | None:
@@ -43,6 +51,17 @@ def world_name() -> str | None:
 
     world = entered()
     return world.scenario if world else None
+
+
+def world_scenes() -> Scenes | None:
+    """What that world can be asked for."""
+    if world_name() is None:
+        return None
+    from infraconsole.cli.demo import scenes
+    from infraconsole.world.process import entered
+
+    world = entered()
+    return scenes(world) if world else None
 
 
 EXIT_UNREAD = 141
@@ -61,7 +80,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         except InfraconsoleError as error:
             code = error.exit_code
             output.tell(str(error))
-        except BrokenPipeError:
+        except (BrokenPipeError, output.Unwritten):
             raise
         except OSError as error:
             from infraconsole import files
@@ -71,13 +90,11 @@ def exit_code_of(command: Callable[[], int]) -> int:
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
             output.tell("Interrupted.")
-        sys.stdout.flush()
+        output.flush()
     except BrokenPipeError:
-        print_no_more()
+        output.print_no_more()
         return code or EXIT_UNREAD
+    except output.Unwritten as error:
+        output.tell(str(error))
+        return code or EXIT_FAILED
     return code
-
-
-def print_no_more() -> None:
-    """Let what else is printed go nowhere, and the interpreter end in peace."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

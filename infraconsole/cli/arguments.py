@@ -24,6 +24,13 @@ class _Parser(argparse.ArgumentParser):
     """argparse repeats what was typed; it may hold anything."""
 
     color = False
+    details: Callable[[], str] | None = None
+    """What stands at the end of its help, worked out when it is asked for."""
+
+    def format_help(self) -> str:
+        if self.details is not None:
+            self.epilog = self.details()
+        return super().format_help()
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
@@ -36,8 +43,15 @@ def parse(arguments: Sequence[str]) -> int:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    options = parser.parse_args(arguments)
-    return exit_code_of(lambda: int(options.command(options)))
+
+    def command() -> int:
+        try:
+            options = parser.parse_args(arguments)
+        except SystemExit as ended:  # argparse's own: help was printed, or what is wrong
+            return int(ended.code or 0)
+        return int(options.command(options))
+
+    return exit_code_of(command)
 
 
 def build() -> argparse.ArgumentParser:
@@ -50,7 +64,12 @@ def build() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"infraconsole {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    demo = commands.add_parser("demo", help="the embedded world, and the console on it; nothing else needed")
+    demo = commands.add_parser(
+        "demo",
+        help="the embedded world, and the console on it; nothing else needed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.details = _scenarios_told
     demo.add_argument(
         "action",
         nargs="?",
@@ -152,13 +171,18 @@ def _add_journal(journal: argparse.ArgumentParser) -> None:
 
 
 def _count(words: str) -> int:
-    found = int(words)
-    if found < 1:
-        raise ValueError
-    return found
+    if not words.isdecimal() or int(words) < 1:
+        raise argparse.ArgumentTypeError(f"{words!r} is no number from 1 on")
+    return int(words)
 
 
 # Each command in a module of its own, imported when it is used.
+
+
+def _scenarios_told() -> str:
+    from infraconsole.cli.demo import scenarios_told
+
+    return scenarios_told()
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from infraconsole import config
+from infraconsole.cli import ending
 from infraconsole.errors import UsageError
 
 if TYPE_CHECKING:
+    from infraconsole.app import ConsoleApp
     from infraconsole.aws.access import AwsAccess
+    from infraconsole.screens.desk import Scenes
 
 
-def console(*, start_run: str | None = None, world: str | None = None) -> int:
-    """Returns when the person quits. Raises UsageError without a terminal."""
+def console(*, start_run: str | None = None, world: str | None = None, scenes: Scenes | None = None) -> int:
+    """Returns when the person quits, or the console was told to end (`ending`). Raises UsageError without a terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The console needs a terminal.",
@@ -42,7 +47,14 @@ def console(*, start_run: str | None = None, world: str | None = None) -> int:
             access_for,
             config.operator_name(settings),
             world=world,
+            scenes=scenes,
             start_run=journal.resolve(start_run) if start_run else None,
         )
-        app.run()
+        asyncio.run(_run(app))
         return int(app.return_code or 0)
+
+
+async def _run(app: ConsoleApp) -> None:
+    with ending.watched(app.leave):
+        # The size as Textual's driver tells it later: its first frame would be drawn for another one where it is not known.
+        await app.run_async(size=shutil.get_terminal_size())

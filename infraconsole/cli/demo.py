@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 
 from infraconsole import config
 from infraconsole.cli.console import console
+from infraconsole.cli.ending import FIRST_SIGNAL_CODE
 from infraconsole.cli.output import program, tell
 from infraconsole.errors import UnknownName, UsageError
-from infraconsole.world import process
+from infraconsole.screens.desk import Scene, Scenes
+from infraconsole.world import folder, process
 from infraconsole.world.process import World
 from infraconsole.world.scenarios import DEFAULT, SCENARIOS
 
@@ -21,10 +24,10 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
         raise UnknownName("scenario", scenario, SCENARIOS)
     if factor is not None and not 0.1 <= factor <= 10_000:
         raise UsageError(f"A factor of {factor:g} is not possible.", mend="Give one from 0.1 to 10000.")
-    folder = process.default_directory()
+    root = process.default_directory()
     match action:
         case "down":
-            tell("The world is down." if process.stop(folder) else "No world is up.")
+            tell("The world is down." if process.stop(root) else "No world is up.")
             return 0
         case "env":
             program(_running().shell_exports())
@@ -34,8 +37,8 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
             tell("The world gave out new credentials.")
             return 0
     if fresh:
-        process.stop(folder)
-    world = process.running(folder)
+        process.stop(root)
+    world = process.running(root)
     if world is not None and (scenario not in (None, world.scenario) or factor is not None):
         raise UsageError(
             f"A world is up already: {world.scenario}.", mend="End it first with --fresh or `infraconsole demo down`."
@@ -49,37 +52,71 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
 
 
 def _with_console(world: World | None, scenario: str, factor: float) -> int:
-    """A world that was up before stays up; one that was started here ends with the console, or when its runs need it no
-    more."""
+    """A world that was up before stays up. One that was started here ends with the console, when its runs need it no more; where
+    the console is killed, or its terminal goes away, world and runs stay for the next `demo`."""
     ours = None
     if world is None:
         tell("Starting the world…")
-        world = ours = _new_world(scenario, factor, linger=False)
+        world = ours = _new_world(scenario, factor, outlive=True)
+    else:
+        tell(f"This world is up: {world.scenario}. {_going_on()}".rstrip())
     world.apply()
     try:
-        code = console(world=world.scenario)
-    except BaseException:
+        code = console(world=world.scenario, scenes=scenes(world))
+    except UsageError:
         if ours is not None:
             ours.stop()
         raise
-    if ours is not None:
-        runs = process.resumable_runs(config.state_folder())
-        ours.linger()
-        if runs:
-            minutes = process.LINGER_SECONDS / 60
-            stays = f"The world stays up for {', '.join(runs)}, at most {minutes:.0f} minutes."
-            tell(f"{stays} End it: {ours.call('demo', 'down')}")
+    if code >= FIRST_SIGNAL_CODE:
+        return code
+    runs = process.resumable_runs(config.state_folder())
+    if ours is None:
+        tell(f"The world stays up. End it: {world.call('demo', 'down')}")
+        return code
+    ours.linger()
+    if runs:
+        minutes = process.LINGER_SECONDS / 60
+        tell(
+            f"The world stays up for {', '.join(runs)}: while a run is under way, and {minutes:.0f} minutes for one that"
+        )
+        tell(f"can be resumed. Back to it: {ours.call('demo')}; end it: {ours.call('demo', 'down')}")
     return code
 
 
-def _new_world(scenario: str, factor: float, *, linger: bool) -> World:
+def _going_on() -> str:
+    runs = process.resumable_runs(process.default_directory() / folder.STATE)
+    return f"Not over yet: {', '.join(runs)}." if runs else ""
+
+
+def scenes(world: World) -> Scenes:
+    return Scenes(
+        tuple(Scene(one.name, one.title, one.summary) for one in SCENARIOS.values()), change=world.change_scenario
+    )
+
+
+def scenarios_told() -> str:
+    """For `demo --help`: each with a sentence."""
+    width = max(map(len, SCENARIOS))
+    lines = [
+        textwrap.fill(
+            scenario.summary,
+            100,
+            initial_indent=f"  {scenario.name:<{width}}  ",
+            subsequent_indent=" " * (width + 4),
+        )
+        for scenario in SCENARIOS.values()
+    ]
+    return "\n".join([f"scenarios (--scenario, {DEFAULT} unless given):", *lines])
+
+
+def _new_world(scenario: str, factor: float, *, linger: bool = False, outlive: bool = False) -> World:
     """A world with a journal of its own: what earlier worlds' journals tell of is gone with them, so they are put aside."""
-    folder = process.default_directory()
-    state = folder / "state"
+    root = process.default_directory()
+    state = root / folder.STATE
     if state.exists():
-        aside = next(path for number in itertools.count(1) if not (path := folder / f"state.{number}").exists())
+        aside = next(path for number in itertools.count(1) if not (path := root / f"state.{number}").exists())
         state.rename(aside)
-    return process.start(folder, scenario, factor, linger)
+    return process.start(root, scenario, factor, linger, outlive=outlive)
 
 
 def _running() -> World:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from infraconsole import config, text
+from infraconsole import clock, config, text
 from infraconsole.cli.lines import event_lines
 from infraconsole.cli.output import document, say, tell
 from infraconsole.engine import archive, followups, listing
@@ -55,7 +54,7 @@ def _list(opened: Journal, limit: int | None, *, as_json: bool) -> int:
 
 
 def _lines(opened: Journal, page: listing.Page, follow_ups: tuple[FollowUp, ...]) -> None:
-    now = datetime.now(UTC)
+    now = clock.now()
     for run in page.runs:
         began = text.ago(run.created_at, now)
         dry = " (dry run)" if run.dry_run else ""

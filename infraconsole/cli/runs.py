@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from infraconsole import clock, config
-from infraconsole.cli import EXIT_UNREAD, print_no_more, world_name
+from infraconsole.cli import EXIT_UNREAD, output, world_name, world_scenes
 from infraconsole.cli.lines import event_lines
 from infraconsole.cli.output import ask, document, say, tell
 from infraconsole.engine import catalogue, launch
@@ -92,7 +92,7 @@ def attach(name: str, *, as_json: bool, plain: bool) -> int:
     if not as_json and not plain and sys.stdin.isatty() and sys.stdout.isatty():
         from infraconsole.cli.console import console
 
-        return console(start_run=name, world=world_name())
+        return console(start_run=name, world=world_name(), scenes=world_scenes())
     settings = config.load()
     with Journal(config.state_folder()) as journal:
         follower = _Follower(
@@ -114,7 +114,7 @@ def resume(name: str, *, answers: Sequence[str] = (), as_json: bool, plain: bool
             )
     from infraconsole.cli.console import console
 
-    return console(start_run=name, world=world_name())
+    return console(start_run=name, world=world_name(), scenes=world_scenes())
 
 
 def interrupt(name: str, *, insist: str | None) -> int:
@@ -183,6 +183,8 @@ class _Follower:
                 self._journal.ask(self._run, "interrupt", self._operator, {"level": 1})
             except BrokenPipeError:
                 return self._unread()
+            except output.Unwritten as error:  # what is to be said of the run still comes: how it ends
+                tell(f"{error} Run {self._run} is followed to its end all the same.")
 
     def _ended(self) -> int:
         if self._head:  # whoever notes it down can tell later that the journal was not rewritten
@@ -193,7 +195,7 @@ class _Follower:
 
     def _unread(self) -> int:
         """The reader of what is printed has gone. The run has not: its own code where it is over, else say that it goes on."""
-        print_no_more()
+        output.print_no_more()
         self._record = record_of(self._run, self._journal.events(self._run, brief=True))
         if self._record.finished:
             return self._ended()
@@ -209,7 +211,7 @@ class _Follower:
                 if event.kind == Kind.RUN_FINISHED:
                     self._head = f"Journal: event {event.id}, head {event.hash}"
                 self._print(event)
-            sys.stdout.flush()
+            output.flush()
 
     def _print(self, event: Event) -> None:
         if self._as_json:

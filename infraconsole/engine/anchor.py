@@ -12,10 +12,10 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from infraconsole import text
+from infraconsole import clock, text
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.clock import Deadline
 from infraconsole.engine.event import Kind
@@ -134,7 +134,7 @@ def compared(found: Verification, known: Iterable[Anchor], archived: Mapping[int
 def _call(
     place: Place, access: AwsAccess, event: int, digest: str, operator: str, retain_days: int
 ) -> tuple[str, str, dict[str, Any], tuple[str, ...]]:
-    now = datetime.now(UTC)
+    now = clock.now()
     if not place.bucket:
         value = f"{event} {digest} {text.utc(now)} {operator}"
         warning = "Whoever may write that parameter may change it: a bucket with object lock holds more."

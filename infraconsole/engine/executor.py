@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -634,7 +634,7 @@ class Executor(StepContext):
         self._redactor.learn(*values)
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return clock.now()
 
     def wait(self, seconds: float) -> None:
         self._inbox.wait(seconds)

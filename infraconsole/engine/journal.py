@@ -17,11 +17,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infraconsole import text
+from infraconsole import clock, text
 from infraconsole.engine import chain, index, locks, storage_errors
 from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.verify import Verification, no_journal, verify
@@ -191,7 +191,7 @@ class Journal:
 
     def _insert(self, last: tuple[int, str], run: str, kind: Kind, step: str, encoded: str) -> Event:
         number, previous = last
-        at = text.utc(datetime.now(UTC))
+        at = text.utc(clock.now())
         seq = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM events WHERE run = ?", (run,)).fetchone()[0]
         digest = chain.digest(number + 1, run, seq, at, kind, step, encoded, previous)
         self._db.execute(
@@ -299,7 +299,7 @@ class Journal:
         with self._translated("written"), self._lock, self._transaction():
             self._db.execute(
                 "INSERT INTO requests (run, at, kind, by, data) VALUES (?,?,?,?,?)",
-                (run, text.utc(datetime.now(UTC)), kind, text.storable(by), json.dumps(data)),
+                (run, text.utc(clock.now()), kind, text.storable(by), json.dumps(data)),
             )
 
     def requests(self, run: str, *, after: int = 0) -> list[Request]:

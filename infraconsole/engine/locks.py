@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from infraconsole import clock, files, text
@@ -67,7 +67,7 @@ def take(path: Path, *, run: str, owner: str) -> Lock | None:
     if not came_free(handle, _PATIENCE_SECONDS):
         os.close(handle)
         return None
-    about = {"run": run, "owner": owner, "pid": os.getpid(), "since": text.utc(datetime.now(UTC))}
+    about = {"run": run, "owner": owner, "pid": os.getpid(), "since": text.utc(clock.now())}
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(about).encode(), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 
@@ -9,7 +10,9 @@ from infraconsole import text
 
 
 def write(words: str) -> None:
-    sys.stderr.write(f"{text.block(words)}\n")
+    """A log that cannot be written, as on a full disk, changes nothing about the run."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{text.block(words)}\n")
 
 
 def write_exception(error: BaseException) -> None:

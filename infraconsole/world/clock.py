@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from infraconsole.clock import Tempo
+
 
 class WorldClock:
     """Aware UTC now, beginning at the real now and running `factor` times as fast as real time."""
@@ -31,6 +33,11 @@ class WorldClock:
     def now(self) -> datetime:
         with self._lock:
             return self._now()
+
+    def tempo(self) -> Tempo:
+        """For others who keep this time; good until the factor is changed, or time is let pass at once."""
+        with self._lock:
+            return Tempo(self._base, self._since, self._factor)
 
     def set_factor(self, factor: float) -> None:
         """Run `factor` times as fast from now on; the time itself does not jump."""

@@ -220,6 +220,10 @@ class CallLog:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def count(self) -> int:
+        """Of all calls there ever were, those that were forgotten included."""
+        return self._next - 1
+
 
 class _Refusal(ServiceException):  # type: ignore[misc]
     """A class of our own: moto looks an error's words up in the service that the class belongs to, and finds none."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infraconsole import naming
+from infraconsole.clock import Tempo
 from infraconsole.world import history
 from infraconsole.world.company import Company
 
@@ -18,6 +19,7 @@ AWS_CONFIG = Path("aws/config")
 SETTINGS = Path("infraconsole.toml")
 STATE = Path("state")
 WORLD_FILE = Path("world.json")
+CLOCK_FILE = Path("clock.json")
 LOG_FILE = Path("world.log")
 REPOSITORIES = Path("repos")
 Variable = str | int | bool | Mapping[str, str]
@@ -32,6 +34,10 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
+
+
+def write_clock(root: Path, tempo: Tempo) -> None:
+    write_private(root / CLOCK_FILE, json.dumps(tempo.as_json()) + "\n")
 
 
 def write_credentials(root: Path, access_key: str, secret: str, token: str) -> None:

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from infraconsole.clock import CLOCK_VARIABLE
 from infraconsole.errors import InfraconsoleError, JournalError, PrerequisiteMissing
 from infraconsole.world import folder, procs, scenarios
 
@@ -24,7 +25,9 @@ DIRECTORY_VARIABLE = "INFRACONSOLE_WORLD_DIR"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LINGER_SECONDS = 15 * 60.0
-"""How long a world outlives the console that started it at most."""
+"""How long a world that was left in order stays at most for runs that can be resumed. Runs under way keep it for as long."""
+IDLE_SECONDS = 60 * 60.0
+"""How long a world that was left without a word stays with nobody using it."""
 _ANSWER_SECONDS = 10.0
 
 # Of the user's environment, besides everything that begins with AWS_.
@@ -80,6 +83,7 @@ class World:
             "INFRACONSOLE_STATE": str(self.dir / folder.STATE),
             "INFRACONSOLE_RENEW": self.call("demo", "renew"),
             "INFRACONSOLE_COMMAND": f'eval "$({self.call("demo", "env")})" && {_program()}',
+            CLOCK_VARIABLE: str(self.dir / folder.CLOCK_FILE),
             DIRECTORY_VARIABLE: str(self.dir),
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,
@@ -271,6 +275,7 @@ class Order:
     scenario: str
     factor: float
     linger: bool
+    outlive: bool = False
 
 
 Launch = Callable[[Order, IO[bytes]], Server]
@@ -282,6 +287,8 @@ def launched(order: Order, errors: IO[bytes]) -> Server:
     command += ["--dir", str(order.root), "--scenario", order.scenario, "--factor", str(order.factor)]
     if order.linger:
         command.append("--linger")
+    if order.outlive:
+        command.append("--outlive")
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL if order.linger else subprocess.PIPE,
@@ -300,8 +307,11 @@ def start(
     factor: float = 1.0,
     linger: bool = False,
     launch: Launch = launched,
+    *,
+    outlive: bool = False,
 ) -> World:
-    """Start a world and wait until it serves. It ends with this process, unless `linger` is set.
+    """Start a world and wait until it serves. It ends with this process, unless `linger` is set. With `outlive` it ends with it
+    in good order only (`World.linger`), and not where this process is killed.
 
     Raises UnknownName (scenario), PrerequisiteMissing (moto is not installed), WorldError (it runs already, or did not
     come up).
@@ -319,8 +329,12 @@ def start(
     log = root / folder.LOG_FILE
     with log.open("ab") as errors:
         begun = errors.tell()
-        process = launch(Order(root, scenario, factor, linger), errors)
-    up = procs.wait_until(lambda: process.poll() is not None or _read(root, process.pid) is not None, START_SECONDS)
+        process = launch(Order(root, scenario, factor, linger, outlive), errors)
+    try:
+        up = procs.wait_until(lambda: process.poll() is not None or _read(root, process.pid) is not None, START_SECONDS)
+    except BaseException:  # Ctrl-C: nobody knows of it yet
+        process.kill()
+        raise
     found = _read(root, process.pid)
     if not up or found is None:
         process.kill()

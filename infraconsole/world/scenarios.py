@@ -50,7 +50,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario(
             "bad-image",
             "A bad image in prod",
-            "fileflow's newest revision in prod crash-loops since twenty minutes; the old tasks are gone.",
+            "fileflow's newest revision in prod has crash-looped for twenty minutes; the old tasks are gone.",
             newest=_CRASH,
             deployed_minutes=20.0,
         ),
@@ -64,7 +64,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario(
             "missing-image",
             "An image that cannot be pulled",
-            "fileflow's newest revision in prod names an image that is not to be had; the old tasks serve on.",
+            "fileflow's newest revision in prod names an image that ECR does not have; the old tasks serve on.",
             newest=Behaviour("no-pull"),
             deployed_minutes=20.0,
         ),

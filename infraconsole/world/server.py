@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from werkzeug.serving import BaseWSGIServer
 from infraconsole import naming
 from infraconsole.errors import UnknownName
 from infraconsole.world import company as companies
-from infraconsole.world import ecs_api, folder, http, parameters, procs, scenarios, signals
+from infraconsole.world import ecs_api, emulated_time, folder, http, parameters, procs, scenarios, signals
 from infraconsole.world.behaviours import KINDS, Behaviours
 from infraconsole.world.clock import WorldClock
 from infraconsole.world.control import ControlApp, call_routes
@@ -32,7 +32,7 @@ from infraconsole.world.ecs_api import EcsWorld
 from infraconsole.world.faults import CallLog, Credentials, FaultRules, FaultyApp, IssuedKey, Rule
 from infraconsole.world.health import Answer, HealthPorts
 from infraconsole.world.logs import LogWriter
-from infraconsole.world.process import LINGER_SECONDS, resumable_runs
+from infraconsole.world.process import IDLE_SECONDS, LINGER_SECONDS, resumable_runs
 from infraconsole.world.rollout import Behaviour
 from infraconsole.world.scenarios import Scenario
 from infraconsole.world.seed import Seed
@@ -60,6 +60,7 @@ class WorldServer:
         self.credentials = Credentials(self.clock, _lifetime(scenario))
         self._turns = itertools.count()
         self._faulty: FaultyApp | None = None
+        self._lingers = False
         self._server: BaseWSGIServer | None = None
 
     @property
@@ -79,6 +80,7 @@ class WorldServer:
     def seed(self) -> None:
         """Build the company. No thread is started: a process may be forked afterwards, and serve its copy."""
         ecs_api.install(self.ecs)
+        emulated_time.install(self.clock.now)
         signals.install(self.ecs, LogWriter(self.company))
         parameters.install(self._parameter_writer)
         emulator = http.Dispatcher()
@@ -101,7 +103,12 @@ class WorldServer:
         (self.root / folder.STATE).mkdir(mode=0o700, exist_ok=True)
 
     def announce(self, *, linger: bool) -> None:
-        """Write world.json: from now on the world can be found."""
+        """From now on the world can be found."""
+        self._lingers = linger
+        folder.write_clock(self.root, self.clock.tempo())
+        self._write_world()
+
+    def _write_world(self) -> None:
         document = {
             "pid": os.getpid(),
             "mark": procs.start_mark(os.getpid()),
@@ -112,7 +119,7 @@ class WorldServer:
             "started_at": self.started_at.isoformat(),
             "account": self.company.account,
             "region": self.company.region,
-            "linger": linger,
+            "linger": self._lingers,
         }
         folder.write_private(self.root / folder.WORLD_FILE, json.dumps(document, indent=2) + "\n")
 
@@ -205,6 +212,7 @@ class WorldServer:
             self.clock.set_factor(float(given["factor"]))
         if "advance" in given:
             self.clock.advance(float(given["advance"]))
+        folder.write_clock(self.root, self.clock.tempo())
         return {"factor": self.clock.factor, "now": self.clock.now().isoformat()}
 
     def _renew(self, given: dict[str, Any]) -> Any:
@@ -237,6 +245,7 @@ class WorldServer:
             revision = self.ecs.revision(region, definitions[self.company.newest.number])
             settings = replace(found.sim.settings, breaker=scenario.breaker, breaker_rollback=scenario.breaker)
             found.sim.update(self.clock.now(), revision=revision, settings=settings, force=True)
+        self._write_world()
         return self._status({})
 
     def _set_behaviour(self, given: dict[str, Any]) -> Any:
@@ -253,12 +262,18 @@ class WorldServer:
 
 
 class Watch:
-    """Decides when the world ends. The parent's end is seen as the end of standard input."""
+    """Decides when the world ends. The parent's end is seen as the end of standard input.
 
-    def __init__(self, root: Path, *, linger: bool) -> None:
+    A parent that leaves in order says `linger`: the world stays for the runs on it. One that is killed, or whose terminal
+    goes away, says nothing: the world ends, or, with `outlive`, waits for somebody to come back to it.
+    """
+
+    def __init__(self, root: Path, *, linger: bool, outlive: bool = False) -> None:
         self._root = root
         self._linger = linger
+        self._outlive = outlive
         self._stop = threading.Event()
+        self.calls: Callable[[], int] = lambda: 0
 
     def begin(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -279,11 +294,22 @@ class Watch:
         except (OSError, ValueError):
             pass
         if lingers:
-            deadline = time.monotonic() + LINGER_SECONDS
-            state = self._root / folder.STATE
-            while (procs.executors(state) or resumable_runs(state)) and time.monotonic() < deadline:
-                time.sleep(0.5)
+            self._stay(lambda: bool(resumable_runs(self._root / folder.STATE)), LINGER_SECONDS)
+        elif self._outlive:
+            self._stay(lambda: True, IDLE_SECONDS)
         self._stop.set()
+
+    def _stay(self, wanted: Callable[[], bool], seconds: float) -> None:
+        """While a run is under way; and for as long as it is wanted and used, and `seconds` more."""
+        used, since = self.calls(), time.monotonic()
+        while True:
+            now = self.calls()
+            if procs.executors(self._root / folder.STATE) or now != used:
+                used, since = now, time.monotonic()
+            elif not wanted() or time.monotonic() - since > seconds:
+                return
+            if self._stop.wait(0.5):
+                return
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -292,6 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenario", default=scenarios.DEFAULT, choices=sorted(scenarios.SCENARIOS))
     parser.add_argument("--factor", type=float, default=1.0, help="world seconds per real second")
     parser.add_argument("--linger", action="store_true", help="do not end with the parent")
+    parser.add_argument("--outlive", action="store_true", help="end with the parent only where it says so")
     options = parser.parse_args(arguments)
     root: Path = options.dir
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -299,9 +326,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         filename=root / folder.LOG_FILE, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     os.environ["MOTO_ACCOUNT_ID"] = companies.load().account
-    watch = Watch(root, linger=options.linger)
+    watch = Watch(root, linger=options.linger, outlive=options.outlive)
     watch.begin()
     world = WorldServer(root, scenarios.scenario(options.scenario), options.factor)
+    watch.calls = world.calls.count
     world.seed()
     return live(world, watch, linger=options.linger)
 

@@ -8,18 +8,18 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from infraconsole.errors import InfraconsoleError
 from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.words import STRONG, WARN, said
 
 SHOWN_SECONDS = 30.0
 
 
-class RevealScreen(ModalScreen[bool]):
+class RevealScreen(Dialog[bool]):
     """Whether the value shall be shown. The answer that changes nothing has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

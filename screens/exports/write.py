@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from infraconsole.screens.exports.cells import Entry
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.words import STRONG, WARN, said
 
 
-class WriteScreen(ModalScreen[dict[str, str] | None]):
+class WriteScreen(Dialog[dict[str, str] | None]):
     """Gives the inputs of the runbook export-put, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

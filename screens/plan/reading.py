@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infraconsole import files
+from infraconsole import clock, files
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens.plan.files import document_of, is_consumed, written_at
 from infraconsole.screens.plan.tree import PlanTree
@@ -90,7 +90,7 @@ def read_plan(folder: Path, run: str) -> ReadPlan:
         ) from error
     found = plan.read(data, f"The plan of run {run}")
     tree = PlanTree(found, found.dangerous(stateful.load()))
-    return ReadPlan(tree, written or datetime.now(UTC), is_consumed(folder, run))
+    return ReadPlan(tree, written or clock.now(), is_consumed(folder, run))
 
 
 def review_plan(found: Plan, record: RunRecord | None, estimate: Path) -> Reviewed:

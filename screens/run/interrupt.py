@@ -8,15 +8,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from infraconsole.engine.history import RunRecord
 from infraconsole.screens.keys import field_keys
+from infraconsole.screens.settling import Dialog
 from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
 
 
-class InterruptScreen(ModalScreen[int]):
+class InterruptScreen(Dialog[int]):
     """Ends in the level that was asked for; 0 is going on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

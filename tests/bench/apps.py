@@ -59,7 +59,7 @@ def rows() -> None:
 
     class ListApp(ConsoleApp):
         def get_default_screen(self) -> Screen[Widget]:
-            return ListScreen(self.desk)  # type: ignore[return-value]
+            return ListScreen(self.desk)
 
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
         ListApp(parse({}, None), journal, lambda _: AwsAccess(region="ap-northeast-2"), "woken").run()

@@ -205,6 +205,13 @@ def task(family: str, revision: int, index: int) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(autouse=True)
+def no_multiplexer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the tests are run."""
+    monkeypatch.delenv("TMUX", raising=False)
+    monkeypatch.delenv("STY", raising=False)
+
+
 @pytest.fixture
 def config() -> Config:
     return parse(

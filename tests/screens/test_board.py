@@ -179,4 +179,4 @@ async def test_copy_says_what_was_copied(app: ConsoleApp) -> None:
         await until_seen(pilot, WORST)
         await pilot.press("j", "j", "y")
         assert app.clipboard.startswith(f"✗ {WORST}")
-        await until_seen(pilot, "Copied: fileflow prod")
+        await until_seen(pilot, "Sent to the terminal's clipboard")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,44 @@ def test_nothing_waits_by_the_time_of_day() -> None:
 
 def _is_now(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("now", "utcnow")
+
+
+def told(file: Path, factor: float, ahead: timedelta) -> None:
+    tempo = clock.Tempo(datetime.now(UTC) + ahead, time.monotonic(), factor)
+    file.write_text(json.dumps(tempo.as_json()))
+
+
+def test_an_emulator_on_this_machine_keeps_a_time_of_day_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "clock.json"
+    monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
+    told(file, 1000.0, timedelta(hours=3))
+    first = clock.now()
+    assert timedelta(hours=3) <= first - datetime.now(UTC) < timedelta(hours=9)
+    time.sleep(0.05)
+    assert clock.now() - first >= timedelta(seconds=50)
+    told(file, 1.0, timedelta(days=2))
+    assert clock.now() - datetime.now(UTC) > timedelta(days=1), "it may be changed at any time"
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://ecs.eu-west-1.amazonaws.com", "http://10.0.0.5:5000"])
+def test_nothing_else_moves_the_time_of_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    file = tmp_path / "clock.json"
+    told(file, 1.0, timedelta(days=2))
+    monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"at": 1, "since": 2, "factor": 3}', '{"at": "x"}'])
+def test_a_clock_that_cannot_be_read_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    file = tmp_path / "clock.json"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(hours=1)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
@@ -148,11 +151,69 @@ def test_windows(at: datetime, is_open: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Tue", "Tue 10:00-09:00 Asia/Seoul", "Fri-Mon 09:00-10:00 UTC", "Tue 10:00-11:00 Mars/Base"]
+    ("text", "opens", "closes"),
+    [
+        ("Fri 22:00-02:00 UTC", "2026-11-27T22:00", "2026-11-28T02:00"),
+        ("Tue 10:00-09:00 UTC", "2026-11-24T10:00", "2026-11-25T09:00"),
+        ("Fri-Mon 09:00-10:00 UTC", "2026-11-30T09:00", "2026-11-30T10:00"),
+        ("Sun-Sun 09:00-10:00 UTC", "2026-11-29T09:00", "2026-11-29T10:00"),
+        ("Mon 18:00-24:00 UTC", "2026-11-30T18:00", "2026-12-01T00:00"),
+        ("Mon 18:00-00:00 UTC", "2026-11-30T18:00", "2026-12-01T00:00"),
+        ("Tuesday 10:00-11:00 UTC", "2026-11-24T10:00", "2026-11-24T11:00"),
+        ("Tues, thursday 9:00 - 10:30 UTC", "2026-11-26T09:00", "2026-11-26T10:30"),
+        ("Sat 23:00-01:00 Asia/Seoul", "2026-11-28T14:00", "2026-11-28T16:00"),
+    ],
 )
-def test_wrong_windows_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="weekdays"):
+def test_windows_open_and_close(text: str, opens: str, closes: str) -> None:
+    window = Window.parse(text)
+    first, last = (datetime.fromisoformat(at).replace(tzinfo=UTC) for at in (opens, closes))
+    moment = timedelta(seconds=1)
+    assert [window.is_open(at) for at in (first - moment, first, last - moment, last)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_a_window_of_all_week_is_never_closed(day: int) -> None:
+    assert Window.parse("Mon-Sun 00:00-24:00 UTC").is_open(datetime(2026, 11, 23 + day, 23, 59, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "weekdays"),
+        ("Tue", "weekdays"),
+        ("Tue 10:00-10:00 UTC", "empty"),
+        ("Tue 24:00-02:00 UTC", "24:00 can only be the end"),
+        ("Tue 10:00-24:01 UTC", "'24:01' is no time of day"),
+        ("Tue 10:60-11:00 UTC", "'10:60' is no time of day"),
+        ("Tu 10:00-11:00 UTC", "'Tu' is no weekday"),
+        ("Die 10:00-11:00 UTC", "'Die' is no weekday"),
+        ("Tue, 10:00-11:00 UTC", "'' is no weekday"),
+        ("Tue 10:00-11:00 Mars/Base", "'Mars/Base' is not in the time zone database"),
+        ("Tue 10:00-11:00 asia/soul", "did you mean Asia/Seoul"),
+        ("Tue 10:00-11:00 ../../etc/passwd", "is not in the time zone database"),
+        ("Tue 10:00-11:00 Asia", "is not in the time zone database"),
+    ],
+)
+def test_wrong_windows_are_refused_for_the_true_reason(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match="weekdays") as refused:
         Window.parse(text)
+    assert why in str(refused.value)
+
+
+def test_a_machine_without_time_zones_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> None:
+        raise ZoneInfoNotFoundError
+
+    monkeypatch.setattr("infraconsole.window.ZoneInfo", missing)
+    monkeypatch.setattr("infraconsole.window.available_timezones", set)
+    with pytest.raises(ValueError, match="no time zone database: pip install tzdata"):
+        Window.parse("Tue 10:00-11:00 Asia/Seoul")
+
+
+def test_time_zones_are_there_where_the_system_has_none() -> None:
+    code = "import zoneinfo; zoneinfo.reset_tzpath(()); print(zoneinfo.ZoneInfo('Asia/Seoul'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "Asia/Seoul", done.stderr
 
 
 NUMBERS = ("settle_seconds", "watch_minutes", "health_checks", "poll_seconds", "credentials_minutes")

@@ -24,7 +24,7 @@ LAYERS = (
     {"target", "window", "redaction"},
     {"files", "programs"},
     {"secret_forms", "secret_places", "secret_views"},
-    {"clock", "collector", "errors", "naming", "text"},
+    {"clock", "collector", "errors", "glyphs", "naming", "text"},
 )
 """From the top down; a layer imports only from those below it, and from itself."""
 

@@ -164,6 +164,7 @@ def _be_world(server: Any, world: Any, order: Order, stdin: int, errors: int) ->
         os.environ.update(server_environment(order.root))
         logging.basicConfig(filename=order.root / LOG_FILE, level=logging.WARNING)
         watch = server.Watch(order.root, linger=order.linger)
+        watch.calls = world.calls.count
         watch.begin()
         _make_its_own(world, order)
         code = server.live(world, watch, linger=order.linger)

@@ -25,11 +25,11 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from infraconsole.world import process
-world = process.start(Path(sys.argv[1]), "healthy", 60.0)
+world = process.start(Path(sys.argv[1]), "healthy", 60.0, outlive=sys.argv[2] == "demo")
 print(world.pid, world.endpoint, flush=True)
 if sys.argv[2] == "linger":
     world.linger()
-elif sys.argv[2] == "wait":
+elif sys.argv[2] in ("wait", "demo"):
     time.sleep(600)
 """
 
@@ -95,6 +95,25 @@ def test_killed_parent_leaves_no_process_and_no_port(tmp_path: Path, number: sig
         child.send_signal(number)
         assert gone(pid, endpoint)
     assert not (tmp_path / "world.json").exists()
+
+
+def test_a_demo_that_is_killed_leaves_world_and_run_for_the_next_one(tmp_path: Path) -> None:
+    child, pid, _ = parent(tmp_path, "demo")
+    with executor(tmp_path, 600) as run:
+        with child:
+            child.kill()
+            child.wait(10)
+        time.sleep(1.5)
+        found = process.running(tmp_path)
+        assert found is not None
+        assert found.pid == pid
+        assert run.poll() is None
+        found.change_scenario("slow")
+        again = process.running(tmp_path)
+        assert again is not None
+        assert again.scenario == "slow", "the next one is told the scenario that it is in"
+        found.stop()
+        run.wait(10)
 
 
 def test_parent_that_just_ends_takes_its_world_along(tmp_path: Path) -> None:
