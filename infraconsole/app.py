@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -23,6 +23,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
 from infraconsole.screens.routes import begin, resume, screen_for
 from infraconsole.screens.threads import in_thread
+from infraconsole.screens.typing import Typing
 
 if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
@@ -64,6 +65,7 @@ class ConsoleApp(App[None]):
         self.desk = Desk(config, journal, Overview(config, access_for), operator, world)
         self._start_run = start_run
         self._series: Worker[None] | None = None
+        self._typing = Typing(self, super().on_event)
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = themes.MONO if self.no_color else themes.DARK
@@ -88,6 +90,11 @@ class ConsoleApp(App[None]):
         for name in (themes.DARK, themes.LIGHT, themes.MONO):
             title = f"Theme {name.removeprefix('infraconsole-')}"
             yield SystemCommand(title, "Change the colours", lambda name=name: setattr(self, "theme", name))
+
+    async def on_event(self, event: events.Event) -> None:
+        is_new = not getattr(event, "is_forwarded", False)
+        if not (is_new and await self._typing.took(event)):
+            await super().on_event(event)
 
     # Where to
 

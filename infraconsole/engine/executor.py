@@ -87,6 +87,8 @@ _OF_CREDENTIALS = (texts.Kind.CREDENTIALS_EXPIRED, texts.Kind.NO_CREDENTIALS)
 _REPETITIONS = 2
 """How often a command that changes nothing runs again after its credentials had expired: each time it takes the lock."""
 _REPETITION_PAUSE_SECONDS = 5.0
+_TAKEN_OVER = (GateKind.BREAK_GLASS, GateKind.APPROVE, GateKind.CHOOSE)
+"""Gates whose answers hold in the next run, where a later gate was declined."""
 
 
 class _Rewind(Exception):
@@ -144,6 +146,8 @@ class Executor(StepContext):
         self.inputs = recorder.record.inputs
         self.operator = recorder.record.operator
         self.interactive = resumption.interactive or recorder.record.interactive
+        # Whoever began a run need not be there any more when a script takes it up again.
+        self._somebody_sits = resumption.interactive or (recorder.record.interactive and not self._resumed)
         self.dry_run = recorder.record.dry_run
 
     @property
@@ -381,7 +385,7 @@ class Executor(StepContext):
         """The (last) accepted answer. Raises GateRefused."""
         shown = _shown(gate)
         needed = len(gate.approvers) if gate.kind is GateKind.APPROVE else 1
-        answers = self._still_valid(gate, shown)
+        answers = self._still_valid(gate, shown) or self._taken_over(gate, shown, needed)
         if len(answers) >= needed:
             return answers[-1]
         told = replace(gate, notice=self.record.overtaken) if gate.id != FAILURE_GATE else gate
@@ -410,7 +414,7 @@ class Executor(StepContext):
                 led = {"request": request.reference()}
             if value == DECLINED and gate.id == FAILURE_GATE:
                 value = STOP
-            elif value == DECLINED:
+            elif gate.declines(value):
                 raise self._refused(
                     gate, opening, f"{by} declined.", "Start a new run if it is still to be done.", **led
                 )
@@ -419,7 +423,7 @@ class Executor(StepContext):
                 gate.check(value, operator=by, approved=tuple(answers))
                 value = gate.check(value, operator=self.operator, approved=tuple(answers))
             except GateRefused as error:
-                if not prompted:
+                if not prompted and not self._somebody_sits:
                     raise self._refused(gate, opening, error.cause, error.mend) from error
                 self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.", **led)
                 continue
@@ -439,6 +443,34 @@ class Executor(StepContext):
             for known in self.record.accepted
             if known.gate == gate.id and known.step == step and known.shown == shown and _is_fresh(known.stamp)
         ]
+
+    def _taken_over(self, gate: Gate, shown: str, needed: int) -> list[str]:
+        """Answers to the same gate in the run before this one, which was declined at a later gate: whoever is asked again for
+        what was answered a moment ago stops reading gates. The confirmation itself is never taken over."""
+        if (
+            gate.id == FAILURE_GATE
+            or gate.kind not in _TAKEN_OVER
+            or not self.interactive
+            or gate.id in self.record.given
+        ):
+            return []
+        step = self._step.id if self._step else ""
+        known = [
+            each
+            for each in self._recorder.answered_before_declining()
+            if (each.gate, each.step, each.shown) == (gate.id, step, shown) and each.stamp and _is_fresh(each.stamp)
+        ][-needed:]
+        if len(known) < needed:
+            return []
+        opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=gate.as_json()).seq
+        self.note(f"{gate.title}: answered in the run before this one, and nothing has changed since.")
+        for left, each in enumerate(reversed(known)):
+            about = {"opening": opening, "gate": gate.id, "value": each.value, "by": each.by, "shown": shown}
+            more, stamp = left < len(known) - 1, each.stamp
+            self._write(
+                Kind.GATE_ANSWERED, **about, more=more, clock=stamp.as_json() if stamp else None, taken_over=True
+            )
+        return [each.value for each in known]
 
     def _refused(self, gate: Gate, opening: int, why: str, mend: str, **led: Any) -> GateRefused:
         self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why, **led)
@@ -704,8 +736,11 @@ def _plain(parameters: Mapping[str, Any]) -> Any:
 
 
 def _shown(gate: Gate) -> str:
-    """A fingerprint of everything the person saw when answering."""
-    return hashlib.sha256(json.dumps(gate.as_json(), sort_keys=True).encode()).hexdigest()[:16]
+    """A fingerprint of everything the person saw when answering; of choices, which change nothing by themselves, without the words
+    that age (`completed 3 min ago`)."""
+    shown = gate.as_json()
+    shown["choices"] = [[each.id, each.recommended, each.why_not] for each in gate.choices]
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def main(arguments: Sequence[str]) -> int:

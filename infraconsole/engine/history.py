@@ -96,6 +96,7 @@ class Acceptance:
     at: datetime
     shown: str
     stamp: Stamp | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,13 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             return replace(record, gate=replace(record.gate, rejected=data["why"])) if record.gate else record
         case Kind.GATE_ANSWERED:
             accepted = Acceptance(
-                data["gate"], event.step, data["value"], event.at, data["shown"], Stamp.from_json(data)
+                data["gate"],
+                event.step,
+                data["value"],
+                event.at,
+                data["shown"],
+                Stamp.from_json(data),
+                str(data.get("by", "")),
             )
             still_open = record.gate if data.get("more") else None
             if still_open:

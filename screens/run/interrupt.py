@@ -42,7 +42,7 @@ class InterruptScreen(ModalScreen[int]):
                         f"was done when it is resumed. Type {self._name_to_type} to insist.",
                     )
                 )
-                yield Input(placeholder=f"type {self._name_to_type}", id="interrupt-name")
+                yield Input(placeholder=f"type {self._name_to_type}", id="interrupt-name", select_on_focus=False)
                 yield Static("", id="interrupt-says")
             else:
                 yield Static(

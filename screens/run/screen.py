@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
+from textual.widgets import Input
 
 from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
@@ -202,6 +203,16 @@ class RunScreen(ConsoleScreen):
     @property
     def gate_panel(self) -> GatePanel:
         return self.query_one(GatePanel)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether keys belong to the answer of a gate: while the focus is in it, wherever there."""
+        panel, focused = self.gate_panel, self.focused
+        return panel.open_gate is not None and focused is not None and panel in focused.ancestors
+
+    @property
+    def answer_field(self) -> Input | None:
+        return self.gate_panel.field
 
     # Panes
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from textual import events
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
@@ -17,6 +19,7 @@ from infraconsole.engine.journal import Journal
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.containers import ContainersScreen
+from infraconsole.screens.detail import DetailScreen
 from infraconsole.screens.journal import JournalScreen
 from infraconsole.screens.places import GoTo, Place, known_places, parse
 from infraconsole.screens.quitting import COMMAND_VARIABLE, Farewell, farewell, runs_under_way
@@ -85,6 +88,33 @@ async def test_keys_that_a_slow_line_delivers_at_once_go_where_they_were_meant(a
         at_once(app, "slash", *"auth:/l")
         await until(pilot, lambda: app.screen.query_one(FilterBar).value == "auth:/l")
         assert isinstance(app.screen, BoardScreen)
+
+
+@pytest.mark.parametrize("pasted", ["RDq", "fileflow", "R\r", "qq", "kim:\rR", "d\nR\n"])
+@pytest.mark.parametrize("brackets", [False, True])
+async def test_what_is_pasted_on_the_board_does_nothing_and_says_so(
+    app: ConsoleApp, begun: list[Any], pasted: str, brackets: bool
+) -> None:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        if brackets:
+            app.post_message(events.Paste(pasted))
+        else:
+            at_once(app, *({"\r": "enter", "\n": "ctrl+j", ":": "colon"}.get(key, key) for key in pasted))
+        await until_seen(pilot, "Ignored")
+        assert isinstance(app.screen, BoardScreen)
+        assert begun == []
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+
+
+async def test_keys_of_a_person_are_done_each_by_itself(app: ConsoleApp, begun: list[Any]) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        at_once(app, "j", "j", "R")  # a held key on a slow line, and what was pressed then
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until_seen(pilot, "there is no such run")
+    assert len(begun) == 1
 
 
 async def test_a_run_typed_before_the_runs_were_read_is_found_all_the_same(

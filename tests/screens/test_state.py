@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config, parse
@@ -847,7 +848,9 @@ async def test_two_fields_filled_in_one_piece_get_what_is_theirs(
         await to_board_row(pilot, app, "fileflow-prod")
         await pilot.press("D")
         await until(pilot, lambda: focused_id(pilot) == "deploy-image")
-        at_once(app, *"v1", "tab", *"aws_b.c", "enter")
+        at_once(app, *"v1", "tab", *"aws_b.c")
+        await until(pilot, lambda: app.screen.query_one("#deploy-targets", Input).value == "aws_b.c")
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert begun[0].inputs == {"image_tag": "v1", "targets": "aws_b.c"}
 
