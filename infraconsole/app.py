@@ -15,13 +15,14 @@ from textual.command import Provider
 from textual.screen import Screen
 from textual.worker import Worker
 
-from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.errors import InfraconsoleError, JournalError, TargetBusy
 from infraconsole.overview import Overview
 from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import Failed, GoTo, Place, ResumeRun, StartInOrder, StartRun
 from infraconsole.screens.routes import begin, resume, screen_for
+from infraconsole.screens.runs import at_target
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.typing import Typing
 
@@ -112,7 +113,38 @@ class ConsoleApp(App[None]):
 
     @work(group="begin", exit_on_error=False)
     async def on_start_run(self, message: StartRun) -> None:
-        await self._open_run(lambda: begin(self.desk, message))
+        """Where a run is at the target already, that is opened: what is wanted next is to see what it waits for."""
+        if await self._showed_other(message):
+            return
+        try:
+            run = await in_thread(lambda: begin(self.desk, message), "begin")
+        except TargetBusy as error:
+            if not await self._showed_other(message):
+                self.on_failed(Failed(error))
+        except InfraconsoleError as error:
+            self.on_failed(Failed(error))
+        else:
+            self.on_go_to(GoTo(Place("run", run=run)))
+
+    async def _showed_other(self, wish: StartRun) -> bool:
+        from infraconsole.screens.run import RunScreen
+
+        journal, config = self.desk.journal, self.desk.config
+        try:
+            other = await in_thread(
+                lambda: at_target(journal, config.target(wish.service, wish.environment)), "journal"
+            )
+        except InfraconsoleError:
+            return False  # beginning it says what is wrong
+        if other is None:
+            return False
+        run, state = other.record, other.state
+        self.notify(
+            f"{run.title} (run {run.run}) {state}. Nothing new was begun.", title="A run is there already", markup=False
+        )
+        if not (isinstance(self.screen, RunScreen) and self.screen.run_id == run.run):
+            self.on_go_to(GoTo(Place("run", run=run.run)))
+        return True
 
     @work(group="begin", exit_on_error=False)
     async def on_resume_run(self, message: ResumeRun) -> None:

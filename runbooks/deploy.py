@@ -98,6 +98,7 @@ class Validate(Step):
 class Verify(Step):
     id = "verify"
     title = "Verify what was deployed"
+    goes_on = f"What was applied stays. For a service: {rollout.GOES_ON}"
     why = "Applied is not yet running: the rollout, its tasks and targets, the health path, or the module's exports."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:

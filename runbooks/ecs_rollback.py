@@ -419,6 +419,7 @@ class Update(Step):
 class Watch(Step):
     id = "watch"
     title = "Watch the rollout"
+    goes_on = rollout.GOES_ON
     why = "ECS says COMPLETED only when the new tasks run and their targets are healthy; until then nothing is won."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
@@ -444,6 +445,7 @@ class Watch(Step):
 class Verify(Step):
     id = "verify"
     title = "Verify"
+    goes_on = rollout.GOES_ON
     why = "Success: our deployment completed, the service on the revision, its targets healthy, its health path answering."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
@@ -457,7 +459,7 @@ class Verify(Step):
 
 class FollowUp(Step):
     id = "follow-up"
-    title = "Keep Terraform from undoing it"
+    title = "Check what Terraform's next apply would do"
     why = "The next apply deploys the image that the tfvars name: until they name this one, the rollback is borrowed."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:

@@ -22,6 +22,8 @@ from infraconsole.runbooks.stops import Stops, counted, plain, why_stopped
 
 _TROUBLE = ("unable", "fail", "unhealthy", "error")
 """What an event of ECS says that is worth saying once, however often it comes."""
+GOES_ON = "ECS goes on with the rollout: interrupting stops only the watching."
+"""Of every step that watches one."""
 _UNREACHABLE = 3
 """How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
 

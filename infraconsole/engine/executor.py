@@ -133,6 +133,10 @@ class Executor(StepContext):
         changes.hurried = inbox.is_interrupted
         self._step: Step | None = None
         self._may_change = False
+        self._waited_seconds = 0.0
+        """For a person, in the present step."""
+        self._needless = ""
+        """Why the present step, which changes something, had nothing to do."""
         self._resumption = resumption
         self._resumed = recorder.record.starts > 0
         self._commands = Commands(inbox, self._write, self.note)
@@ -170,7 +174,9 @@ class Executor(StepContext):
                 except _Rewind as rewind:
                     index = [known.id for known in self._runbook.steps].index(rewind.to)
         except InterruptRequested as error:
-            mend = " ".join(part for part in (error.mend, f"Go on: infraconsole resume {self.record.run}") if part)
+            known = next((each for each in self.record.steps if each.id == self.record.current), None)
+            parts = (known.goes_on if known else "", error.mend, f"Go on: infraconsole resume {self.record.run}")
+            mend = " ".join(part for part in parts if part)
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
             if isinstance(error, _Unanswered) and (self._resumed or self.record.changed):
@@ -255,11 +261,14 @@ class Executor(StepContext):
                     why=step.why,
                     commands=[command_line(command) for command in step.commands(self)],
                     changes=step.changes,
+                    goes_on=step.goes_on,
                 )
-                began = clock.seconds()
+                began, self._waited_seconds, self._needless = clock.seconds(), 0.0, ""
                 result = self._changing(step) if step.changes else self._reading(step)
                 if result is not None:
-                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(clock.seconds() - began, 3))
+                    took = max(0.0, clock.seconds() - began - self._waited_seconds)
+                    more = {"needless": self._needless} if self._needless else {}
+                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(took, 3), **more)
                 return
             except (InterruptRequested, GateRefused, JournalError, _Rewind):
                 raise
@@ -281,6 +290,7 @@ class Executor(StepContext):
         """The step's result; None where it was left out."""
         probe = self._probe(step)
         if probe.state is ProbeState.DONE:
+            self._needless = "" if self.has_sent() else probe.detail
             return probe.result
         gates = step.gates(self)
         if self.dry_run:
@@ -405,7 +415,9 @@ class Executor(StepContext):
                     mend=f"--answer {gate.id}=…",
                 )
             else:
+                asked = clock.seconds()
                 request = self._inbox.next_answer(opening, left_before, GATE_PATIENCE_SECONDS)
+                self._waited_seconds += clock.seconds() - asked
                 if request is None:
                     raise InterruptRequested(
                         f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
@@ -682,13 +694,14 @@ class Executor(StepContext):
         minutes = self.config.engine.credentials_minutes
         waits_for: InfraconsoleError = error
         self._write(Kind.WAITING, reason=error.title, mend=error.mend)
-        deadline = Deadline(minutes * 60)
+        deadline, began = Deadline(minutes * 60), clock.seconds()
         while not deadline.is_over():
             self.wait(min(_CREDENTIALS_POLL_SECONDS, deadline.pause_seconds))
             found = account()
             if found == self.target.account:
                 self._changes.renew()
                 self._write(Kind.WAITING_OVER, reason="AWS takes the credentials again")
+                self._waited_seconds += clock.seconds() - began
                 return
             if found:
                 other = self._other_account(found)

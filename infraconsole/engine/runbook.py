@@ -272,6 +272,8 @@ class Step(ABC):
     title: str
     why: str
     changes: bool = False
+    goes_on: str = ""
+    """A sentence: what goes on in AWS all the same where the run is interrupted in this step; "" where nothing does."""
     calls: tuple[str, ...] = ()
     """The changing calls that `act` may send, as `service:Operation` or `terraform:command`; the executor sends no other."""
 

@@ -49,7 +49,8 @@ class InterruptScreen(ModalScreen[int]):
                     "It stops at the next point where nothing is half done. What was done stays done; the run can be "
                     "resumed and goes on from there."
                 )
-                yield Static("")
+                goes_on = next((step.goes_on for step in self._record.steps if step.id == self._record.current), "")
+                yield Static(said((goes_on, WARN)))
             with Horizontal(id="gate-buttons"):
                 yield Button("Let it go on", id="go-on", compact=True)
                 if not self._again:

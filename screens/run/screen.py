@@ -12,11 +12,13 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 
 from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
@@ -41,6 +43,7 @@ _IDLE_AFTER_LOOKS = 80
 
 class RunScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Run"
+    legend: ClassVar[legends.Legend] = legends.RUN
     about: ClassVar[str] = (
         "One run, live: its steps, what the current one does, and its output. Where a gate is open, nothing goes on until "
         "it is answered; the safe answer has the focus. Leaving this screen or the console does not stop the run. In 80 "
@@ -183,9 +186,13 @@ class RunScreen(ConsoleScreen):
 
     def _draw_step(self) -> None:
         step = self._step()
-        content = story.step_story(step, step.id == self.record.current, self.desk.now()) if step else said("")
+        content = self._story(step) if step else said("")
         for shown in self.query("#step-text").results(Says):  # none while the screen comes up or goes
             shown.say(content)
+
+    def _story(self, step: StepRecord) -> Content:
+        at_work = self._update.executor is not None
+        return story.step_story(step, step.id == self.record.current, self.desk.now(), at_work=at_work)
 
     def _step(self) -> StepRecord | None:
         key = self.query_one("#step-list", Rows).current_key or self.record.current
@@ -322,7 +329,7 @@ class RunScreen(ConsoleScreen):
             chosen = self.query_one("#gate-choices", Rows).current_key if gate.gate.choices else ""
             self.show_detail(gate.gate.title, shows(gate.gate, chosen))
         elif step is not None:
-            self.show_detail(step.title, story.step_story(step, step.id == self.record.current, self.desk.now()))
+            self.show_detail(step.title, self._story(step))
 
     def action_service(self) -> None:
         target = self.record.target

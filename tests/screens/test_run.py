@@ -427,6 +427,15 @@ async def test_the_name_that_insists_reaches_its_field_also_in_one_piece(
         await until(pilot, lambda: [each.data["level"] for each in executor.requests()] == [2])
 
 
+async def test_interrupting_a_watched_rollout_says_what_goes_on(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.write(Kind.STEP_STARTED, "watch", title="Watch", why="", commands=[], changes=False,
+                       goes_on="ECS goes on with the rollout.")  # fmt: skip
+        await until_seen(pilot, "runs")
+        await pilot.press("i")
+        await until_seen(pilot, "ECS goes on with the rollout.")
+
+
 async def test_the_ending_says_what_is_left_to_do(attached: ConsoleApp, executor: FakeExecutor) -> None:
     async with attached.run_test(size=(120, 40)) as pilot:
         executor.begin("update", changes=True)

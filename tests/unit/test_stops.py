@@ -100,13 +100,17 @@ class Watching(Spoken):
         self.told: list[str] = []
         self.answers: dict[str, str] = {}
         self.looks = 0
-        self._task = lambda number: task(number, reason, code=code, stop_code=stop_code)
+        self._stopped = (reason, code, stop_code)
         bad = deployment("bad", 43, 50, "IN_PROGRESS")
-        self.reads.answers |= {  # type: ignore[attr-defined]
+        self.reads.answers |= {
             "DescribeServices": lambda _: {"services": [shown(100.0 + self.looks, bad)], "failures": []},
             "ListTasks": self._list,
             "DescribeTasks": self._describe,
         }
+
+    def _task(self, number: int) -> Task:
+        reason, code, stop_code = self._stopped
+        return task(number, reason, code=code, stop_code=stop_code)
 
     def _list(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         if asked["desiredStatus"] == "RUNNING":
