@@ -69,6 +69,7 @@ from infraconsole.errors import (
     UsageError,
 )
 from infraconsole.redaction import Redactor
+from infraconsole.target import Target
 from infraconsole.terraform import commands, complaints, texts
 from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended, Terraform
@@ -133,6 +134,8 @@ class Executor(StepContext):
         changes.hurried = inbox.is_interrupted
         self._step: Step | None = None
         self._may_change = False
+        self._then = ""
+        """The runbook that a person wants next."""
         self._waited_seconds = 0.0
         """For a person, in the present step."""
         self._needless = ""
@@ -226,6 +229,7 @@ class Executor(StepContext):
             cause=error.cause if error else "",
             mend=mend or (error.mend if error else ""),
             warnings=list(self.record.warnings),
+            **({"then": self._then} if self._then else {}),
         )
         return code
 
@@ -366,7 +370,9 @@ class Executor(StepContext):
 
     def _again(self, step: Step, error: InfraconsoleError) -> bool:
         """What follows a failure: True to try the step again, False to go on without it. Raises to stop or to rewind."""
-        offers = {offer.id: offer for offer in step.offers()}
+        # A module of the infrastructure is no service that another runbook could roll back.
+        known = (offer for offer in step.offers() if not (offer.runbook and self.target.is_module))
+        offers = {offer.id: offer for offer in known}
         how = "the run can be resumed" if self._can_go_on(error) else "the run is recorded as failed"
         gate = Gate(
             FAILURE_GATE,
@@ -384,6 +390,9 @@ class Executor(StepContext):
         answer = self._pass(gate)
         if answer == "retry":
             return True
+        if answer in offers and offers[answer].runbook:
+            self._then = offers[answer].runbook
+            raise _with_next(error, self._then, self.target)
         if answer in offers:
             self._write(Kind.REWOUND, to=offers[answer].back_to, reason=offers[answer].title)
             raise _Rewind(offers[answer].back_to)
@@ -732,6 +741,13 @@ def _as_ours(error: Exception) -> InfraconsoleError:
         cause="The executor's log beside the journal has the traceback.",
         mend="What was done is looked up before anything is tried again.",
     )
+
+
+def _with_next(error: InfraconsoleError, runbook: str, target: Target) -> InfraconsoleError:
+    """The failure as it was, with what a person chose to do about it."""
+    line = f"infraconsole run {runbook} --service {target.service} --env {target.environment}"
+    error.mend = " ".join(part for part in (error.mend, f"Next: {line}") if part)
+    return error
 
 
 def _speaks_of_credentials(ended: Ended) -> bool:

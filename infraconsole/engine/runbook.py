@@ -117,11 +117,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class Offer:
-    """A way on after a failure, beside retry, skip and stop: open the step `back_to` again."""
+    """A way on after a failure, beside retry, skip and stop: open the step `back_to` again, or end this run and let `runbook` begin
+    on the same target."""
 
     id: str
     title: str
-    back_to: str
+    back_to: str = ""
+    runbook: str = ""
 
 
 @dataclass(frozen=True)

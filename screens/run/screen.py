@@ -16,13 +16,14 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 
+from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
 from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
-from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun
+from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun, StartRun
 from infraconsole.screens.plan.files import written_at
 from infraconsole.screens.quitting import attach_command
 from infraconsole.screens.run import story
@@ -53,6 +54,14 @@ class RunScreen(ConsoleScreen):
         *pane_keys("run", "Steps, output, gate"),
         Binding("i", "interrupt", "Interrupt", id="run.interrupt", tooltip="Ask the run to stop; asks first"),
         Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Take the run up where it stopped"),
+        Binding(
+            "R",
+            "roll_back",
+            "Roll back",
+            key_display="R",
+            id="run.roll-back",
+            tooltip="Roll this run's service back: asks before anything changes",
+        ),
         Binding("f", "follow", "Follow", id="run.follow", tooltip="Keep the newest line in view"),
         Binding("d", "describe", "Describe", show=False, id="run.describe", tooltip="The step or the gate in full"),
         Binding("p", "plan", "Plan", id="run.plan", tooltip="What this run's plan would do, change by change"),
@@ -68,6 +77,8 @@ class RunScreen(ConsoleScreen):
         self._turns = -1
         self._pane = "steps"
         self._first_lines: dict[str, int] = {}
+        self._chose = False
+        """Whether a failure of this run was answered here, so that what was chosen then begins here."""
         self._head = ""
         """The last event of the run and its hash: who notes it down can tell later that the journal was not rewritten."""
 
@@ -128,6 +139,7 @@ class RunScreen(ConsoleScreen):
         for event in update.events:
             if event.kind == "run-finished":
                 self._head = f"Journal: event {event.id}, head {event.hash}"
+                self._begin_next(str(event.data.get("then", "")))
             if event.step and event.kind == "step-started":
                 self._first_lines[event.step] = output.count + len(told)
             told += story.told_safely(event)
@@ -137,6 +149,12 @@ class RunScreen(ConsoleScreen):
             self._look_at_target()
         if not update.more:
             self._draw(before)
+
+    def _begin_next(self, runbook: str) -> None:
+        target = self._update.record.target
+        if runbook and self._chose and self.is_current:
+            self.post_message(StartRun(runbook, target.service, target.environment))
+        self._chose = False
 
     def _look_at_target(self) -> None:
         target = self.record.target
@@ -295,6 +313,8 @@ class RunScreen(ConsoleScreen):
             return None
         if action == "plan" and written_at(self.desk.journal.folder, self.run_id) is None:
             return False
+        if action in ("resume", "roll_back") and self._may_roll_back is (action == "resume"):
+            return False
         if action == "resume" and not (self.record.resumable and self._update.executor is None):
             return None
         if action == "resume" and self.desk.config.read_only and not self.record.dry_run:
@@ -339,12 +359,25 @@ class RunScreen(ConsoleScreen):
     def action_plan(self) -> None:
         self.post_message(GoTo(Place(PLAN, run=self.run_id)))
 
+    @property
+    def _may_roll_back(self) -> bool:
+        """After a deploy that changed something and did not end well, the next thing is rolling back."""
+        record, target = self.record, self.record.target
+        failed = record.outcome not in ("", "done", "interrupted") and record.changed and not record.dry_run
+        known = target.service in self.desk.config.services and target.environment in self.desk.config.environments
+        return failed and known and not target.is_module and not self.desk.config.read_only
+
+    def action_roll_back(self) -> None:
+        target = self.record.target
+        self.post_message(StartRun("ecs-rollback", target.service, target.environment))
+
     def action_resume(self) -> None:
         self.post_message(ResumeRun(self.run_id))
 
     # What is asked of the run
 
     def on_gate_panel_answered(self, event: GatePanel.Answered) -> None:
+        self._chose = event.gate == FAILURE_GATE
         self._ask("answer", {"opening": event.opening, "gate": event.gate, "value": event.value})
 
     def action_interrupt(self) -> None:

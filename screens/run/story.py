@@ -285,4 +285,8 @@ def _next(record: RunRecord) -> Content:
             return said(
                 ("Next: look at the service, what was changed before stands; start again when it is right.", STRONG)
             )
+    if record.changed and record.runbook in ("deploy", "ecs-rollback") and not record.target.is_module:
+        return said(
+            ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
+        )
     return said(("Next: look at the step that failed, fix the cause, and start again.", STRONG))

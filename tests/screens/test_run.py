@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from textual import events
@@ -434,6 +435,47 @@ async def test_interrupting_a_watched_rollout_says_what_goes_on(attached: Consol
         await until_seen(pilot, "runs")
         await pilot.press("i")
         await until_seen(pilot, "ECS goes on with the rollout.")
+
+
+@pytest.mark.parametrize("answered_here", [True, False])
+async def test_what_was_chosen_after_a_failure_begins_where_it_was_chosen(
+    attached: ConsoleApp, executor: FakeExecutor, begun: list[Any], answered_here: bool
+) -> None:
+    choices = (Choice("stop", "Stop here", recommended=True), Choice("roll-back", "Stop here, and roll back"))
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("watch")
+        executor.open("watch", Gate(FAILURE_GATE, GateKind.CHOOSE, "It cannot start", choices=choices))
+        await until_seen(pilot, "It cannot start")
+        if answered_here:
+            await pilot.press("j", "enter")
+            await until(pilot, lambda: answers(executor) == ["roll-back"])
+        ending: dict[str, Any] = dict.fromkeys(("title", "cause", "mend"), "")
+        ending |= {"outcome": "failed", "exit_code": 1, "warnings": []}
+        executor.write(Kind.RUN_FINISHED, **ending, then="ecs-rollback")
+        executor.leave()
+        await until(pilot, lambda: attached.screen.query("#ending"))
+        if answered_here:
+            await until(pilot, lambda: len(begun) == 1)
+        await pilot.pause(0.3)
+    assert [(wish.runbook, wish.service, wish.environment) for wish in begun] == [("ecs-rollback", "fileflow", "prod")][
+        : int(answered_here)
+    ]
+
+
+@pytest.mark.parametrize("changed", [True, False])
+async def test_r_rolls_back_after_a_failed_run_that_changed_something(
+    attached: ConsoleApp, executor: FakeExecutor, begun: list[Any], changed: bool
+) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        if changed:
+            executor.end("update", changed=True)
+        executor.finish("failed", 1)
+        await until_seen(pilot, "R rolls the service back" if changed else "fix the cause")
+        await pilot.press("R")
+        await until(pilot, lambda: not changed or len(begun) == 1)
+        await pilot.pause(0.2)
+    assert len(begun) == int(changed)
 
 
 async def test_the_ending_says_what_is_left_to_do(attached: ConsoleApp, executor: FakeExecutor) -> None:

@@ -855,6 +855,30 @@ async def test_two_fields_filled_in_one_piece_get_what_is_theirs(
     assert begun[0].inputs == {"image_tag": "v1", "targets": "aws_b.c"}
 
 
+async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [
+        {"imageDigest": f"sha256:{days}", "imageTags": [f"v{9 - days}"], "imagePushedAt": NOW - timedelta(days=days)}
+        for days in (4, 3, 5)
+    ]
+    monkeypatch.setattr(aws, "_DescribeImages", lambda **_: {"imageDetails": images}, raising=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_board_row(pilot, app, "fileflow-prod")
+        await pilot.press("D")
+        await until_seen(pilot, "pushed 3 d ago")
+        seen = text_of(app)
+        assert seen.index("v6") < seen.index("v5") < seen.index("v4")
+        field = app.screen.query_one("#deploy-image", Input)
+        await pilot.press("down")
+        assert field.value == "v6"
+        await pilot.press("down")
+        assert field.value == "v5"
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert begun[0].inputs == {"image_tag": "v6"}
+
+
 async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.on_go_to(GoTo(Place("containers", "fileflow", "dev")))

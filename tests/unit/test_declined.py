@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from infraconsole.engine import executor as executor_module
 from infraconsole.engine.event import Kind
-from tests.unit.test_executor import REASON, TYPED, Bench
+from infraconsole.engine.gate import FAILURE_GATE
+from infraconsole.engine.runbook import Offer
+from infraconsole.errors import AwsError
+from tests.unit.test_executor import REASON, RUNBOOK, TYPED, Bench
 from tests.unit.test_executor import bench as bench
 
 
@@ -106,3 +110,44 @@ def test_what_was_typed_wrongly_asks_for_nothing_else_again(bench: Bench) -> Non
     bench.answer_when_open("type-target", "fileflow-prod")
     assert join() == 0
     assert opened(bench) == ["reason", "type-target"]
+
+
+def test_after_a_failure_another_runbook_can_be_chosen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = RUNBOOK.steps[1].__class__
+    offer = Offer("roll-back", "Stop here, and roll back", runbook="ecs-rollback")
+    monkeypatch.setattr(change, "offers", lambda self: (offer,))
+    bench.cloud.answers = [lambda: (_ for _ in ()).throw(AwsError("No.", operation="ecs:UpdateService", code="x"))]
+    bench.begin(REASON, TYPED, interactive=True)
+    join = bench.in_background()
+    bench.answer_when_open(FAILURE_GATE, "roll-back")
+    assert join() == 1
+    last = list(bench.journal.events(bench.run))[-1]
+    assert (last.data["outcome"], last.data["then"]) == ("failed", "ecs-rollback")
+    assert "infraconsole run ecs-rollback --service fileflow --env prod" in last.data["mend"]
+
+
+def test_the_time_a_person_took_is_not_the_step_s(bench: Bench) -> None:
+    bench.begin(REASON, interactive=True)
+    join = bench.in_background()
+    deadline = time.monotonic() + 20
+    while not (bench.record.gate and bench.record.gate.gate.id == "type-target"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(1.0)
+    bench.answer_when_open("type-target", "fileflow-prod")
+    assert join() == 0
+    found = [event for event in bench.journal.events(bench.run) if event.kind == Kind.STEP_FINISHED]
+    step = bench.record.step("change")
+    assert step.started_at
+    assert step.ended_at
+    assert step.waited_seconds >= 1.0
+    whole = (step.ended_at - step.started_at).total_seconds()
+    assert found[1].data["seconds"] <= whole - 1.0 + 0.3
+
+
+def test_a_change_that_was_there_before_is_finished_as_needless(bench: Bench) -> None:
+    bench.cloud.carried_out = 1
+    bench.begin(REASON, TYPED)
+    assert bench.carry_out() == 0
+    assert bench.record.step("change").needless == "it is there"
+    assert bench.cloud.sent == []
