@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
@@ -36,6 +36,7 @@ from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, lines, said
 
+_PUNCTUATION = ("question_mark", "slash", "colon", "space")
 _BUSY_POLL_SECONDS = 0.12
 _IDLE_POLL_SECONDS = 0.25
 _OVER_POLL_SECONDS = 1.0
@@ -232,8 +233,18 @@ class RunScreen(ConsoleScreen):
     @property
     def is_asking(self) -> bool:
         """Whether keys belong to the answer of a gate: while the focus is in it, wherever there."""
-        panel, focused = self.gate_panel, self.focused
-        return panel.open_gate is not None and focused is not None and panel in focused.ancestors
+        focused = self.focused
+        return focused is not None and any(
+            panel.open_gate is not None and panel in focused.ancestors for panel in self.query(GatePanel)
+        )
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """For the footer: a letter that belongs to an answer is no key. The palette, which covers this screen, has all."""
+        found = super().active_bindings
+        if not (self.is_current and self.is_asking):
+            return found
+        return {key: active for key, active in found.items() if len(key) > 1 and key not in _PUNCTUATION}
 
     @property
     def answer_field(self) -> Input | None:

@@ -135,6 +135,19 @@ async def test_letters_typed_on_the_safe_answer_go_into_the_field(
         assert [request.kind for request in executor.requests()] == ["answer"]
 
 
+async def test_the_footer_offers_no_key_that_belongs_to_the_answer(
+    attached: ConsoleApp, executor: FakeExecutor
+) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", confirm_gate())
+        await until(pilot, lambda: focused_id(pilot) == "gate-no")
+        assert not {"i", "y", "R", "question_mark"} & set(attached.screen.active_bindings)
+        await until(pilot, lambda: "i Interrupt" not in text_of(attached))
+        await pilot.press("shift+tab")
+        await until_seen(pilot, "i Interrupt")
+
+
 async def test_at_a_choice_letters_that_do_not_move_do_nothing(attached: ConsoleApp, executor: FakeExecutor) -> None:
     async with attached.run_test(size=(80, 24)) as pilot:
         executor.begin("choose")
