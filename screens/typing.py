@@ -44,6 +44,9 @@ class AsksForAnswer(Protocol):
     def answer_field(self) -> Input | None:
         """What every printable key goes into; None where there is only something to choose."""
 
+    def say_of_paste(self, words: str) -> None:
+        """Say it where the answer is given: a notice would cover that."""
+
 
 class Typing:
     """Stands before the bindings: `took` says whether a key or a paste is dealt with, or held until its pace is known."""
@@ -155,6 +158,10 @@ class Typing:
             self._say("Pasted as one line; nothing was sent. Press Enter when it is right.")
 
     def _say(self, words: str) -> None:
+        screen = self._app.screen
+        if isinstance(screen, AsksForAnswer) and screen.is_asking:
+            screen.say_of_paste(words)
+            return
         self._app.notify(words, title="Pasted", severity="warning", markup=False)
 
 

@@ -152,6 +152,10 @@ class GatePanel(Vertical):
         at_field = self.query_one("#gate-input").has_focus
         self._say(*before, (_how(self._open.gate, at_field=at_field), WARN if self._is_empty else PLAIN))
 
+    def remark(self, words: str) -> None:
+        """Say it beside what to do."""
+        self._instruct((f"{words} ", WARN))
+
     def on_descendant_focus(self) -> None:
         if not self._sent:
             self._instruct(*self._before)

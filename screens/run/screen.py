@@ -250,6 +250,9 @@ class RunScreen(ConsoleScreen):
     def answer_field(self) -> Input | None:
         return self.gate_panel.field
 
+    def say_of_paste(self, words: str) -> None:
+        self.gate_panel.remark(words)
+
     # Panes
 
     @property

@@ -197,7 +197,7 @@ def headline(record: RunRecord, executor: Holder | None, now: datetime, known: b
         return said((f"Run {record.run}: {state}", tone))
     seconds = ((record.ended_at or now) - record.created_at).total_seconds() if record.created_at else 0.0
     waited = record.waited_seconds(now)
-    for_person = f", and {text.duration(waited)} waiting for a person" if waited >= _WORTH_SAYING_SECONDS else ""
+    for_person = f" + {text.duration(waited)} waiting" if waited >= _WORTH_SAYING_SECONDS else ""
     ids = [step.id for step in record.steps]
     place = f"step {ids.index(record.current) + 1} of {len(ids)}" if record.current in ids else f"{len(ids)} steps"
     dry = " · DRY RUN: nothing is changed" if record.dry_run else ""

@@ -171,7 +171,7 @@ LINES = ("prod answers 503", "since the deploy", "rolled back")
 async def test_a_paste_without_brackets_answers_nothing(
     attached: ConsoleApp, executor: FakeExecutor, end: str, size: tuple[int, int], at: str
 ) -> None:
-    async with attached.run_test(size=size, notifications=True) as pilot:
+    async with attached.run_test(size=size) as pilot:
         executor.begin("update", changes=True)
         executor.open("update", Gate("reason", GateKind.BREAK_GLASS, "Why?"))
         await until_seen(pilot, "Why?")
@@ -188,7 +188,7 @@ async def test_a_paste_without_brackets_answers_nothing(
 
 @pytest.mark.parametrize("at", ["gate-no", "gate-input"])
 async def test_a_paste_with_brackets_answers_nothing(attached: ConsoleApp, executor: FakeExecutor, at: str) -> None:
-    async with attached.run_test(size=(80, 24), notifications=True) as pilot:
+    async with attached.run_test(size=(80, 24)) as pilot:
         executor.begin("update", changes=True)
         executor.open("update", type_gate())
         await until_seen(pilot, "What cannot be undone")
@@ -201,7 +201,7 @@ async def test_a_paste_with_brackets_answers_nothing(attached: ConsoleApp, execu
 
 
 async def test_a_name_pasted_with_its_line_end_waits_for_enter(attached: ConsoleApp, executor: FakeExecutor) -> None:
-    async with attached.run_test(size=(80, 24), notifications=True) as pilot:
+    async with attached.run_test(size=(80, 24)) as pilot:
         executor.begin("update", changes=True)
         executor.open("update", type_gate())
         await until_seen(pilot, "What cannot be undone")
@@ -213,7 +213,7 @@ async def test_a_name_pasted_with_its_line_end_waits_for_enter(attached: Console
 
 
 async def test_a_choice_is_not_pasted(attached: ConsoleApp, executor: FakeExecutor) -> None:
-    async with attached.run_test(size=(80, 24), notifications=True) as pilot:
+    async with attached.run_test(size=(80, 24)) as pilot:
         executor.begin("choose")
         executor.open("choose", revision_gate())
         await until_seen(pilot, "+  image :v1.4.2")

@@ -68,7 +68,7 @@ def test_waiting_for_a_person_is_no_work(executor: FakeExecutor, kind: GateKind)
     assert found.gate
     later = found.gate.at + timedelta(hours=3)
     assert _time(found, later) == "0 s"
-    assert "3 h waiting for a person" in story.headline(found, None, later, True).plain
+    assert " + 3 h waiting" in story.headline(found, None, later, True).plain
     executor.answered("update", gate.id, "yes", opening)
     answered = record(executor)
     waited = answered.step("update").waited_seconds
