@@ -18,7 +18,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker
 
-from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.errors import InfraconsoleError, JournalError, TargetBusy
 from infraconsole.overview import Overview
 from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
@@ -36,8 +36,10 @@ from infraconsole.screens.places import (
     StartRun,
 )
 from infraconsole.screens.routes import begin, resume, screen_for
+from infraconsole.screens.runs import at_target
 from infraconsole.screens.settling import believed
 from infraconsole.screens.threads import in_thread
+from infraconsole.screens.typing import Typing
 from infraconsole.screens.words import said
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class ConsoleApp(App[None]):
         self._start_run = start_run
         self._series: Worker[None] | None = None
         self._explained = False
+        self._typing = Typing(self, super().on_event)
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = themes.MONO if self.no_color else themes.DARK
@@ -101,9 +104,6 @@ class ConsoleApp(App[None]):
 
     def get_default_screen(self) -> Screen[Any]:
         return BoardScreen(self.desk)
-
-    async def on_event(self, event: events.Event) -> None:
-        await super().on_event(believed(event) if isinstance(event, events.Resize) else event)
 
     def action_command_palette(self) -> None:
         from infraconsole.screens.palette import Palette
@@ -126,6 +126,13 @@ class ConsoleApp(App[None]):
             title = f"Theme {name.removeprefix('infraconsole-')}"
             yield SystemCommand(title, "Change the colours", lambda name=name: setattr(self, "theme", name))
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Resize):
+            event = believed(event)
+        is_new = not getattr(event, "is_forwarded", False)
+        if not (is_new and await self._typing.took(event)):
+            await super().on_event(event)
+
     # Where to
 
     def on_go_to(self, message: GoTo) -> None:
@@ -142,7 +149,38 @@ class ConsoleApp(App[None]):
 
     @work(group="begin", exit_on_error=False)
     async def on_start_run(self, message: StartRun) -> None:
-        await self._open_run(lambda: begin(self.desk, message))
+        """Where a run is at the target already, that is opened: what is wanted next is to see what it waits for."""
+        if await self._showed_other(message):
+            return
+        try:
+            run = await in_thread(lambda: begin(self.desk, message), "begin")
+        except TargetBusy as error:
+            if not await self._showed_other(message):
+                self.on_failed(Failed(error))
+        except InfraconsoleError as error:
+            self.on_failed(Failed(error))
+        else:
+            self.on_go_to(GoTo(Place("run", run=run)))
+
+    async def _showed_other(self, wish: StartRun) -> bool:
+        from infraconsole.screens.run import RunScreen
+
+        journal, config = self.desk.journal, self.desk.config
+        try:
+            other = await in_thread(
+                lambda: at_target(journal, config.target(wish.service, wish.environment)), "journal"
+            )
+        except InfraconsoleError:
+            return False  # beginning it says what is wrong
+        if other is None:
+            return False
+        run, state = other.record, other.state
+        self.notify(
+            f"{run.title} (run {run.run}) {state}. Nothing new was begun.", title="A run is there already", markup=False
+        )
+        if not (isinstance(self.screen, RunScreen) and self.screen.run_id == run.run):
+            self.on_go_to(GoTo(Place("run", run=run.run)))
+        return True
 
     @work(group="begin", exit_on_error=False)
     async def on_resume_run(self, message: ResumeRun) -> None:

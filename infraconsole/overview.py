@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from infraconsole.aws.access import AwsAccess
     from infraconsole.aws.cloudtrail import Author, Trail
     from infraconsole.aws.cloudwatch import Alarm
+    from infraconsole.aws.ecr import PushedTag
     from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Shifting, Task, TaskDefinition
     from infraconsole.aws.elbv2 import TargetHealth
     from infraconsole.aws.logs import LogLine
@@ -353,6 +354,17 @@ class Overview:
             with self._lock:
                 self._trails[key] = (clock.seconds(), found)
         return found
+
+    def newest_tags(self, service: str, environment: str, limit: int) -> tuple[PushedTag, ...]:
+        """The newest tags in the ECR repository of the service's image; empty where that is in none of this region."""
+        from infraconsole.aws.ecr import Ecr, parse_image
+
+        found = self.service(service, environment).application
+        reference = parse_image(found.container.image) if found else None
+        access = self.access(environment)
+        if reference is None or not reference.in_ecr or reference.region != access.region:
+            return ()
+        return Ecr(access).newest_tags(reference, limit)
 
     def image_tag_in_code(self, service: str, environment: str) -> str:
         """The image_tag of the environment's tfvars; "" where they do not say, or the code is not at hand."""

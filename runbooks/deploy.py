@@ -16,7 +16,7 @@ from infraconsole.clock import Deadline
 from infraconsole.engine import policy
 from infraconsole.engine.gate import LEAST_REASON
 from infraconsole.engine.policy import Purpose
-from infraconsole.engine.runbook import Input, Runbook, Step, StepContext
+from infraconsole.engine.runbook import Input, Offer, Runbook, Step, StepContext
 from infraconsole.errors import HeldUp, StepFailed, UsageError
 from infraconsole.runbooks import rollout, strays
 from infraconsole.runbooks.deployed import ReadDeployed, verify_service
@@ -100,6 +100,11 @@ class Validate(Step):
 class Verify(Step):
     id = "verify"
     title = "Verify what was deployed"
+    goes_on = f"What was applied stays. For a service: {rollout.GOES_ON}"
+
+    def offers(self) -> Sequence[Offer]:
+        return (Offer("roll-back", "Stop here, and roll back to what served before", runbook="ecs-rollback"),)
+
     why = "Applied is not yet running: the rollout, its tasks and targets, the health path, or the module's exports."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:

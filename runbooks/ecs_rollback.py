@@ -314,6 +314,7 @@ class Update(Step):
 class Watch(Step):
     id = "watch"
     title = "Watch the rollout"
+    goes_on = rollout.GOES_ON
     why = "ECS says COMPLETED only when the new tasks run and their targets are healthy; until then nothing is won."
 
     def commands(self, context: StepContext) -> Sequence[Sequence[str]]:
@@ -340,6 +341,7 @@ class Watch(Step):
 class Verify(Step):
     id = "verify"
     title = "Verify"
+    goes_on = rollout.GOES_ON
     why = "Success: our deployment completed, the service on the revision, its targets healthy, its health path answering."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:

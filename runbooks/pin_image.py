@@ -19,7 +19,7 @@ _ID = "pin-image-tag"
 
 class PinImage(Step):
     id = "follow-up"
-    title = "Keep Terraform from undoing it"
+    title = "Check what Terraform's next apply would do"
     why = "The next apply deploys the image that the tfvars name: until they name this one, the rollback is borrowed."
 
     def act(self, context: StepContext) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from infraconsole.terraform.plan import Plan
 
 
 def missing_images(context: StepContext, plan: Plan) -> tuple[Finding, ...]:
-    """A warning for each image that its repository lacks. What cannot be looked at is only noted."""
+    """An error for each image that its repository lacks. What cannot be looked at is only noted."""
     found = []
     for address, image in images_brought(plan):
         reference = parse_image(image)
@@ -22,7 +22,7 @@ def missing_images(context: StepContext, plan: Plan) -> tuple[Finding, ...]:
             context.note(f"{image} is in ECR of {reference.region}: whether it exists was not looked at.")
         elif why := _missing(context, reference):
             mend = "Push it, or deploy another tag; until then its tasks cannot start."
-            found.append(Finding("image-missing", "warning", address, f"{image} is brought, and {why}.", mend))
+            found.append(Finding("image-missing", "error", address, f"{image} is brought, and {why}.", mend))
     return tuple(found)
 
 

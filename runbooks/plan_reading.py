@@ -89,9 +89,11 @@ class ReadPlan(Step):
             "named": _named(read),
             "dangers": _few(dangers),
             # What is destroyed is among the dangers, with what is lost.
-            "errors": [told(each) for each in findings if each.level == "error" and each.id not in _DANGERS],
+            "errors": [
+                told(each) for each in (*missing, *findings) if each.level == "error" and each.id not in _DANGERS
+            ],
             "warnings": _few(
-                [told(each) for each in (*missing, *findings) if each.level == "warning" and each.id not in _DANGERS],
+                [told(each) for each in findings if each.level == "warning" and each.id not in _DANGERS],
                 WARNINGS_SHOWN,
             ),
             "missing": [each.as_json() for each in missing],

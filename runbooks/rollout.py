@@ -16,10 +16,16 @@ from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
 from infraconsole.checks.controllers import instead, refusal, stage_words
 from infraconsole.clock import Deadline
+from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.runbook import StepContext, aws_command
 from infraconsole.errors import NotVisibleYet, OtherTool, StepFailed
 from infraconsole.runbooks import traffic
+from infraconsole.runbooks.stops import Stops, counted, plain, why_stopped
 
+_TROUBLE = ("unable", "fail", "unhealthy", "error")
+"""What an event of ECS says that is worth saying once, however often it comes."""
+GOES_ON = "ECS goes on with the rollout: interrupting stops only the watching."
+"""Of every step that watches one."""
 _UNREACHABLE = 3
 """How often a health path that never answers is asked before its address counts as one that cannot be reached from here."""
 
@@ -64,7 +70,7 @@ def watch(context: StepContext, ours: Ours) -> Ours:
     deadline, patience = Deadline(minutes * 60), Deadline(context.config.engine.settle_seconds)
     seen = False
     while True:
-        service = rollout.look()
+        service = rollout.look(deadline.left_seconds)
         found = ours.found_in(service) if service else None
         waited = patience.is_over()
         if found is not None:
@@ -83,6 +89,8 @@ def watch(context: StepContext, ours: Ours) -> Ours:
                 raise rollout.replaced(service)
             if found.rollout_state == "COMPLETED":
                 return replace(ours, id=found.id, since=rollout.since)
+            if verdict := rollout.verdict():
+                raise rollout.failed(f"{short(ours.definition)} cannot start: {verdict}.")
         elif service is not None and (seen or waited):
             raise rollout.replaced(service)
         if deadline.is_over():
@@ -160,11 +168,17 @@ class Rollout:
         self._began: datetime | None = None
         """Since when what happens is said: AWS's time, since ours may be off."""
         self._events: set[str] = set()
+        self._said: dict[str, int] = {}
+        """How often an event of trouble came, by its words."""
+        self._stops = Stops(ours.definition)
+        self._running: Sequence[Task] = ()
+        self._looks = 0
         self._tasks: dict[str, str] = {}
         self._targets: dict[str, str] = {}
 
-    def look(self) -> Service | None:
-        """The service; None where the answer is older than what was seen already, and tells nothing."""
+    def look(self, left_seconds: float | None = None) -> Service | None:
+        """The service; None where the answer is older than what was seen already, and tells nothing. `left_seconds`: of the time
+        for which it is watched."""
         cluster, name = names(self._context)
         service = self._ecs.service(cluster, name)
         if is_older(service, self.since):
@@ -175,17 +189,21 @@ class Rollout:
             found = self._ours.found_in(service)
             self._began = found.created_at if found else service.as_of
         self._say_events(service)
-        for status in ("RUNNING", "STOPPED"):
-            self._say_tasks(self._ecs.tasks(cluster, name, desired_status=status))
+        self._running = self._ecs.tasks(cluster, name, desired_status="RUNNING")
+        self._say_tasks(self._running)
+        stopped = self._ecs.tasks(cluster, name, desired_status="STOPPED")
+        self._take_in_stopped(stopped)
+        self._say_tasks(stopped)
         healths = [health for group in service.target_groups for health in self._elbv2.target_health(group)]
         self._say_targets(healths)
         deployment = service.primary
         if deployment:
             draining = sum(health.state == "draining" for health in healths)
             healthy = sum(health.state == "healthy" for health in healths)
+            left = f"; watched for {text.duration(left_seconds)} more" if left_seconds is not None else ""
             self._context.progress(
                 f"{deployment.running} of {deployment.desired} tasks run, {healthy} targets healthy, {draining} draining, "
-                f"{deployment.failed} tasks failed; {deployment.rollout_state}",
+                f"{deployment.failed} tasks failed; {deployment.rollout_state}{left}",
                 running=deployment.running,
                 desired=deployment.desired,
                 failed=deployment.failed,
@@ -204,6 +222,18 @@ class Rollout:
         until = shifting.bakes_until
         return until.isoformat() if until else shifting.stage
 
+    def verdict(self) -> str:
+        """Why the revision will never run, "" where it may."""
+        return self._stops.verdict(self._running)
+
+    def _take_in_stopped(self, stopped: Sequence[Task]) -> None:
+        self._stops.began = self._began
+        self._stops.add(stopped)
+        self._looks += 1
+        # Who watches on after a verdict wants to know what comes now: the cause may be fixed.
+        if self._looks == 1 and self.verdict() and self._context.answer(FAILURE_GATE, here=True) == "retry":
+            self._stops.forget()
+
     def replaced(self, service: Service | None) -> StepFailed:
         now = f": {short(service.task_definition)} is" if service else ""
         return self.failed(f"Our deployment is no longer the primary one{now}.")
@@ -211,9 +241,9 @@ class Rollout:
     def failed(self, title: str) -> StepFailed:
         cluster, name = names(self._context)
         stopped = self._ecs.tasks(cluster, name, desired_status="STOPPED")
-        reasons = [why_stopped(task) for task in stopped if task.task_definition == self._ours.definition][:5]
+        reasons = counted(why_stopped(task) for task in stopped if task.task_definition == self._ours.definition)[:5]
         service = self._ecs.service(cluster, name)
-        events = [event.message for event in service.events[:5]]
+        events = counted(event.message for event in service.events[:10])[:5]
         return StepFailed(
             title, cause="\n".join([*reasons, *events]), mend="Retry to watch on, go another way, or stop."
         )
@@ -221,7 +251,9 @@ class Rollout:
     def _say_events(self, service: Service) -> None:
         for event in reversed(service.events):
             if event.id not in self._events and self._is_new(event.at):
-                self._context.output(event_line(event))
+                times = self._said[plain(event.message)] = self._said.get(plain(event.message), 0) + 1
+                again = times > 1 and any(word in event.message for word in _TROUBLE)
+                self._context.output(f"{event_time(event)}the same again ({times} ×)" if again else event_line(event))
             self._events.add(event.id)
 
     def _is_new(self, at: datetime | None) -> bool:
@@ -235,8 +267,17 @@ class Rollout:
             self._tasks[task.id] = task.last_status
             if known is None and task.last_status == "STOPPED" and not self._is_new(task.stopped_at):
                 continue
-            why = f": {why_stopped(task)}" if task.last_status == "STOPPED" else ""
-            self._context.output(f"task {task.id[:8]} of {short(task.task_definition)} is {task.last_status}{why}")
+            self._context.output(
+                f"task {task.id[:8]} of {short(task.task_definition)} is {task.last_status}{self._why(task)}"
+            )
+
+    def _why(self, task: Task) -> str:
+        """In full the first time that a reason comes."""
+        if task.last_status != "STOPPED":
+            return ""
+        why = why_stopped(task)
+        times = self._said[plain(why)] = self._said.get(plain(why), 0) + 1
+        return f": {why}" if times == 1 else f", for the same reason ({times} ×)"
 
     def _say_targets(self, healths: Sequence[TargetHealth]) -> None:
         for health in healths:
@@ -263,18 +304,11 @@ def short(arn: str) -> str:
 
 
 def event_line(event: ServiceEvent) -> str:
-    return f"{text.utc(event.at)} {event.message}" if event.at else event.message
+    return f"{event_time(event)}{event.message}"
 
 
-def why_stopped(task: Task) -> str:
-    exits = [
-        f"{container.name} exited with {container.exit_code}"
-        if container.exit_code is not None
-        else f"{container.name}: {container.reason}"
-        for container in task.containers
-        if container.exit_code or container.reason
-    ]
-    return "; ".join(part for part in (task.stopped_reason, *exits) if part) or "no reason was given"
+def event_time(event: ServiceEvent) -> str:
+    return f"{text.utc(event.at)} " if event.at else ""
 
 
 def await_targets(context: StepContext, service: Service, shifting: Shifting | None = None) -> None:

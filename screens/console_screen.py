@@ -31,7 +31,17 @@ from infraconsole.errors import (
 )
 from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.desk import Desk
-from infraconsole.screens.places import Copied, GoTo, Place, ShowPlainly
+from infraconsole.screens.keys import service_keys
+from infraconsole.screens.places import (
+    ENVIRONMENTS,
+    EXPORTS,
+    JOURNAL,
+    Copied,
+    GoTo,
+    Place,
+    ShowPlainly,
+    usual_environment,
+)
 from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
@@ -66,6 +76,10 @@ class ConsoleScreen(Settling, Screen[None]):
     AUTO_FOCUS = ""
     name_in_help: ClassVar[str] = ""
     about: ClassVar[str] = ""
+    legend: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """For the help: what each column and each sign means."""
+    place: ClassVar[str] = ""
+    """Of a screen that its own key does not have to lead to once more."""
     refresh_seconds: ClassVar[float] = 0
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?", id="screen.help", tooltip="What can be done here"),
@@ -83,6 +97,7 @@ class ConsoleScreen(Settling, Screen[None]):
         Binding("escape", "back", "Back", id="screen.back", tooltip="Back to where you came from", show=False),
         Binding("q", "leave", "Leave", id="screen.leave", tooltip="Leave this screen; the board is left with ctrl+q",
                 show=False),
+        *service_keys(),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:
@@ -249,12 +264,23 @@ class ConsoleScreen(Settling, Screen[None]):
         from infraconsole.screens.help import HelpScreen
 
         bindings = [active.binding for active in self.active_bindings.values()]
-        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings))
+        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings, self.legend))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.too_small:
             return False
+        if action == "to":
+            band = self.band
+            return parameters != (self.place,) and band.service in self.desk.config.services
         return not (action in ("filter", "go_to") and isinstance(self.focused, Input))
+
+    def action_to(self, screen: str) -> None:
+        band = self.band
+        of_service = screen not in (JOURNAL, EXPORTS)
+        of_environment = screen not in (JOURNAL, ENVIRONMENTS)
+        environment = band.environment or usual_environment(self.desk.config)
+        place = Place(screen, band.service if of_service else "", environment if of_environment else "")
+        self.post_message(GoTo(place))
 
     def action_go_to(self) -> None:
         from infraconsole.screens.goto import GoToScreen

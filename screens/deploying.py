@@ -5,7 +5,8 @@ Also, for the screens that offer runs: whether the console has the runbook at al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,16 +16,22 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from infraconsole.aws.ecr import TAG, is_tag
+from infraconsole import text
+from infraconsole.aws.ecr import TAG, PushedTag, is_tag
+from infraconsole.errors import InfraconsoleError
 from infraconsole.screens.keys import field_keys
 from infraconsole.screens.places import StartRun
 from infraconsole.screens.settling import Dialog
 from infraconsole.screens.threads import in_thread
+from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.words import BAD, DIM, STRONG, WARN, said
 
 if TYPE_CHECKING:
     from infraconsole.aws.ecs import Service
     from infraconsole.screens.console_screen import ConsoleScreen
+
+_TAGS, _TAGS_IN_VIEW = 20, 5
+_TAG_COLUMNS = (Column("tag", "tag", 20, stretch=True), Column("age", "pushed", 24))
 
 _known: set[str] = set()
 """The names of all runbooks, once they were learned: the same for all screens of a process."""
@@ -70,6 +77,7 @@ def ask(screen: ConsoleScreen, service: str, environment: str, *, runs: str = ""
         is_prod=screen.desk.is_prod(guarding),
         runs=runs,
         tag_in_code=partial(overview.image_tag_in_code, service, environment),
+        newest_tags=partial(overview.newest_tags, service, environment, _TAGS),
     )
     screen.app.push_screen(dialog, begin)
 
@@ -90,6 +98,8 @@ class DeployScreen(Dialog[dict[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="deploy.close", tooltip="Deploy nothing"),
+        Binding("down", "tag(1)", "Tag", show=False, id="deploy.tag", tooltip="Take a tag of ECR", priority=True),
+        Binding("up", "tag(-1)", "Tag", show=False, id="deploy.tag-before", tooltip="Take a newer tag", priority=True),
         *field_keys("deploy", "The other field"),
     ]
 
@@ -102,6 +112,7 @@ class DeployScreen(Dialog[dict[str, str] | None]):
         is_prod: bool,
         runs: str,
         tag_in_code: Callable[[], str],
+        newest_tags: Callable[[], Sequence[PushedTag]] = tuple,
     ) -> None:
         super().__init__()
         self._target = target
@@ -110,6 +121,7 @@ class DeployScreen(Dialog[dict[str, str] | None]):
         self._is_prod = is_prod
         self._runs = runs
         self._tag_in_code = tag_in_code
+        self._newest_tags = newest_tags
 
     def compose(self) -> ComposeResult:
         title: list[tuple[str, str]] = [(f"Deploy {self._target}", WARN if self._is_prod else STRONG)]
@@ -118,8 +130,9 @@ class DeployScreen(Dialog[dict[str, str] | None]):
             yield Static(said(*title), classes="dialog-title")
             if self._has_image:
                 now = f"{self._runs} runs now. " if self._runs else ""
-                yield Static(said(f"{now}The image's tag; left empty, the tfvars say it:"))
-                yield Input(placeholder="as the tfvars say", id="deploy-image")
+                yield Static(said(f"{now}The image's tag; left empty, the tfvars say it (↑↓ takes one of ECR):"))
+                yield Input(placeholder="as the tfvars say", id="deploy-image", select_on_focus=False)
+                yield Rows(_TAG_COLUMNS, header=False, empty="Reading the newest tags in ECR…", id="deploy-tags")
             yield Static(said("Only these addresses, with commas between them; left empty, everything:"))
             yield Input(placeholder="everything", id="deploy-targets")
             yield Static("", id="deploy-says")
@@ -134,13 +147,46 @@ class DeployScreen(Dialog[dict[str, str] | None]):
     def on_mount(self) -> None:
         self.set_focus(self.query(Input).first())
         if self._has_image:
+            tags = self.query_one("#deploy-tags", Rows)
+            tags.can_focus = False
+            tags.styles.height = 1
             self._learn_tag()
+            self._learn_tags()
 
     @work(exclusive=True, exit_on_error=False)
     async def _learn_tag(self) -> None:
         tag = await in_thread(self._tag_in_code, "tfvars")
         if tag:
             self.query_one("#deploy-image", Input).placeholder = f"{tag}, as the tfvars say"
+
+    @work(exclusive=True, group="tags", exit_on_error=False)
+    async def _learn_tags(self) -> None:
+        try:
+            found = await in_thread(self._newest_tags, "tags")
+        except InfraconsoleError as error:
+            self.query_one("#deploy-tags", Rows).empty_says = f"The tags in ECR could not be read: {error.title}"
+            return
+        tags, now = self.query_one("#deploy-tags", Rows), datetime.now(UTC)
+        tags.empty_says = "Its image is in no ECR repository of this region: its tags are not listed."
+        rows = (Row(each.tag, {"tag": Cell(each.tag), "age": Cell(_age(each, now, self._runs), DIM)}) for each in found)
+        tags.set_rows(rows)
+        tags.styles.height = max(1, min(len(found), _TAGS_IN_VIEW))
+
+    def action_tag(self, lines: int) -> None:
+        """The first press takes the one under the cursor, each further one the next."""
+        tags, field = self.query_one("#deploy-tags", Rows), self.query_one("#deploy-image", Input)
+        if tags.current_key and field.value == tags.current_key:
+            tags.cursor += lines
+        if tags.current_key:
+            field.value = tags.current_key
+            field.cursor_position = len(field.value)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "tag" or (self.focused is not None and self.focused.id == "deploy-image")
+
+    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+        event.stop()
+        self.query_one("#deploy-image", Input).value = event.key
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -160,3 +206,8 @@ class DeployScreen(Dialog[dict[str, str] | None]):
 
     def action_close(self) -> None:
         self.dismiss(None)
+
+
+def _age(tag: PushedTag, now: datetime, runs: str) -> str:
+    pushed = f"pushed {text.ago(tag.pushed_at, now)} ago" if tag.pushed_at else ""
+    return f"{pushed}, runs now" if tag.tag == runs else pushed

@@ -48,8 +48,12 @@ class HelpScreen(Dialog[None]):
         Binding("escape,q,question_mark,enter", "close", "Close", id="help.close", tooltip="Back to the screen"),
     ]
 
-    def __init__(self, title: str, about: str, bindings: Iterable[Binding]) -> None:
+    def __init__(
+        self, title: str, about: str, bindings: Iterable[Binding], legend: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """`legend`: each column and sign, and what it means."""
         super().__init__()
+        self._legend = legend
         self._title = title
         self._about = about
         self._keys = _keys(bindings)
@@ -63,8 +67,15 @@ class HelpScreen(Dialog[None]):
         with Vertical(classes="dialog"):
             yield Static(said((self._title, STRONG)), classes="dialog-title")
             with VerticalScroll():
-                yield Static(Content("\n\n").join([said(self._about), lines(rows)]))
+                yield Static(Content("\n\n").join([said(self._about), lines(rows), *self._meanings()]))
             yield Static(said(("Esc closes.", "dim")))
+
+    def _meanings(self) -> list[Content]:
+        if not self._legend:
+            return []
+        width = max(len(name) for name, _ in self._legend)
+        rows = [said((f"{name:<{width}}  ", STRONG), meaning) for name, meaning in self._legend]
+        return [lines([("Columns and signs", STRONG), *rows])]
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(VerticalScroll))

@@ -15,6 +15,19 @@ def pane_keys(screen: str, panes: str) -> tuple[Binding, Binding]:
     )  # fmt: skip
 
 
+def service_keys() -> tuple[Binding, ...]:
+    """Of every screen of a service, with an action `to`: what else there is of the service, by the board's letters."""
+    return (
+        Binding("h", "to('journal')", "Journal", show=False, id="screen.journal", tooltip="All runs, and their events"),
+        Binding("x", "to('exports')", "Exports", show=False, id="screen.exports",
+                tooltip="What the infrastructure repository shares"),
+        Binding("t", "to('state')", "State", show=False, id="screen.state",
+                tooltip="Versions and lock of this service's Terraform state"),
+        Binding("v", "to('environments')", "Environments", show=False, id="screen.environments",
+                tooltip="This service's environments side by side"),
+    )  # fmt: skip
+
+
 def field_keys(dialog: str, other: str) -> tuple[Binding, Binding]:
     """Of a dialog with something to type; `other` is where they go."""
     return (

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from infraconsole import naming, text
 from infraconsole.aws.logs import LogLine, task_stream
 from infraconsole.overview import Fact
+from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import LOGS, GoTo, Place
@@ -33,6 +34,7 @@ _COLUMNS = (
 
 class LogsScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Logs"
+    legend: ClassVar[legends.Legend] = legends.LOGS
     about: ClassVar[str] = (
         "The newest lines of the service's application log, or of one task's stream; the newest are at the bottom. Enter "
         "shows a line whole. `+` looks further back. Read again every 5 s while in view; the cursor on the last line follows."

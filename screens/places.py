@@ -120,7 +120,7 @@ def _of_state(words: list[str], config: Config, modules: Sequence[str]) -> Place
     """Of a service, or of an infrastructure module; one that all environments stand on is where its rules come from."""
     if not words or words[0] in config.services or words[0] not in modules:
         return _of_service(STATE, words, config, modules)
-    environment = config.environment(words[1]).name if len(words) > 1 else _usual_environment(config)
+    environment = config.environment(words[1]).name if len(words) > 1 else usual_environment(config)
     there = config.environments_of(words[0])
     return Place(STATE, words[0], environment if environment in there else there[0])
 
@@ -131,13 +131,13 @@ def _of_exports(words: list[str], config: Config) -> Place:
     others = [word for word in words if not word.startswith("/")]
     if len(names) > 1 or len(others) > 1:
         raise UsageError("exports takes an environment and a name.", cause=f"Found {' '.join(words)!r}.")
-    environment = config.environment(others[0]).name if others else _usual_environment(config)
+    environment = config.environment(others[0]).name if others else usual_environment(config)
     if names:
         return Place(EXPORT, environment=environment, detail=names[0])
     return Place(EXPORTS, environment=environment)
 
 
-def _usual_environment(config: Config) -> str:
+def usual_environment(config: Config) -> str:
     environments = list(config.environments)
     return next((name for name in environments if config.environment(name).is_prod), environments[0])
 
@@ -167,7 +167,7 @@ def _of_service(screen: str, words: list[str], config: Config, modules: Sequence
         raise UnknownName(what, words[0], [*(modules or SCREENS), *config.services])
     service = config.service(words[0]).name
     if len(words) == 1:
-        return Place(screen, service, _usual_environment(config))
+        return Place(screen, service, usual_environment(config))
     return Place(screen, service, config.environment(words[1]).name)
 
 

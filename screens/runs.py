@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infraconsole.engine.index import RunSummary
     from infraconsole.engine.journal import Journal
     from infraconsole.engine.locks import Holder
+    from infraconsole.target import Target
 
 
 def executor_of(folder: Path, run: str) -> Holder | None:
@@ -109,6 +110,18 @@ def under_way(journal: Journal, executor: ExecutorOf = executor_of) -> tuple[Kno
 
     runs = with_executors(journal, listing.without_end(journal), executor)
     return tuple(run for run in runs if run.under_way)
+
+
+def at_target(journal: Journal, target: Target, executor: ExecutorOf = executor_of) -> KnownRun | None:
+    """The run that is at that target now, so that no other can begin; whichever account it is in. Blocks: for a thread. Raises
+    JournalError."""
+    known = (run for run in under_way(journal, executor) if not run.record.dry_run)
+    wanted = (target.service, target.environment, target.region)
+    return next((run for run in known if _place_of(run.record.target) == wanted), None)
+
+
+def _place_of(target: Target) -> tuple[str, str, str]:
+    return target.service, target.environment, target.region
 
 
 def board_runs(journal: Journal, targets: Iterable[str], executor: ExecutorOf = executor_of) -> BoardRuns:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.batches import moment
@@ -98,6 +99,16 @@ def parse_image(text: str) -> ImageReference:
     )
 
 
+@dataclass(frozen=True)
+class PushedTag:
+    tag: str
+    pushed_at: datetime | None
+
+
+_MOST_IMAGES = 5_000
+"""Of a repository: ECR lists images in no order, so the newest are known only once all were read."""
+
+
 class Ecr:
     """Reads of one region's ECR. Every method raises AwsError."""
 
@@ -130,6 +141,22 @@ class Ecr:
             pushed_at=moment(raw.get("imagePushedAt")),
             size_bytes=int(raw.get("imageSizeInBytes") or 0),
         )
+
+    def newest_tags(self, reference: ImageReference, limit: int) -> tuple[PushedTag, ...]:
+        """The newest tags of the reference's repository, the newest first. Of a repository with very many images as many are looked
+        at as can be in a moment."""
+        registry = {"registryId": reference.account} if reference.account else {}
+        images = self.access.pages(
+            "ecr", "DescribeImages", "imageDetails", repositoryName=reference.repository, filter={"tagStatus": "TAGGED"},
+            **registry,
+        )  # fmt: skip
+        found = [
+            PushedTag(str(tag), moment(raw.get("imagePushedAt")))
+            for raw in islice(images, _MOST_IMAGES)
+            for tag in raw.get("imageTags") or ()
+        ]
+        first = datetime.min.replace(tzinfo=UTC)
+        return tuple(sorted(found, key=lambda each: (each.pushed_at or first, each.tag), reverse=True)[:limit])
 
     def repository(self, name: str) -> Repository | None:
         """The repository of that name in this account and region; None if there is none."""

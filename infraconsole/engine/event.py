@@ -21,7 +21,7 @@ class Kind(StrEnum):
     """pid, version, resumed, interactive, log (whether it has one among the runs' files), given (answers by gate) and by (whose)
     where it was resumed with some; written by every executor that takes the run up"""
     STEP_STARTED = "step-started"
-    """title, why, commands (command lines for a person), changes"""
+    """title, why, commands (command lines for a person), changes, goes_on (what goes on in AWS where it is interrupted)"""
     PROBED = "probed"
     """state (done, not-done, not-visible, overtaken, unknown), detail"""
     GATE_OPENED = "gate-opened"
@@ -56,7 +56,7 @@ class Kind(StrEnum):
     WAITING_OVER = "waiting-over"
     """reason"""
     STEP_FINISHED = "step-finished"
-    """result, seconds"""
+    """result, seconds (without waiting for a person), needless (why there was nothing to do)"""
     STEP_SKIPPED = "step-skipped"
     """reason"""
     STEP_FAILED = "step-failed"

@@ -70,6 +70,7 @@ from infraconsole.errors import (
     UsageError,
 )
 from infraconsole.redaction import Redactor
+from infraconsole.target import Target
 from infraconsole.terraform import commands, complaints, texts
 from infraconsole.terraform.claims import Stray
 from infraconsole.terraform.runner import Ended, Terraform
@@ -88,6 +89,8 @@ _OF_CREDENTIALS = (texts.Kind.CREDENTIALS_EXPIRED, texts.Kind.NO_CREDENTIALS)
 _REPETITIONS = 2
 """How often a command that changes nothing runs again after its credentials had expired: each time it takes the lock."""
 _REPETITION_PAUSE_SECONDS = 5.0
+_TAKEN_OVER = (GateKind.BREAK_GLASS, GateKind.APPROVE, GateKind.CHOOSE)
+"""Gates whose answers hold in the next run, where a later gate was declined."""
 
 
 class _Rewind(Exception):
@@ -132,6 +135,12 @@ class Executor(StepContext):
         changes.hurried = inbox.is_interrupted
         self._step: Step | None = None
         self._may_change = False
+        self._then = ""
+        """The runbook that a person wants next."""
+        self._waited_seconds = 0.0
+        """For a person, in the present step."""
+        self._needless = ""
+        """Why the present step, which changes something, had nothing to do."""
         self._resumption = resumption
         self._resumed = recorder.record.starts > 0
         self._commands = Commands(inbox, self._write, self.note)
@@ -145,6 +154,8 @@ class Executor(StepContext):
         self.inputs = recorder.record.inputs
         self.operator = recorder.record.operator
         self.interactive = resumption.interactive or recorder.record.interactive
+        # Whoever began a run need not be there any more when a script takes it up again.
+        self._somebody_sits = resumption.interactive or (recorder.record.interactive and not self._resumed)
         self.dry_run = recorder.record.dry_run
 
     @property
@@ -167,7 +178,9 @@ class Executor(StepContext):
                 except _Rewind as rewind:
                     index = [known.id for known in self._runbook.steps].index(rewind.to)
         except InterruptRequested as error:
-            mend = " ".join(part for part in (error.mend, f"Go on: infraconsole resume {self.record.run}") if part)
+            known = next((each for each in self.record.steps if each.id == self.record.current), None)
+            parts = (known.goes_on if known else "", error.mend, f"Go on: infraconsole resume {self.record.run}")
+            mend = " ".join(part for part in parts if part)
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
             if isinstance(error, _Unanswered) and (self._resumed or self.record.changed):
@@ -218,6 +231,7 @@ class Executor(StepContext):
             cause=error.cause if error else "",
             mend=mend or (error.mend if error else ""),
             warnings=list(self.record.warnings),
+            **({"then": self._then} if self._then else {}),
         )
         return code
 
@@ -253,11 +267,14 @@ class Executor(StepContext):
                     why=step.why,
                     commands=[command_line(command) for command in step.commands(self)],
                     changes=step.changes,
+                    goes_on=step.goes_on,
                 )
-                began = clock.seconds()
+                began, self._waited_seconds, self._needless = clock.seconds(), 0.0, ""
                 result = self._changing(step) if step.changes else self._reading(step)
                 if result is not None:
-                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(clock.seconds() - began, 3))
+                    took = max(0.0, clock.seconds() - began - self._waited_seconds)
+                    more = {"needless": self._needless} if self._needless else {}
+                    self._write(Kind.STEP_FINISHED, result=dict(result), seconds=round(took, 3), **more)
                 return
             except (InterruptRequested, GateRefused, JournalError, _Rewind):
                 raise
@@ -279,6 +296,7 @@ class Executor(StepContext):
         """The step's result; None where it was left out."""
         probe = self._probe(step)
         if probe.state is ProbeState.DONE:
+            self._needless = "" if self.has_sent() else probe.detail
             return probe.result
         gates = step.gates(self)
         if self.dry_run:
@@ -354,7 +372,9 @@ class Executor(StepContext):
 
     def _again(self, step: Step, error: InfraconsoleError) -> bool:
         """What follows a failure: True to try the step again, False to go on without it. Raises to stop or to rewind."""
-        offers = {offer.id: offer for offer in step.offers()}
+        # A module of the infrastructure is no service that another runbook could roll back.
+        known = (offer for offer in step.offers() if not (offer.runbook and self.target.is_module))
+        offers = {offer.id: offer for offer in known}
         how = "the run can be resumed" if self._can_go_on(error) else "the run is recorded as failed"
         gate = Gate(
             FAILURE_GATE,
@@ -372,6 +392,9 @@ class Executor(StepContext):
         answer = self._pass(gate)
         if answer == "retry":
             return True
+        if answer in offers and offers[answer].runbook:
+            self._then = offers[answer].runbook
+            raise _with_next(error, self._then, self.target)
         if answer in offers:
             self._write(Kind.REWOUND, to=offers[answer].back_to, reason=offers[answer].title)
             raise _Rewind(offers[answer].back_to)
@@ -383,7 +406,7 @@ class Executor(StepContext):
         """The (last) accepted answer. Raises GateRefused."""
         shown = _shown(gate)
         needed = len(gate.approvers) if gate.kind is GateKind.APPROVE else 1
-        answers = self._still_valid(gate, shown)
+        answers = self._still_valid(gate, shown) or self._taken_over(gate, shown, needed)
         if len(answers) >= needed:
             return answers[-1]
         told = replace(gate, notice=self.record.overtaken) if gate.id != FAILURE_GATE else gate
@@ -403,7 +426,9 @@ class Executor(StepContext):
                     mend=f"--answer {gate.id}=…",
                 )
             else:
+                asked = clock.seconds()
                 request = self._inbox.next_answer(opening, left_before, GATE_PATIENCE_SECONDS)
+                self._waited_seconds += clock.seconds() - asked
                 if request is None:
                     raise InterruptRequested(
                         f"Gate {gate.id} was not answered in {GATE_PATIENCE_SECONDS / 3600:.0f} h."
@@ -412,7 +437,7 @@ class Executor(StepContext):
                 led = {"request": request.reference()}
             if value == DECLINED and gate.id == FAILURE_GATE:
                 value = STOP
-            elif value == DECLINED:
+            elif gate.declines(value):
                 raise self._refused(
                     gate, opening, f"{by} declined.", "Start a new run if it is still to be done.", **led
                 )
@@ -421,7 +446,7 @@ class Executor(StepContext):
                 gate.check(value, operator=by, approved=tuple(answers))
                 value = gate.check(value, operator=self.operator, approved=tuple(answers))
             except GateRefused as error:
-                if not prompted:
+                if not prompted and not self._somebody_sits:
                     raise self._refused(gate, opening, error.cause, error.mend) from error
                 self._write(Kind.GATE_REJECTED, opening=opening, gate=gate.id, why=f"{error.cause}.", **led)
                 continue
@@ -441,6 +466,34 @@ class Executor(StepContext):
             for known in self.record.accepted
             if known.gate == gate.id and known.step == step and known.shown == shown and _is_fresh(known.stamp)
         ]
+
+    def _taken_over(self, gate: Gate, shown: str, needed: int) -> list[str]:
+        """Answers to the same gate in the run before this one, which was declined at a later gate: whoever is asked again for
+        what was answered a moment ago stops reading gates. The confirmation itself is never taken over."""
+        if (
+            gate.id == FAILURE_GATE
+            or gate.kind not in _TAKEN_OVER
+            or not self.interactive
+            or gate.id in self.record.given
+        ):
+            return []
+        step = self._step.id if self._step else ""
+        known = [
+            each
+            for each in self._recorder.answered_before_declining()
+            if (each.gate, each.step, each.shown) == (gate.id, step, shown) and each.stamp and _is_fresh(each.stamp)
+        ][-needed:]
+        if len(known) < needed:
+            return []
+        opening = self._write(Kind.GATE_OPENED, opening=self.record.seq + 1, gate=gate.as_json()).seq
+        self.note(f"{gate.title}: answered in the run before this one, and nothing has changed since.")
+        for left, each in enumerate(reversed(known)):
+            about = {"opening": opening, "gate": gate.id, "value": each.value, "by": each.by, "shown": shown}
+            more, stamp = left < len(known) - 1, each.stamp
+            self._write(
+                Kind.GATE_ANSWERED, **about, more=more, clock=stamp.as_json() if stamp else None, taken_over=True
+            )
+        return [each.value for each in known]
 
     def _refused(self, gate: Gate, opening: int, why: str, mend: str, **led: Any) -> GateRefused:
         self._write(Kind.GATE_REFUSED, opening=opening, gate=gate.id, why=why, **led)
@@ -652,13 +705,14 @@ class Executor(StepContext):
         minutes = self.config.engine.credentials_minutes
         waits_for: InfraconsoleError = error
         self._write(Kind.WAITING, reason=error.title, mend=error.mend)
-        deadline = Deadline(minutes * 60)
+        deadline, began = Deadline(minutes * 60), clock.seconds()
         while not deadline.is_over():
             self.wait(min(_CREDENTIALS_POLL_SECONDS, deadline.pause_seconds))
             found = account()
             if found == self.target.account:
                 self._changes.renew()
                 self._write(Kind.WAITING_OVER, reason="AWS takes the credentials again")
+                self._waited_seconds += clock.seconds() - began
                 return
             if found:
                 other = self._other_account(found)
@@ -691,6 +745,13 @@ def _as_ours(error: Exception) -> InfraconsoleError:
     )
 
 
+def _with_next(error: InfraconsoleError, runbook: str, target: Target) -> InfraconsoleError:
+    """The failure as it was, with what a person chose to do about it."""
+    line = f"infraconsole run {runbook} --service {target.service} --env {target.environment}"
+    error.mend = " ".join(part for part in (error.mend, f"Next: {line}") if part)
+    return error
+
+
 def _speaks_of_credentials(ended: Ended) -> bool:
     return any(found.kind in _OF_CREDENTIALS for found in complaints.proposed(ended))
 
@@ -706,8 +767,11 @@ def _plain(parameters: Mapping[str, Any]) -> Any:
 
 
 def _shown(gate: Gate) -> str:
-    """A fingerprint of everything the person saw when answering."""
-    return hashlib.sha256(json.dumps(gate.as_json(), sort_keys=True).encode()).hexdigest()[:16]
+    """A fingerprint of everything the person saw when answering; of choices, which change nothing by themselves, without the words
+    that age (`completed 3 min ago`)."""
+    shown = gate.as_json()
+    shown["choices"] = [[each.id, each.recommended, each.why_not] for each in gate.choices]
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def main(arguments: Sequence[str]) -> int:

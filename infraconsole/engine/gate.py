@@ -14,7 +14,7 @@ from infraconsole.errors import GateRefused
 
 class GateKind(StrEnum):
     CONFIRM = "confirm"
-    """The answer is `yes`."""
+    """The answer is `yes` or `y`, in letters of any case; `yes` is recorded."""
     TYPE = "type"
     """The answer is the target's name, letter by letter."""
     CHOOSE = "choose"
@@ -110,8 +110,9 @@ class Gate:
         """
         match self.kind:
             case GateKind.CONFIRM:
-                if answer != "yes":
+                if answer.casefold() not in ("y", "yes"):
                     raise self._refused(f"{answer!r} is not `yes`")
+                answer = "yes"
             case GateKind.TYPE:
                 if answer != self.expected:
                     raise self._refused(f"{answer!r} is not {self.expected!r}")
@@ -124,6 +125,10 @@ class Gate:
             case GateKind.APPROVE:
                 self._check_approval(answer, operator, approved)
         return answer
+
+    def declines(self, answer: str) -> bool:
+        """Whether `answer` refuses the gate."""
+        return answer.casefold() in ("n", DECLINED) if self.kind is GateKind.CONFIRM else answer == DECLINED
 
     def _check_choice(self, answer: str) -> None:
         chosen = next((choice for choice in self.choices if choice.id == answer), None)
@@ -159,4 +164,4 @@ class Gate:
             case GateKind.APPROVE:
                 return f"give NAME:REFERENCE of {' and of '.join(self.approvers)}"
             case GateKind.BREAK_GLASS:
-                return "give the reason in words"
+                return f"give the reason in words, {LEAST_REASON} characters at least"

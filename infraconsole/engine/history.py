@@ -48,6 +48,12 @@ class StepRecord:
     """The changing calls that were carried out, in their order."""
     sent: bool = False
     """Whether it has sent a changing call that was carried out, or may have been."""
+    waited_seconds: float = 0.0
+    """Of the time it took: how long it waited for a person, at gates and for credentials."""
+    needless: str = ""
+    """Why a step that changes something had nothing to do."""
+    goes_on: str = ""
+    """What goes on in AWS where the run is interrupted in it."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class Acceptance:
     at: datetime
     shown: str
     stamp: Stamp | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,7 @@ class RunRecord:
     warnings: tuple[str, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     waiting: str = ""
+    waiting_since: datetime | None = None
     interrupting: int = 0
     created_at: datetime | None = None
     ended_at: datetime | None = None
@@ -164,6 +172,14 @@ class RunRecord:
             return f"Done before that: {', '.join(titles)}."
         return "Changing calls were made before that: the journal says which." if self.changed else ""
 
+    def waited_seconds(self, now: datetime, step: str = "") -> float:
+        """How long a person has been waited for until now: in all, or in one step."""
+        steps = [known for known in self.steps if step in ("", known.id)]
+        since = self.gate.at if self.gate else self.waiting_since
+        where = self.gate.step if self.gate else self.current
+        open_for = (now - since).total_seconds() if since and step in ("", where) else 0.0
+        return sum(known.waited_seconds for known in steps) + max(0.0, open_for)
+
     def step(self, step: str) -> StepRecord:
         return next(record for record in self.steps if record.id == step)
 
@@ -196,7 +212,15 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             )
             record = _with_given(record, data.get("given") or {}, data.get("by") or record.operator)
             return replace(
-                record, outcome="", exit_code=None, ended_at=None, ending="", gate=None, waiting="", interrupting=0
+                record,
+                outcome="",
+                exit_code=None,
+                ended_at=None,
+                ending="",
+                gate=None,
+                waiting="",
+                waiting_since=None,
+                interrupting=0,
             )
         case Kind.STEP_STARTED:
             record = _with_step(
@@ -210,6 +234,9 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
                 ended_at=None,
                 detail="",
                 progress="",
+                waited_seconds=0.0,
+                needless="",
+                goes_on=str(data.get("goes_on", "")),
             )
             return replace(record, current=event.step, gate=None)
         case Kind.GATE_OPENED:
@@ -218,15 +245,22 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             return replace(record, gate=replace(record.gate, rejected=data["why"])) if record.gate else record
         case Kind.GATE_ANSWERED:
             accepted = Acceptance(
-                data["gate"], event.step, data["value"], event.at, data["shown"], Stamp.from_json(data)
+                data["gate"],
+                event.step,
+                data["value"],
+                event.at,
+                data["shown"],
+                Stamp.from_json(data),
+                str(data.get("by", "")),
             )
             still_open = record.gate if data.get("more") else None
+            record = record if still_open else _waited(record, record.gate.at if record.gate else None, event.at)
             if still_open:
                 still_open = replace(still_open, answered=(*still_open.answered, data["value"]), rejected="")
             record = replace(record, gate=still_open, accepted=(*record.accepted, accepted), overtaken="")
             return _without_given(record, FAILURE_GATE) if accepted.gate == FAILURE_GATE else record
         case Kind.GATE_REFUSED:
-            return replace(record, gate=None)
+            return replace(_waited(record, record.gate.at if record.gate else None, event.at), gate=None)
         case Kind.CALL_INTENDED:
             intent = Intent(data["call"], data["operation"], data["parameters"], event.at, stamp=Stamp.from_json(data))
             record = replace(record, sent=True, calls=(*record.calls, intent.call))
@@ -249,9 +283,10 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             )
             return replace(record, follow_ups=follow_ups)
         case Kind.WAITING:
-            return replace(record, waiting=f"{data['reason']} {data['mend']}".strip())
+            since = record.waiting_since or event.at
+            return replace(record, waiting=f"{data['reason']} {data['mend']}".strip(), waiting_since=since)
         case Kind.WAITING_OVER:
-            return replace(record, waiting="")
+            return replace(_waited(record, record.waiting_since, event.at), waiting="", waiting_since=None)
         case Kind.STEP_FINISHED:
             return _with_step(
                 record,
@@ -259,6 +294,7 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
                 state=StepState.DONE,
                 ended_at=event.at,
                 result=data["result"],
+                needless=str(data.get("needless", "")),
                 unanswered=(),
                 progress="",
             )
@@ -280,8 +316,10 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
             return replace(record, interrupting=data["level"])
         case Kind.RUN_FINISHED:
             ending = "\n".join(part for part in (data["title"], data["cause"], data["mend"]) if part)
+            record = _waited(record, record.gate.at if record.gate else record.waiting_since, event.at)
             return replace(
                 record,
+                waiting_since=None,
                 outcome=data["outcome"],
                 exit_code=data["exit_code"],
                 ended_at=event.at,
@@ -291,6 +329,15 @@ def advanced(record: RunRecord, event: Event) -> RunRecord:
                 steps=tuple(_ended(known, event.at) for known in record.steps),
             )
     return record
+
+
+def _waited(record: RunRecord, since: datetime | None, until: datetime) -> RunRecord:
+    """A person was waited for in the current step."""
+    step = record.gate.step if record.gate else record.current
+    if since is None or step not in {known.id for known in record.steps}:
+        return record
+    waited = record.step(step).waited_seconds + max(0.0, (until - since).total_seconds())
+    return _with_step(record, step, waited_seconds=waited)
 
 
 def _call_ended(record: RunRecord, event: Event) -> RunRecord:

@@ -116,6 +116,17 @@ def done_before(journal: Journal, record: RunRecord, limit: int, runbook: str = 
     return journal.indexed(lambda db: index.select(db, behind, values))
 
 
+def run_before(journal: Journal, record: RunRecord) -> RunSummary | None:
+    """The newest run of the same runbook on the same target that is no dry run, of those before this one."""
+    behind = (
+        f"WHERE dry_run = 0 AND runbook = ? AND target = ? AND {_SAME_TARGET} AND is_module = ? "
+        "AND id < (SELECT id FROM runs WHERE run = ?) ORDER BY id DESC LIMIT 1"
+    )
+    target = record.target
+    values = (record.runbook, target.name, *_of(target), int(target.is_module), record.run)
+    return next(iter(journal.indexed(lambda db: index.select(db, behind, values))), None)
+
+
 def targets_of(journal: Journal, runs: Iterable[str]) -> Mapping[str, str]:
     """The name of each run's target."""
 

@@ -97,12 +97,8 @@ def gates(
     opened: list[Gate] = []
     outside = policy.window is not None and not policy.window.is_open(now)
     if (policy.reason or outside) and not is_reason(reason):
-        why = (
-            f"Outside the window {policy.window.text}"
-            if outside and policy.window
-            else f"Why is {target.name} changed?"
-        )
-        opened.append(gate("reason", GateKind.BREAK_GLASS, why))
+        when = f"Outside the window {policy.window.text}. " if outside and policy.window else ""
+        opened.append(gate("reason", GateKind.BREAK_GLASS, f"{when}Reason, for the record: {title}"))
     if policy.approvers:
         opened.append(gate("approve", GateKind.APPROVE, f"Who approves: {title}", approvers=policy.approvers))
     if danger:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from infraconsole import clock
 from infraconsole.engine import followups, listing, log
-from infraconsole.engine.event import Event, Kind
-from infraconsole.engine.history import RunRecord, advanced, record_of
+from infraconsole.engine.event import Event, Kind, Outcome
+from infraconsole.engine.history import Acceptance, RunRecord, advanced, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.output import LINES_A_BATCH, Output
 from infraconsole.engine.runbook import OpenFollowUp
@@ -74,6 +74,17 @@ class Recorder:
         runs = listing.done_before(self._journal, self.record, _EARLIER_RUNS, runbook)
         found = (self._journal.step_result(run.run, step) for run in runs)
         return [result for result in found if result]
+
+    def answered_before_declining(self) -> Sequence[Acceptance]:
+        """What the same operator answered in the run before this one, where that asked for the same and ended with a refusal, and
+        nothing has been changed by it or since."""
+        before = listing.run_before(self._journal, self.record)
+        if before is None or before.outcome != Outcome.REFUSED or before.changed:
+            return ()
+        known = record_of(before.run, self._journal.events(before.run))
+        is_same = (known.inputs, known.operator) == (self.record.inputs, self.record.operator)
+        is_untouched = not known.sent and not listing.changed_after(self._journal, known)
+        return known.accepted if is_same and is_untouched else ()
 
     def open_follow_ups(self) -> list[OpenFollowUp]:
         """Of earlier runs on this run's target; looked at anew, so that what was done meanwhile is not said to be open."""

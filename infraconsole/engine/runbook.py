@@ -117,11 +117,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class Offer:
-    """A way on after a failure, beside retry, skip and stop: open the step `back_to` again."""
+    """A way on after a failure, beside retry, skip and stop: open the step `back_to` again, or end this run and let `runbook` begin
+    on the same target."""
 
     id: str
     title: str
-    back_to: str
+    back_to: str = ""
+    runbook: str = ""
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,8 @@ class Step(ABC):
     title: str
     why: str
     changes: bool = False
+    goes_on: str = ""
+    """A sentence: what goes on in AWS all the same where the run is interrupted in this step; "" where nothing does."""
     calls: tuple[str, ...] = ()
     """The changing calls that `act` may send, as `service:Operation` or `terraform:command`; the executor sends no other."""
 

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from infraconsole.errors import JournalError
 from infraconsole.overview import BoardRow, Fact, Level, Trouble, troubles, worst
-from infraconsole.screens import deploying
+from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
@@ -48,6 +48,7 @@ _CATALOGUE_AFTER_SECONDS = 1.0
 
 class BoardScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Board"
+    legend: ClassVar[legends.Legend] = legends.BOARD
     about: ClassVar[str] = (
         "A row per service and environment. What is wrong stands on top, the worst first; the rows keep their places. "
         "Each group of cells is read on its own; `read` says how old the service's cells are, ! that reading them again "
@@ -232,6 +233,8 @@ class BoardScreen(ConsoleScreen):
         self.post_message(GoTo(Place(RUN, run=event.key)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "to":
+            return False  # the board's own keys, which go by its row
         if action in _OF_A_ROW and self.row is None:
             return None
         if action == "deploy" and (self.desk.config.read_only or not deploying.offers("deploy")):

@@ -20,13 +20,13 @@ from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.errors import AwsError
 from infraconsole.overview import BoardRow, Fact, Revisions, revision_name, troubles
-from infraconsole.screens import deploying
+from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.containers import cells
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
 from infraconsole.screens.paned import PanedScreen
-from infraconsole.screens.places import CONTAINERS, LOGS, STATE, GoTo, Place, StartRun
+from infraconsole.screens.places import CONTAINERS, LOGS, GoTo, Place, StartRun
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, WARN, lines, said, whole_error
@@ -46,6 +46,7 @@ class ContainersScreen(PanedScreen):
         "left": ("service", "revisions"),
         "right": ("tasks", "targets"),
     }
+    legend: ClassVar[legends.Legend] = legends.CONTAINERS
     about: ClassVar[str] = (
         "One ECS service: deployments and events, tasks, target health, and the revisions it could run. `d` on a revision "
         "shows what differs from the one that runs now. `R` starts a rollback, to the revision under the cursor where the "
@@ -62,8 +63,6 @@ class ContainersScreen(PanedScreen):
         Binding("d", "describe", "Diff", id="containers.describe",
                 tooltip="A revision: what differs from the one that runs; else everything known of it"),
         Binding("w", "whole", "Whole revision", show=False, id="containers.whole", tooltip="All of a revision's definition"),
-        Binding("t", "state", "State", show=False, id="containers.state",
-                tooltip="Versions and lock of this service's Terraform state"),
         Binding("l", "logs", "Logs", id="containers.logs", tooltip="Logs of the task under the cursor, else the service's"),
     ]  # fmt: skip
 
@@ -334,9 +333,6 @@ class ContainersScreen(PanedScreen):
     def action_deploy(self) -> None:
         runs = self._service.value.serving_image if self._service.value else ""
         deploying.ask(self, self.service_name, self.environment, runs=runs)
-
-    def action_state(self) -> None:
-        self.post_message(GoTo(Place(STATE, self.service_name, self.environment)))
 
     def action_logs(self) -> None:
         task = self._picked_task

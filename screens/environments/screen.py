@@ -15,6 +15,7 @@ from infraconsole import text
 from infraconsole.checks.environments import Comparison, Line, Running, running_lines
 from infraconsole.errors import AwsNotFound
 from infraconsole.overview import Fact
+from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.environments import cells
@@ -26,7 +27,9 @@ from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, WARN, Part, line
 
 
 class EnvironmentsScreen(ConsoleScreen):
+    place: ClassVar[str] = ENVIRONMENTS
     name_in_help: ClassVar[str] = "Environments"
+    legend: ClassVar[legends.Legend] = legends.ENVIRONMENTS
     about: ClassVar[str] = (
         "The environments of one service beside each other. On top what runs, compared with what the variables say; below the "
         "variables of each environment's tfvars: ✗ one has no value, ▲ no variable declares the name, or what runs is another "

@@ -23,7 +23,7 @@ from infraconsole.checks.findings import Finding
 from infraconsole.errors import AwsError
 from infraconsole.exports import last_visit, listing
 from infraconsole.exports.survey import Expected, Survey
-from infraconsole.screens import deploying
+from infraconsole.screens import deploying, legends
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells
 from infraconsole.screens.exports.cells import Entry
@@ -44,6 +44,7 @@ class ExportsScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Exports"
     panes: ClassVar[tuple[str, ...]] = ("folders", "exports")
     first_pane: ClassVar[str] = "exports"
+    legend: ClassVar[legends.Legend] = legends.EXPORTS
     about: ClassVar[str] = (
         "Every parameter that the infrastructure repository shares. The mark says what the checks found: ✗ an error, ▲ a "
         "warning; `n` goes to the next one. `/` narrows by any word: also by `finding:error`, `type:StringList`, "

@@ -21,6 +21,7 @@ from infraconsole.engine.history import record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.engine.verify import UNPROVED, Verification, verify
 from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import RUN, GoTo, Place, ResumeRun
@@ -52,6 +53,7 @@ _TONES = {"done": GOOD, "failed": BAD, "refused": WARN, "interrupted": WARN, "ru
 
 class JournalScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Journal"
+    legend: ClassVar[legends.Legend] = legends.JOURNAL
     about: ClassVar[str] = (
         "Every run, the newest first; older ones are read as the cursor comes to them, and `/` looks through all. "
         "Enter opens one: under way it is shown live, else as its record tells it; `/` there "

@@ -18,6 +18,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from infraconsole.errors import InfraconsoleError
+from infraconsole.screens import legends
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
 from infraconsole.screens.paned import PanedScreen
@@ -59,6 +60,7 @@ _VOID_SECONDS = 30.0
 class PlanScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Plan"
     panes: ClassVar[tuple[str, ...]] = ("changes", "attributes")
+    legend: ClassVar[legends.Legend] = legends.PLAN
     about: ClassVar[str] = (
         "What the plan of a run would do. Signs as in Terraform: + create, ~ update, -/+ replace (+/- the new one first), - "
         "destroy, <= read, → move, ↓ import, . forget, > invoke an action, ! changed by somebody else. What destroys or replaces "

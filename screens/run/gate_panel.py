@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from infraconsole.engine.gate import DECLINED, ERROR, FAILURE_GATE, WARNING, Gate, GateKind
+from infraconsole.engine.gate import DECLINED, ERROR, FAILURE_GATE, LEAST_REASON, WARNING, Gate, GateKind
 from infraconsole.engine.history import OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -65,7 +65,12 @@ class GatePanel(Vertical):
         yield Static(id="gate-says")
         with Horizontal(id="gate-buttons"):
             yield Button("No: change nothing", id="gate-no", compact=True)
-            yield Input(id="gate-input", compact=True)
+            yield Input(id="gate-input", compact=True, select_on_focus=False)
+
+    @property
+    def field(self) -> Input | None:
+        """What is typed belongs to it, wherever in the gate the focus is; None where there is only something to choose."""
+        return None if self._choosing else self.query_one("#gate-input", Input)
 
     # What is shown
 
@@ -147,6 +152,10 @@ class GatePanel(Vertical):
         at_field = self.query_one("#gate-input").has_focus
         self._say(*before, (_how(self._open.gate, at_field=at_field), WARN if self._is_empty else PLAIN))
 
+    def remark(self, words: str) -> None:
+        """Say it beside what to do."""
+        self._instruct((f"{words} ", WARN))
+
     def on_descendant_focus(self) -> None:
         if not self._sent:
             self._instruct(*self._before)
@@ -201,7 +210,7 @@ class GatePanel(Vertical):
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         value = event.value if self._open and self._open.gate.kind is GateKind.TYPE else event.value.strip()
-        if value == DECLINED:
+        if self._open is not None and self._open.gate.declines(value):
             self._send(DECLINED)
         elif value:
             self._answer(value)
@@ -300,7 +309,7 @@ def _placeholder(gate: Gate) -> str:
         case GateKind.APPROVE:
             return "NAME:REFERENCE, as in cto:CHG-1234"
         case GateKind.BREAK_GLASS:
-            return "the reason, in words; it is recorded"
+            return f"the reason, in words ({LEAST_REASON} characters at least); it is recorded"
     return ""
 
 

@@ -42,14 +42,15 @@ class InterruptScreen(Dialog[int]):
                         f"was done when it is resumed. Type {self._name_to_type} to insist.",
                     )
                 )
-                yield Input(placeholder=f"type {self._name_to_type}", id="interrupt-name")
+                yield Input(placeholder=f"type {self._name_to_type}", id="interrupt-name", select_on_focus=False)
                 yield Static("", id="interrupt-says")
             else:
                 yield Static(
                     "It stops at the next point where nothing is half done. What was done stays done; the run can be "
                     "resumed and goes on from there."
                 )
-                yield Static("")
+                goes_on = next((step.goes_on for step in self._record.steps if step.id == self._record.current), "")
+                yield Static(said((goes_on, WARN)))
             with Horizontal(id="gate-buttons"):
                 yield Button("Let it go on", id="go-on", compact=True)
                 if not self._again:

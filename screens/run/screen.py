@@ -10,16 +10,20 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.widget import Widget
+from textual.widgets import Input
 
+from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.history import RunRecord, StepRecord
 from infraconsole.errors import InfraconsoleError, JournalError
+from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
-from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun
+from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun, StartRun
 from infraconsole.screens.plan.files import written_at
 from infraconsole.screens.quitting import attach_command
 from infraconsole.screens.run import story
@@ -32,6 +36,7 @@ from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, lines, said
 
+_PUNCTUATION = ("question_mark", "slash", "colon", "space")
 _BUSY_POLL_SECONDS = 0.12
 _IDLE_POLL_SECONDS = 0.25
 _OVER_POLL_SECONDS = 1.0
@@ -40,6 +45,7 @@ _IDLE_AFTER_LOOKS = 80
 
 class RunScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Run"
+    legend: ClassVar[legends.Legend] = legends.RUN
     about: ClassVar[str] = (
         "One run, live: its steps, what the current one does, and its output. Where a gate is open, nothing goes on until "
         "it is answered; the safe answer has the focus. Leaving this screen or the console does not stop the run. In 80 "
@@ -49,6 +55,14 @@ class RunScreen(ConsoleScreen):
         *pane_keys("run", "Steps, output, gate"),
         Binding("i", "interrupt", "Interrupt", id="run.interrupt", tooltip="Ask the run to stop; asks first"),
         Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Take the run up where it stopped"),
+        Binding(
+            "R",
+            "roll_back",
+            "Roll back",
+            key_display="R",
+            id="run.roll-back",
+            tooltip="Roll this run's service back: asks before anything changes",
+        ),
         Binding("f", "follow", "Follow", id="run.follow", tooltip="Keep the newest line in view"),
         Binding("d", "describe", "Describe", show=False, id="run.describe", tooltip="The step or the gate in full"),
         Binding("p", "plan", "Plan", id="run.plan", tooltip="What this run's plan would do, change by change"),
@@ -64,6 +78,8 @@ class RunScreen(ConsoleScreen):
         self._turns = -1
         self._pane = "steps"
         self._first_lines: dict[str, int] = {}
+        self._chose = False
+        """Whether a failure of this run was answered here, so that what was chosen then begins here."""
         self._head = ""
         """The last event of the run and its hash: who notes it down can tell later that the journal was not rewritten."""
 
@@ -124,6 +140,7 @@ class RunScreen(ConsoleScreen):
         for event in update.events:
             if event.kind == "run-finished":
                 self._head = f"Journal: event {event.id}, head {event.hash}"
+                self._begin_next(str(event.data.get("then", "")))
             if event.step and event.kind == "step-started":
                 self._first_lines[event.step] = output.count + len(told)
             told += story.told_safely(event)
@@ -133,6 +150,12 @@ class RunScreen(ConsoleScreen):
             self._look_at_target()
         if not update.more:
             self._draw(before)
+
+    def _begin_next(self, runbook: str) -> None:
+        target = self._update.record.target
+        if runbook and self._chose and self.is_current:
+            self.post_message(StartRun(runbook, target.service, target.environment))
+        self._chose = False
 
     def _look_at_target(self) -> None:
         target = self.record.target
@@ -182,9 +205,13 @@ class RunScreen(ConsoleScreen):
 
     def _draw_step(self) -> None:
         step = self._step()
-        content = story.step_story(step, step.id == self.record.current, self.desk.now()) if step else said("")
+        content = self._story(step) if step else said("")
         for shown in self.query("#step-text").results(Says):  # none while the screen comes up or goes
             shown.say(content)
+
+    def _story(self, step: StepRecord) -> Content:
+        at_work = self._update.executor is not None
+        return story.step_story(step, step.id == self.record.current, self.desk.now(), at_work=at_work)
 
     def _step(self) -> StepRecord | None:
         key = self.query_one("#step-list", Rows).current_key or self.record.current
@@ -202,6 +229,29 @@ class RunScreen(ConsoleScreen):
     @property
     def gate_panel(self) -> GatePanel:
         return self.query_one(GatePanel)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether keys belong to the answer of a gate: while the focus is in it, wherever there."""
+        focused = self.focused
+        return focused is not None and any(
+            panel.open_gate is not None and panel in focused.ancestors for panel in self.query(GatePanel)
+        )
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """For the footer: a letter that belongs to an answer is no key. The palette, which covers this screen, has all."""
+        found = super().active_bindings
+        if not (self.is_current and self.is_asking):
+            return found
+        return {key: active for key, active in found.items() if len(key) > 1 and key not in _PUNCTUATION}
+
+    @property
+    def answer_field(self) -> Input | None:
+        return self.gate_panel.field
+
+    def say_of_paste(self, words: str) -> None:
+        self.gate_panel.remark(words)
 
     # Panes
 
@@ -277,6 +327,8 @@ class RunScreen(ConsoleScreen):
             return None
         if action == "plan" and written_at(self.desk.journal.folder, self.run_id) is None:
             return False
+        if action in ("resume", "roll_back") and self._may_roll_back is (action == "resume"):
+            return False
         if action == "resume" and not (self.record.resumable and self._update.executor is None):
             return None
         if action == "resume" and self.desk.config.read_only and not self.record.dry_run:
@@ -311,7 +363,7 @@ class RunScreen(ConsoleScreen):
             chosen = self.query_one("#gate-choices", Rows).current_key if gate.gate.choices else ""
             self.show_detail(gate.gate.title, shows(gate.gate, chosen))
         elif step is not None:
-            self.show_detail(step.title, story.step_story(step, step.id == self.record.current, self.desk.now()))
+            self.show_detail(step.title, self._story(step))
 
     def action_service(self) -> None:
         target = self.record.target
@@ -321,12 +373,25 @@ class RunScreen(ConsoleScreen):
     def action_plan(self) -> None:
         self.post_message(GoTo(Place(PLAN, run=self.run_id)))
 
+    @property
+    def _may_roll_back(self) -> bool:
+        """After a deploy that changed something and did not end well, the next thing is rolling back."""
+        record, target = self.record, self.record.target
+        failed = record.outcome not in ("", "done", "interrupted") and record.changed and not record.dry_run
+        known = target.service in self.desk.config.services and target.environment in self.desk.config.environments
+        return failed and known and not target.is_module and not self.desk.config.read_only
+
+    def action_roll_back(self) -> None:
+        target = self.record.target
+        self.post_message(StartRun("ecs-rollback", target.service, target.environment))
+
     def action_resume(self) -> None:
         self.post_message(ResumeRun(self.run_id))
 
     # What is asked of the run
 
     def on_gate_panel_answered(self, event: GatePanel.Answered) -> None:
+        self._chose = event.gate == FAILURE_GATE
         self._ask("answer", {"opening": event.opening, "gate": event.gate, "value": event.value})
 
     def action_interrupt(self) -> None:

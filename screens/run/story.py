@@ -29,6 +29,7 @@ _STEP_MARKS = {
     StepState.FAILED: ("✗", BAD),
     StepState.STOPPED: ("■", WARN),
 }
+_WORTH_SAYING_SECONDS = 10.0
 _OUTCOMES = {"done": GOOD, "failed": BAD, "refused": WARN, "interrupted": WARN}
 
 
@@ -54,7 +55,8 @@ def _told(kind: str, data: Any) -> tuple[str, str]:
         case Kind.STEP_STARTED:
             return STRONG, f"▶ {data['title']}"
         case Kind.STEP_FINISHED:
-            return GOOD, f"✓ done in {text.duration(data['seconds'])}"
+            needless = data.get("needless")
+            return (DIM, f"– {needless}") if needless else (GOOD, f"✓ done in {text.duration(data['seconds'])}")
         case Kind.STEP_SKIPPED:
             return DIM, f"– left out: {data['reason']}"
         case Kind.STEP_FAILED:
@@ -113,7 +115,7 @@ def told_safely(event: Event) -> list[Line]:
 
 def step_rows(record: RunRecord, now: datetime) -> Iterable[Row]:
     for step in record.steps:
-        mark, tone = _STEP_MARKS[step.state]
+        mark, tone = ("–", DIM) if step.needless else _STEP_MARKS[step.state]
         waits = record.gate is not None and record.gate.step == step.id
         title = Cell(
             step.title, WARN if waits else STRONG if step.state is StepState.RUNNING else tone if tone == DIM else ""
@@ -123,19 +125,21 @@ def step_rows(record: RunRecord, now: datetime) -> Iterable[Row]:
             {
                 "mark": Cell("?", WARN) if waits else Cell(mark, tone),
                 "title": title,
-                "time": Cell(_took(step, now), DIM),
+                "time": Cell(_took(record, step, now), DIM),
             },
         )
 
 
-def _took(step: StepRecord, now: datetime) -> str:
+def _took(record: RunRecord, step: StepRecord, now: datetime) -> str:
+    """Without the time that it waited for a person."""
     if step.started_at is None:
         return ""
-    return text.duration(((step.ended_at or now) - step.started_at).total_seconds())
+    waited = record.waited_seconds(now, step.id)
+    return text.duration(((step.ended_at or now) - step.started_at).total_seconds() - waited)
 
 
-def step_story(step: StepRecord, current: bool, now: datetime) -> Content:
-    """Why this step is there, what it would be by hand, how far it is, and why it failed."""
+def step_story(step: StepRecord, current: bool, now: datetime, *, at_work: bool = False) -> Content:
+    """Why this step is there, what it would be by hand, how far it is, and why it failed. `at_work`: a process carries it out."""
     rows: list[Part | Content] = [said((step.title, STRONG), (f"  {step.state.value}", DIM))]
     # First what is happening: on a low terminal the rest of the story is out of view.
     if step.progress and current:
@@ -147,8 +151,12 @@ def step_story(step: StepRecord, current: bool, now: datetime) -> Content:
     elif step.state is StepState.PENDING:
         rows.append(("Its turn has not come yet.", DIM))
     rows += [said(("$ ", DIM), command) for command in step.commands]
-    if step.unanswered:
+    if step.unanswered and at_work and step.state is StepState.RUNNING:
+        rows.append((f"{step.unanswered[-1].operation} was sent; its answer is awaited.", DIM))
+    elif step.unanswered:
         rows.append((f"▲ No answer is known of {step.unanswered[-1].operation}; it will be looked up.", WARN))
+    if step.needless:
+        rows.append(said((f"Nothing was done: {step.needless}", DIM)))
     if step.detail:
         rows.append((step.detail, BAD if step.state is StepState.FAILED else DIM))
     return lines(rows)
@@ -188,13 +196,15 @@ def headline(record: RunRecord, executor: Holder | None, now: datetime, known: b
     if not record.runbook:
         return said((f"Run {record.run}: {state}", tone))
     seconds = ((record.ended_at or now) - record.created_at).total_seconds() if record.created_at else 0.0
+    waited = record.waited_seconds(now)
+    for_person = f" + {text.duration(waited)} waiting" if waited >= _WORTH_SAYING_SECONDS else ""
     ids = [step.id for step in record.steps]
     place = f"step {ids.index(record.current) + 1} of {len(ids)}" if record.current in ids else f"{len(ids)} steps"
     dry = " · DRY RUN: nothing is changed" if record.dry_run else ""
     return lines(
         [
             said((record.title, STRONG), (f"  run {record.run}{dry}", DIM)),
-            said((state, tone), (f" · {place} · {_clock(seconds)} · by {record.operator}", DIM)),
+            said((state, tone), (f" · {place} · {_clock(seconds - waited)}{for_person} · by {record.operator}", DIM)),
         ]
     )
 
@@ -236,6 +246,8 @@ def ending(record: RunRecord) -> Content:
 
 def _done(step: StepRecord) -> Content:
     """A step that could change something: what it left, or that there was nothing to do."""
+    if step.needless:
+        return said(("– ", DIM), f"{step.title}: ", (f"nothing was done. {step.needless}", DIM))
     flags = [value for value in step.result.values() if isinstance(value, bool)]
     if flags and not any(flags):
         return said(("– ", DIM), f"{step.title}: ", ("nothing had to be done", DIM))
@@ -273,4 +285,8 @@ def _next(record: RunRecord) -> Content:
             return said(
                 ("Next: look at the service, what was changed before stands; start again when it is right.", STRONG)
             )
-    return said(("Next: look at the step that failed, mend the cause, and start again.", STRONG))
+    if record.changed and record.runbook in ("deploy", "ecs-rollback") and not record.target.is_module:
+        return said(
+            ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
+        )
+    return said(("Next: look at the step that failed, fix the cause, and start again.", STRONG))

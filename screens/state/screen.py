@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from infraconsole.aws.s3 import StoredObject
 from infraconsole.overview import Fact, LockFacts
-from infraconsole.screens import deploying
+from infraconsole.screens import deploying, legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import STATE, GoTo, Place, StartRun
@@ -41,7 +41,9 @@ LARGE_BYTES = 5_000_000
 
 
 class StateScreen(ConsoleScreen):
+    place: ClassVar[str] = STATE
     name_in_help: ClassVar[str] = "State"
+    legend: ClassVar[legends.Legend] = legends.STATE
     about: ClassVar[str] = (
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from textual import events
+from textual.widgets import Static
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config
@@ -16,12 +19,16 @@ from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from infraconsole.errors import UnknownName, UsageError
 from infraconsole.screens.board import BoardScreen
+from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.containers import ContainersScreen
+from infraconsole.screens.detail import DetailScreen
+from infraconsole.screens.help import HelpScreen
 from infraconsole.screens.journal import JournalScreen
 from infraconsole.screens.places import GoTo, Place, known_places, parse
 from infraconsole.screens.quitting import COMMAND_VARIABLE, Farewell, farewell, runs_under_way
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.filter_bar import FilterBar
+from infraconsole.screens.widgets.rows import Rows
 from tests.screens.runs import FakeExecutor, type_gate
 from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
 
@@ -85,6 +92,122 @@ async def test_keys_that_a_slow_line_delivers_at_once_go_where_they_were_meant(a
         at_once(app, "slash", *"auth:/l")
         await until(pilot, lambda: app.screen.query_one(FilterBar).value == "auth:/l")
         assert isinstance(app.screen, BoardScreen)
+
+
+@pytest.mark.parametrize("pasted", ["RDq", "fileflow", "R\r", "qq", "kim:\rR", "d\nR\n"])
+@pytest.mark.parametrize("brackets", [False, True])
+async def test_what_is_pasted_on_the_board_does_nothing_and_says_so(
+    app: ConsoleApp, begun: list[Any], pasted: str, brackets: bool
+) -> None:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        if brackets:
+            app.post_message(events.Paste(pasted))
+        else:
+            at_once(app, *({"\r": "enter", "\n": "ctrl+j", ":": "colon"}.get(key, key) for key in pasted))
+        await until_seen(pilot, "Ignored")
+        assert isinstance(app.screen, BoardScreen)
+        assert begun == []
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+
+
+async def test_keys_of_a_person_are_done_each_by_itself(app: ConsoleApp, begun: list[Any]) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        at_once(app, "j", "j", "R")  # a held key on a slow line, and what was pressed then
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until_seen(pilot, "there is no such run")
+    assert len(begun) == 1
+
+
+@pytest.mark.parametrize("state", ["waits", "runs"])
+@pytest.mark.parametrize("screen", ["board", "containers"])
+async def test_r_opens_the_run_that_is_at_the_target(
+    app: ConsoleApp, journal: Journal, begun: list[Any], state: str, screen: str
+) -> None:
+    executor = FakeExecutor(journal.folder, "q4n8rt", runbook="deploy")
+    executor.begin("update", changes=True)
+    if state == "waits":
+        executor.open("update", type_gate())
+    try:
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await until_seen(pilot, "fileflow prod: 0 of 3")
+            await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
+            if screen == "containers":
+                await pilot.press("enter")
+                await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
+            await pilot.press("R")
+            await until(pilot, lambda: isinstance(app.screen, RunScreen))
+            assert isinstance(app.screen, RunScreen)
+            assert app.screen.run_id == "q4n8rt"
+            await until_seen(pilot, "run q4n8rt")
+            told = [notification.message for notification in app._notifications]
+            assert any("Nothing new was begun" in words for words in told)
+            assert "attach" not in text_of(app)
+    finally:
+        executor.leave()
+        executor.journal.close()
+    assert begun == []
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+async def test_a_run_elsewhere_or_one_that_is_over_is_in_nobody_s_way(
+    app: ConsoleApp, journal: Journal, begun: list[Any], environment: str
+) -> None:
+    executor = FakeExecutor(journal.folder, "q4n8rt", environment=environment)
+    if environment == "prod":
+        executor.finish("refused", 3)
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until_seen(pilot, "fileflow prod: 0 of 3")
+            await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
+            await pilot.press("R")
+            await until(pilot, lambda: isinstance(app.screen, RunScreen))
+            await until_seen(pilot, "there is no such run")
+    finally:
+        executor.leave()
+        executor.journal.close()
+    assert len(begun) == 1
+
+
+async def test_the_board_s_letters_lead_on_from_every_screen_of_a_service(app: ConsoleApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        for screen in ("containers", "logs", "state", "environments"):
+            for key, there in (("h", "journal"), ("x", "exports"), ("t", "state"), ("v", "environments")):
+                app.on_go_to(GoTo(Place(screen, "fileflow", "prod")))
+                await until(pilot, lambda name=screen: type(app.screen).__name__.lower().startswith(name))  # type: ignore[misc]
+                await pilot.pause(0.05)
+                opened = app.screen
+                if there == screen:
+                    assert opened.check_action("to", (there,)) is False
+                else:
+                    await pilot.press(key)
+                    await until(pilot, lambda name=there: type(app.screen).__name__.lower().startswith(name))  # type: ignore[misc]
+                app.on_go_to(GoTo(Place("board")))
+                await until(pilot, lambda: isinstance(app.screen, BoardScreen))
+
+
+@pytest.mark.parametrize("screen", ["board", "containers", "state", "environments", "logs", "exports", "journal"])
+async def test_help_explains_every_column(app: ConsoleApp, screen: str) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "fileflow prod: 0 of 3")
+        if screen != "board":
+            app.on_go_to(GoTo(Place(screen, "fileflow", "prod")))
+            await until(pilot, lambda: type(app.screen).__name__.lower().startswith(screen))
+            await pilot.pause(0.1)
+        shown = app.screen
+        assert isinstance(shown, ConsoleScreen)
+        explained = " ".join(f"{name} {meaning}" for name, meaning in shown.legend)
+        titles = {column.title for rows in shown.query(Rows) for column in rows.columns} - {""}
+        named = {"service", "target", "status", "port", "why", "why it stopped", "age", "size", "type", "value", "path",
+                 "message", "run", "dev", "staging", "prod"}  # fmt: skip
+        assert {title for title in titles - named if title not in explained} == set()
+        await pilot.press("?")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        text = "\n".join(str(each.render()) for each in app.screen.query("Static").results(Static))
+        assert "Columns and signs" in text
 
 
 async def test_a_run_typed_before_the_runs_were_read_is_found_all_the_same(

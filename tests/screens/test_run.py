@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Button, Input
 
 from infraconsole.app import ConsoleApp
@@ -76,7 +78,10 @@ async def test_what_is_typed_right_after_tab_is_the_field_s(
         executor.begin("update", changes=True)
         executor.open("update", Gate("reason", GateKind.BREAK_GLASS, "Why?"))
         await until_seen(pilot, "Why?")
-        at_once(attached, "tab", *"prod", "space", *"is", "space", *"down", "enter")
+        at_once(attached, "tab", *"prod", "space", *"is", "space", *"down")
+        field = attached.screen.query_one("#gate-input", Input)
+        await until(pilot, lambda: field.value == "prod is down")
+        await pilot.press("enter")
         await until(pilot, lambda: answers(executor) == ["prod is down"])
 
 
@@ -95,15 +100,128 @@ async def test_the_whole_name_has_to_be_typed(attached: ConsoleApp, executor: Fa
         assert answers(executor) == ["fileflow-prod"]
 
 
-async def test_confirm_takes_only_yes(attached: ConsoleApp, executor: FakeExecutor) -> None:
+@pytest.mark.parametrize("answer", ["y", "Y", "YES", "yes"])
+async def test_confirm_takes_yes_in_any_letters(attached: ConsoleApp, executor: FakeExecutor, answer: str) -> None:
     async with attached.run_test(size=(80, 24)) as pilot:
         executor.begin("update", changes=True)
         executor.open("update", confirm_gate())
         await until_seen(pilot, "type yes")
-        await pilot.press("tab", "y", "enter")
+        await pilot.press("tab", "o", "enter")
         await until_seen(pilot, "is not `yes`")
-        await pilot.press("e", "s", "enter")
+        assert attached.screen.query_one("#gate-input", Input).value == "o", "a refused answer keeps the field"
+        await pilot.press("backspace", *answer)
+        await pilot.pause(0.1)
+        assert answers(executor) == []
+        await pilot.press("enter")
         await until(pilot, lambda: answers(executor) == ["yes"])
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_letters_typed_on_the_safe_answer_go_into_the_field(
+    attached: ConsoleApp, executor: FakeExecutor, size: tuple[int, int]
+) -> None:
+    """`y` copied, `i` interrupted, `d` opened the details, Enter declined; now they are the answer's letters."""
+    async with attached.run_test(size=size) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", Gate("reason", GateKind.BREAK_GLASS, "Why?"))
+        await until_seen(pilot, "Why?")
+        assert focused_id(pilot) == "gate-no"
+        await pilot.press(*"yi?:/Rd pq")
+        field = attached.screen.query_one("#gate-input", Input)
+        assert field.value == "yi?:/Rd pq"
+        assert isinstance(attached.screen, RunScreen)
+        await pilot.press("escape", *"!!", "enter")
+        await until(pilot, lambda: answers(executor) == ["yi?:/Rd pq!!"])
+        assert [request.kind for request in executor.requests()] == ["answer"]
+
+
+async def test_the_footer_offers_no_key_that_belongs_to_the_answer(
+    attached: ConsoleApp, executor: FakeExecutor
+) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", confirm_gate())
+        await until(pilot, lambda: focused_id(pilot) == "gate-no")
+        assert not {"i", "y", "R", "question_mark"} & set(attached.screen.active_bindings)
+        await until(pilot, lambda: "i Interrupt" not in text_of(attached))
+        await pilot.press("shift+tab")
+        await until_seen(pilot, "i Interrupt")
+
+
+async def test_at_a_choice_letters_that_do_not_move_do_nothing(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("choose")
+        executor.open("choose", revision_gate())
+        await until_seen(pilot, "+  image :v1.4.2")
+        await pilot.press(*"yiRdq?:/ fsp")
+        await pilot.pause(0.1)
+        assert isinstance(attached.screen, RunScreen)
+        assert executor.requests() == []
+        assert focused_id(pilot) == "gate-choices"
+        await pilot.press("j")
+        await until_seen(pilot, "+  image :v1.4.1")
+
+
+LINES = ("prod answers 503", "since the deploy", "rolled back")
+
+
+@pytest.mark.parametrize("end", ["enter", "ctrl+j"])
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("at", ["gate-no", "gate-input"])
+async def test_a_paste_without_brackets_answers_nothing(
+    attached: ConsoleApp, executor: FakeExecutor, end: str, size: tuple[int, int], at: str
+) -> None:
+    async with attached.run_test(size=size) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", Gate("reason", GateKind.BREAK_GLASS, "Why?"))
+        await until_seen(pilot, "Why?")
+        attached.screen.query_one(f"#{at}").focus()
+        await until(pilot, lambda: focused_id(pilot) == at)
+        at_once(attached, *(key for line in LINES for key in (*line, end)))
+        field = attached.screen.query_one("#gate-input", Input)
+        await until(pilot, lambda: field.value == " ".join(LINES))
+        await until_seen(pilot, "Pasted as one line")
+        assert executor.requests() == []
+        await pilot.press("enter")
+        await until(pilot, lambda: answers(executor) == [" ".join(LINES)])
+
+
+@pytest.mark.parametrize("at", ["gate-no", "gate-input"])
+async def test_a_paste_with_brackets_answers_nothing(attached: ConsoleApp, executor: FakeExecutor, at: str) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        attached.screen.query_one(f"#{at}").focus()
+        await until(pilot, lambda: focused_id(pilot) == at)
+        attached.post_message(events.Paste("fileflow-\r\nprod\n"))
+        field = attached.screen.query_one("#gate-input", Input)
+        await until(pilot, lambda: field.value == "fileflow- prod")
+        assert executor.requests() == []
+
+
+async def test_a_name_pasted_with_its_line_end_waits_for_enter(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("update", changes=True)
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        at_once(attached, *"fileflow-prod", "enter")
+        await until_seen(pilot, "Pasted as one line")
+        assert executor.requests() == []
+        await pilot.press("enter")
+        await until(pilot, lambda: answers(executor) == ["fileflow-prod"])
+
+
+async def test_a_choice_is_not_pasted(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("choose")
+        executor.open("choose", revision_gate())
+        await until_seen(pilot, "+  image :v1.4.2")
+        at_once(attached, "j", "enter")
+        await until_seen(pilot, "Ignored")
+        attached.post_message(events.Paste("7\n"))
+        await pilot.pause(0.1)
+        assert executor.requests() == []
 
 
 async def test_a_warning_looks_unlike_a_change(attached: ConsoleApp, executor: FakeExecutor) -> None:
@@ -316,7 +434,61 @@ async def test_the_name_that_insists_reaches_its_field_also_in_one_piece(
         await pilot.press("i")
         await until_seen(pilot, "Insisting stops it")
         at_once(attached, "tab", *"fileflow-prod", "enter")
+        field = attached.screen.query_one("#interrupt-name", Input)
+        await until(pilot, lambda: field.value == "fileflow-prod")
+        assert executor.requests() == []
+        await pilot.press("enter")
         await until(pilot, lambda: [each.data["level"] for each in executor.requests()] == [2])
+
+
+async def test_interrupting_a_watched_rollout_says_what_goes_on(attached: ConsoleApp, executor: FakeExecutor) -> None:
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.write(Kind.STEP_STARTED, "watch", title="Watch", why="", commands=[], changes=False,
+                       goes_on="ECS goes on with the rollout.")  # fmt: skip
+        await until_seen(pilot, "runs")
+        await pilot.press("i")
+        await until_seen(pilot, "ECS goes on with the rollout.")
+
+
+@pytest.mark.parametrize("answered_here", [True, False])
+async def test_what_was_chosen_after_a_failure_begins_where_it_was_chosen(
+    attached: ConsoleApp, executor: FakeExecutor, begun: list[Any], answered_here: bool
+) -> None:
+    choices = (Choice("stop", "Stop here", recommended=True), Choice("roll-back", "Stop here, and roll back"))
+    async with attached.run_test(size=(80, 24)) as pilot:
+        executor.begin("watch")
+        executor.open("watch", Gate(FAILURE_GATE, GateKind.CHOOSE, "It cannot start", choices=choices))
+        await until_seen(pilot, "It cannot start")
+        if answered_here:
+            await pilot.press("j", "enter")
+            await until(pilot, lambda: answers(executor) == ["roll-back"])
+        ending: dict[str, Any] = dict.fromkeys(("title", "cause", "mend"), "")
+        ending |= {"outcome": "failed", "exit_code": 1, "warnings": []}
+        executor.write(Kind.RUN_FINISHED, **ending, then="ecs-rollback")
+        executor.leave()
+        await until(pilot, lambda: attached.screen.query("#ending"))
+        if answered_here:
+            await until(pilot, lambda: len(begun) == 1)
+        await pilot.pause(0.3)
+    assert [(wish.runbook, wish.service, wish.environment) for wish in begun] == [("ecs-rollback", "fileflow", "prod")][
+        : int(answered_here)
+    ]
+
+
+@pytest.mark.parametrize("changed", [True, False])
+async def test_r_rolls_back_after_a_failed_run_that_changed_something(
+    attached: ConsoleApp, executor: FakeExecutor, begun: list[Any], changed: bool
+) -> None:
+    async with attached.run_test(size=(120, 40)) as pilot:
+        executor.begin("update", changes=True)
+        if changed:
+            executor.end("update", changed=True)
+        executor.finish("failed", 1)
+        await until_seen(pilot, "R rolls the service back" if changed else "fix the cause")
+        await pilot.press("R")
+        await until(pilot, lambda: not changed or len(begun) == 1)
+        await pilot.pause(0.2)
+    assert len(begun) == int(changed)
 
 
 async def test_the_ending_says_what_is_left_to_do(attached: ConsoleApp, executor: FakeExecutor) -> None:

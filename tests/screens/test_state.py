@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from infraconsole.app import ConsoleApp
 from infraconsole.config import Config, parse
@@ -847,9 +848,35 @@ async def test_two_fields_filled_in_one_piece_get_what_is_theirs(
         await to_board_row(pilot, app, "fileflow-prod")
         await pilot.press("D")
         await until(pilot, lambda: focused_id(pilot) == "deploy-image")
-        at_once(app, *"v1", "tab", *"aws_b.c", "enter")
+        at_once(app, *"v1", "tab", *"aws_b.c")
+        await until(pilot, lambda: app.screen.query_one("#deploy-targets", Input).value == "aws_b.c")
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert begun[0].inputs == {"image_tag": "v1", "targets": "aws_b.c"}
+
+
+async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
+    app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [
+        {"imageDigest": f"sha256:{days}", "imageTags": [f"v{9 - days}"], "imagePushedAt": NOW - timedelta(days=days)}
+        for days in (4, 3, 5)
+    ]
+    monkeypatch.setattr(aws, "_DescribeImages", lambda **_: {"imageDetails": images}, raising=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_board_row(pilot, app, "fileflow-prod")
+        await pilot.press("D")
+        await until_seen(pilot, "pushed 3 d ago")
+        seen = text_of(app)
+        assert seen.index("v6") < seen.index("v5") < seen.index("v4")
+        field = app.screen.query_one("#deploy-image", Input)
+        await pilot.press("down")
+        assert field.value == "v6"
+        await pilot.press("down")
+        assert field.value == "v5"
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert begun[0].inputs == {"image_tag": "v6"}
 
 
 async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:

@@ -37,10 +37,41 @@ def test_right_answers_open(gate: Gate, answer: str) -> None:
     assert gate.check(answer, operator="kim") == answer
 
 
+@pytest.mark.parametrize("answer", ["y", "Y", "yes", "YES", "Yes"])
+def test_yes_is_recorded_the_same_however_it_was_typed(answer: str) -> None:
+    assert CONFIRM.check(answer, operator="kim") == "yes"
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer", "declined"),
+    [
+        *((CONFIRM, answer, True) for answer in ("n", "N", "no", "NO")),
+        *((CONFIRM, answer, False) for answer in ("", "yes", "nope", "never")),
+        (TYPE, "no", True),
+        (TYPE, "n", False),
+        (BREAK_GLASS, "n", False),
+        (BREAK_GLASS, "No", False),
+    ],
+)
+def test_what_declines(gate: Gate, answer: str, declined: bool) -> None:
+    assert gate.declines(answer) is declined
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_reason_gate_names_what_it_is_for_and_says_the_minimum(outside: bool) -> None:
+    document = {"environments": {"prod": {"window": "Tue 10:00-11:00 Asia/Seoul"}}}
+    purpose, now = (Purpose.DEPLOY, SATURDAY) if outside else (Purpose.RECOVERY, SATURDAY)
+    policy = policy_for(purpose, config.parse(document, None).environment("prod"))
+    gate = gates(policy, TARGET, title="Roll fileflow-prod back to :7", changes=["x"], now=now)[0]
+    assert "Roll fileflow-prod back to :7" in gate.title
+    assert ("Outside the window" in gate.title) is outside
+    assert "8 characters" in gate.how
+
+
 @pytest.mark.parametrize(
     ("gate", "answer"),
     [
-        *((CONFIRM, answer) for answer in ("", "y", "Yes", "YES", " yes", "true", "no")),
+        *((CONFIRM, answer) for answer in ("", "ye", "yess", "yy", " yes", "true", "no", "\uff59")),
         *((TYPE, answer) for answer in ("", "yes", "fileflow", "fileflow-dev", "fileflow-prod ", "FILEFLOW-PROD")),
         *((CHOOSE, answer) for answer in ("", "yes", "7", "5")),
         *((APPROVE, answer) for answer in ("", "yes", "cto", "cto:", ":CHG-1", "kim:CHG-1", "lee:CHG-1")),

@@ -255,7 +255,7 @@ def test_an_image_that_is_not_there_is_said_before_the_apply(tmp_path: Path) -> 
     assert said in spoken.warnings
     assert f"{REPOSITORY}:2 is brought, and its repository does not have it" in said
     (gate,) = gates(spoken)
-    assert gate.changes[1] == f"{WARNING}{said}"
+    assert f"{ERROR}{said}" in gate.changes
 
 
 def test_an_image_that_is_there_and_one_that_runs_already_are_no_matter(tmp_path: Path) -> None:

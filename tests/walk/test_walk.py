@@ -182,7 +182,8 @@ def test_a_window_says_with_which_code_its_command_ended(terminal: Terminal) -> 
 def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folder: Path) -> None:
     window = terminal.open(*CONSOLE, "demo", "--scenario", "bad-image", "--factor", "4")
     terminal.see(window, "fileflow prod", "0 of 3 tasks run")
-    terminal.keys(window, "j", "j", "R")
+    terminal.keys(window, "j", "j")
+    terminal.keys(window, "R")
     terminal.choose(window, "revision")
     terminal.choose(window, "in-flight")
     terminal.answer(window, "reason", REASON)
@@ -196,7 +197,8 @@ def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folde
     terminal.keys(window, "C-q")
     time.sleep(1.0)
     if "exit code" not in terminal.screen(window):  # it asks first, since a run is going
-        terminal.keys(window, "Tab", "Enter")
+        terminal.keys(window, "Tab")
+        terminal.keys(window, "Enter")
     shown = terminal.see(window, "exit code 0.", "infraconsole attach")
     assert "goes on" in shown or "go on" in shown
     assert world.is_alive, "the world stays until its last run has ended"
