@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from infraconsole.checks.findings import Finding
+from infraconsole.checks.findings import Finding, Level
 from infraconsole.checks.state_protection import roots
 from infraconsole.config import Config, Program
 from infraconsole.errors import InfraconsoleError, ToolMissing
@@ -55,5 +55,5 @@ class Programs:
             (message,) = pins.sentences([pin], tool.version, tool.product)
             mend = "Install that version, or name its program: [terraform] binary."
             refused = " Every init fails." if pin.binds else ""
-            level = "error" if pin.binds else "warning"
+            level: Level = "error" if pin.binds else "warning"
             yield Finding("terraform-version", level, name, f"{message}{refused}", mend, file=str(pin.file))
