@@ -23,9 +23,9 @@ from infraconsole.aws.errors import SKEW_TOLERATED, clock_skew
 from infraconsole.aws.sts import account_alias
 from infraconsole.checks import permissions, state_protection, tools
 from infraconsole.checks.findings import Finding, Level, by_weight
-from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, Program, find
-from infraconsole.errors import AwsError, ConfigError, InfraconsoleError, ToolMissing
-from infraconsole.terraform import binary
+from infraconsole.checks.programs import Programs
+from infraconsole.config import FILE_NAME, Config, EnvironmentSettings, find
+from infraconsole.errors import AwsError, ConfigError, InfraconsoleError
 
 NEWEST_EVENTS = 20_000
 """Of the journal, so that the doctor takes no longer for a long one."""
@@ -81,9 +81,10 @@ def run(
     """
     variables = os.environ if environ is None else environ
     with ThreadPoolExecutor(5) as pool:
-        asked_tools = pool.submit(tools.ask_all, variables)
+        named = None if isinstance(config, ConfigError) else config.terraform
+        asked_tools = pool.submit(tools.ask_all, variables, terraform=named)
         asked_aws = None if isinstance(config, ConfigError) else pool.submit(accounts, config, environ)
-        asked_locks = None if isinstance(config, ConfigError) else pool.submit(lock_findings, config, variables)
+        asked_locks = None if isinstance(config, ConfigError) else pool.submit(code_findings, config, variables)
         asked_registry = pool.submit(registry_findings, variables, reachable or _reachable)
         findings = [
             *python_findings(sys.version_info[:3]),
@@ -335,20 +336,10 @@ def permission_findings(answers: Sequence[permissions.Answer], subject: str) -> 
         yield Finding("permissions", "info", subject, f"Allowed: {', '.join(allowed)}.")
 
 
-def lock_findings(config: Config, environ: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Which states no lock protects, by the Terraform that would be used."""
-    known: dict[Program, tuple[int, ...]] = {}
-
-    def version_of(name: str) -> tuple[int, ...]:
-        program = config.program_of(name)
-        if program not in known:
-            try:
-                known[program] = binary.find(environ, program).at_least
-            except ToolMissing:
-                known[program] = ()
-        return known[program]
-
-    return tuple(state_protection.findings(config, environ, version_of))
+def code_findings(config: Config, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Which Terraform works where and is not the one that the code asks for, and which states no lock protects with it."""
+    programs = Programs(config, environ)
+    return (*programs.findings(), *state_protection.findings(config, environ, programs.version_of))
 
 
 def registry_findings(environ: Mapping[str, str], reachable: Callable[[str, int], bool]) -> Iterator[Finding]:

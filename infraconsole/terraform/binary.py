@@ -71,7 +71,7 @@ def find(environ: Mapping[str, str] = os.environ, program: Program = _ANY) -> Bi
             raise ToolMissing(
                 f"{VARIABLE} names no program.",
                 cause=f"{named} is not there, or not executable.",
-                mend=f"Mend it, or unset it: then the terraform on the PATH is used. {INSTALL}",
+                mend=f"Fix it, or unset it: then the terraform on the PATH is used. {INSTALL}",
             )
         return _asked((str(Path(path).absolute()),), "environment", environ)
     path = shutil.which("terraform", path=environ.get("PATH", os.defpath))

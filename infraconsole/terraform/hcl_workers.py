@@ -131,7 +131,7 @@ class _Worker:
             raise PrerequisiteMissing(
                 "python-hcl2 does not start, so that no Terraform file can be read.",
                 cause=words or f"The process ended with {self.process.returncode}.",
-                mend="Install infraconsole anew; python-hcl2 is among what it depends on.",
+                mend="Install infraconsole again; python-hcl2 is among what it depends on.",
             )
 
     def outcome(self, source: Source) -> Outcome:

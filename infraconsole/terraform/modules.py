@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infraconsole import naming
-from infraconsole.terraform import backend
+from infraconsole.terraform import backend, pins
 from infraconsole.terraform.evaluate import Scope, Unknown, Value
 from infraconsole.terraform.hcl import Attribute, Block
 from infraconsole.terraform.installed_modules import Installed, installed_in, is_of, kind_of
@@ -173,6 +173,9 @@ class Callees:
                 return NotRead(f"{target} holds no code that can be read")
             return self._read(target, tree.tofu)
         installed = self._installed_of(root).get(path)
+        wanted = _literal(call, "version")
+        if installed is not None and installed.version and wanted and pins.meets(installed.version, wanted) is False:
+            return NotRead(f"{kind_of(source)}; {installed.version} is here, the code wants {wanted}")
         if installed is not None and is_of(installed, source) and installed.folder.is_dir():
             return self._read(Path(os.path.realpath(installed.folder)), tree.tofu)
         return NotRead(kind_of(source))
@@ -194,7 +197,11 @@ class Callees:
 
 def source_of(call: Located) -> str:
     """A module call's source; "" where it is not a plain text."""
-    attribute = call.block.attribute("source")
+    return _literal(call, "source")
+
+
+def _literal(call: Located, name: str) -> str:
+    attribute = call.block.attribute(name)
     node = attribute.node if attribute else None
     return str(node[1]) if node and node[0] == "lit" else ""
 

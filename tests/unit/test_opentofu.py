@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infraconsole import config, naming
+from infraconsole.checks.programs import Programs
 from infraconsole.errors import ConfigError, ToolMissing
 from infraconsole.terraform import binary, pins, reader
 from infraconsole.terraform.declared import declared_in
@@ -196,3 +197,17 @@ def test_what_the_code_and_version_managers_ask_for_is_found(tmp_path: Path) -> 
     ]
     assert [pin.wanted for pin in pins.unmet(root, "1.9.5", "OpenTofu", tofu=True)] == ["1.10.0"]
     assert pins.unmet(root, "1.9.5", "Terraform", tofu=False) == ()
+
+
+def test_the_doctor_names_programs_and_versions_by_repository(tmp_path: Path) -> None:
+    program(tmp_path / "bin", "tofu", "OpenTofu", "1.10.6")
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    for service in ("authhub", "fileflow"):
+        (tmp_path / service / "environments/prod").mkdir(parents=True)
+        (tmp_path / service / "environments/prod/terraform.tfvars").touch()
+    (tmp_path / "authhub/v.tofu").write_text('terraform {\n  required_version = "~> 1.9.0"\n}\n')
+    found = {each.id: each for each in Programs(settings(tmp_path, BOTH), environ).findings()}
+    assert (found["terraform-version"].subject, found["terraform-version"].level) == ("authhub", "error")
+    assert "OpenTofu ~> 1.9.0; this is 1.10.6" in found["terraform-version"].message
+    assert found["terraform-missing"].subject == "fileflow"
+    assert "services.fileflow.terraform" in found["terraform-missing"].message

@@ -170,6 +170,8 @@ def test_a_registry_module_that_init_has_fetched_is_read(traced: Write, tmp_path
     assert (found.unread_modules, of_rule("consumed-not-exported", found)) == ((), [])
     found = traced({"infra/network/main.tf": REGISTRY.replace("ssm-parameter", "ssm-parameters")})
     assert [each.why for each in found.unread_modules] == ["registry"], "the source was changed since"
+    found = traced({"infra/network/main.tf": REGISTRY.replace("~> 1.1", "~> 2.0")})
+    assert [each.why for each in found.unread_modules] == ["registry; 1.1.2 is here, the code wants ~> 2.0"]
 
 
 def test_what_one_service_makes_and_another_reads_is_an_export(traced: Write) -> None:

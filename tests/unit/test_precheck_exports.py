@@ -1,0 +1,87 @@
+"""What a deploy refuses to begin without: exports as AWS is asked for them, with version and label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from infraconsole import config
+from infraconsole.engine.runbook import StepContext
+from infraconsole.errors import HeldUp
+from infraconsole.runbooks import deploy
+from infraconsole.target import Target
+from infraconsole.terraform import reader
+from tests.unit.traces import parse_here, traced_through
+
+CODE = """
+data "aws_ssm_parameter" "pinned" { name = "/shared/net/sel:1" }
+data "aws_ssm_parameter" "labelled" { name = "/shared/net/sel:stable" }
+data "aws_ssm_parameter" "plain" { name = "/shared/net/sel" }
+data "aws_ssm_parameter" "theirs" { name = "arn:aws:ssm:eu-west-1:210987654321:parameter/shared/theirs" }
+data "aws_ssm_parameters_by_path" "all" { path = "/shared/none" }
+data "aws_ssm_parameter" "own" { name = "/shared/own" }
+resource "aws_ssm_parameter" "own" {
+  name  = "/shared/own"
+  value = "x"
+}
+check "c" {
+  data "aws_ssm_parameter" "in" { name = "/shared/checked" }
+}
+"""
+
+
+class Context:
+    """As much of a step's context as the precheck needs. `there` are the names that AWS answers for."""
+
+    def __init__(self, folder: Path, *there: str) -> None:
+        document = {
+            "services": {"fileflow": {"path": "fileflow"}},
+            "environments": {"prod": {"account": "123456789012", "region": "ap-northeast-2"}},
+        }
+        self.config = config.parse(document, folder / "infraconsole.toml")
+        self.target = Target("fileflow", "prod", "ap-northeast-2")
+        self.there = there
+        self.asked: list[list[str]] = []
+        self.notes: list[str] = []
+        self.reads = SimpleNamespace(call=self._call)
+
+    def _call(self, service: str, operation: str, *, Names: list[str], WithDecryption: bool) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(Names)
+        found = [{"Name": name.partition(":")[0], "Type": "String"} for name in Names if name in self.there]
+        return {"Parameters": found, "InvalidParameters": [name for name in Names if name not in self.there]}
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(autouse=True)
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "parse", parse_here)
+    monkeypatch.setenv("INFRACONSOLE_STATE", str(tmp_path / "state"))
+    traced_through(tmp_path, {"fileflow/main.tf": CODE})
+
+
+def test_versions_and_labels_are_asked_for_as_the_code_does(tmp_path: Path) -> None:
+    context = Context(tmp_path, "/shared/net/sel", "/shared/net/sel:1", "/shared/net/sel:stable")
+    deploy._refuse_missing_exports(cast(StepContext, context))
+    assert sorted(name for names in context.asked for name in names) == [
+        "/shared/checked",
+        "/shared/net/sel",
+        "/shared/net/sel:1",
+        "/shared/net/sel:stable",
+        "/shared/own",
+    ]
+    bare = [[name.partition(":")[0] for name in names] for names in context.asked]
+    assert all(len(set(names)) == len(names) for names in bare), "AWS refuses one parameter twice in a call"
+    assert any("/shared/own" in note and "this code makes it" in note for note in context.notes)
+    assert any("/shared/checked" in note and "in a check" in note for note in context.notes)
+
+
+def test_a_label_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
+    context = Context(tmp_path, "/shared/net/sel", "/shared/net/sel:1")
+    with pytest.raises(HeldUp, match="/shared/net/sel:stable") as caught:
+        deploy._refuse_missing_exports(cast(StepContext, context))
+    assert "/shared/own" not in str(caught.value)
