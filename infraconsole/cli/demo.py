@@ -57,7 +57,8 @@ def _with_console(world: World | None, scenario: str, factor: float) -> int:
     ours = None
     if world is None:
         tell("Starting the world…")
-        world = ours = _new_world(scenario, factor, outlive=True)
+        world = ours = _new_world(scenario, factor, linger=False)
+        ours.outlive()
     else:
         tell(f"This world is up: {world.scenario}. {_going_on()}".rstrip())
     world.apply()
@@ -109,14 +110,14 @@ def scenarios_told() -> str:
     return "\n".join([f"scenarios (--scenario, {DEFAULT} unless given):", *lines])
 
 
-def _new_world(scenario: str, factor: float, *, linger: bool = False, outlive: bool = False) -> World:
+def _new_world(scenario: str, factor: float, *, linger: bool) -> World:
     """A world with a journal of its own: what earlier worlds' journals tell of is gone with them, so they are put aside."""
     root = process.default_directory()
     state = root / folder.STATE
     if state.exists():
         aside = next(path for number in itertools.count(1) if not (path := root / f"state.{number}").exists())
         state.rename(aside)
-    return process.start(root, scenario, factor, linger, outlive=outlive)
+    return process.start(root, scenario, factor, linger)
 
 
 def _running() -> World:

@@ -118,16 +118,23 @@ class World:
 
     # How to end it
 
+    def outlive(self) -> None:
+        """From now on it is not to end where this process is killed, or loses its terminal: somebody will come back to it."""
+        self._say("outlive")
+
     def linger(self) -> None:
         """This process ends in good order, but runs go on: the world stays while one is under way or can be resumed."""
+        self._say("linger")
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                self.process.stdin.close()
+
+    def _say(self, word: str) -> None:
         if self.process is None or self.process.stdin is None:
             return
-        try:
-            self.process.stdin.write(b"linger\n")
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self.process.stdin.write(f"{word}\n".encode())
             self.process.stdin.flush()
-            self.process.stdin.close()
-        except (BrokenPipeError, ValueError):
-            pass
 
     def stop(self) -> None:
         """End it and the runs on it; returns when it is gone."""
@@ -260,11 +267,8 @@ def start(
     scenario: str = scenarios.DEFAULT,
     factor: float = 1.0,
     linger: bool = False,
-    *,
-    outlive: bool = False,
 ) -> World:
-    """Start a world and wait until it serves. It ends with this process, unless `linger` is set. With `outlive` it ends with it
-    in good order only (`World.linger`), and not where this process is killed.
+    """Start a world and wait until it serves. It ends with this process, unless `linger` is set.
 
     Raises UnknownName (scenario), PrerequisiteMissing (moto is not installed), WorldError (it runs already, or did not
     come up).
@@ -283,8 +287,6 @@ def start(
     command += ["--dir", str(root), "--scenario", scenario, "--factor", str(factor)]
     if linger:
         command.append("--linger")
-    if outlive:
-        command.append("--outlive")
     log = root / folder.LOG_FILE
     with log.open("ab") as errors:
         begun = errors.tell()
