@@ -42,7 +42,7 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
     if world is not None and (scenario not in (None, world.scenario) or factor is not None):
         raise UsageError(
             f"A world is up already: {world.scenario}.",
-            mend="End it first with --fresh or `infraconsole demo down`; the console's palette (ctrl+p) changes its scenario.",
+            mend="End it first with --fresh or `infraconsole demo down`; the palette (ctrl+p) changes its scenario.",
         )
     if action == "up":
         world = world or _new_world(scenario or DEFAULT, factor or _FACTOR, linger=True)
