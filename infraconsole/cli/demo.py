@@ -41,7 +41,8 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
     world = process.running(root)
     if world is not None and (scenario not in (None, world.scenario) or factor is not None):
         raise UsageError(
-            f"A world is up already: {world.scenario}.", mend="End it first with --fresh or `infraconsole demo down`."
+            f"A world is up already: {world.scenario}.",
+            mend="End it first with --fresh or `infraconsole demo down`; the palette (ctrl+p) changes its scenario.",
         )
     if action == "up":
         world = world or _new_world(scenario or DEFAULT, factor or _FACTOR, linger=True)
@@ -57,7 +58,8 @@ def _with_console(world: World | None, scenario: str, factor: float) -> int:
     ours = None
     if world is None:
         tell("Starting the world…")
-        world = ours = _new_world(scenario, factor, outlive=True)
+        world = ours = _new_world(scenario, factor, linger=False)
+        ours.outlive()
     else:
         tell(f"This world is up: {world.scenario}. {_going_on()}".rstrip())
     world.apply()
@@ -109,14 +111,14 @@ def scenarios_told() -> str:
     return "\n".join([f"scenarios (--scenario, {DEFAULT} unless given):", *lines])
 
 
-def _new_world(scenario: str, factor: float, *, linger: bool = False, outlive: bool = False) -> World:
+def _new_world(scenario: str, factor: float, *, linger: bool) -> World:
     """A world with a journal of its own: what earlier worlds' journals tell of is gone with them, so they are put aside."""
     root = process.default_directory()
     state = root / folder.STATE
     if state.exists():
         aside = next(path for number in itertools.count(1) if not (path := root / f"state.{number}").exists())
         state.rename(aside)
-    return process.start(root, scenario, factor, linger, outlive=outlive)
+    return process.start(root, scenario, factor, linger)
 
 
 def _running() -> World:

@@ -118,16 +118,23 @@ class World:
 
     # How to end it
 
+    def outlive(self) -> None:
+        """From now on it is not to end where this process is killed, or loses its terminal: somebody will come back to it."""
+        self._say("outlive")
+
     def linger(self) -> None:
         """This process ends in good order, but runs go on: the world stays while one is under way or can be resumed."""
+        self._say("linger")
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                self.process.stdin.close()
+
+    def _say(self, word: str) -> None:
         if self.process is None or self.process.stdin is None:
             return
-        try:
-            self.process.stdin.write(b"linger\n")
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self.process.stdin.write(f"{word}\n".encode())
             self.process.stdin.flush()
-            self.process.stdin.close()
-        except (BrokenPipeError, ValueError):
-            pass
 
     def stop(self) -> None:
         """End it and the runs on it; returns when it is gone."""
@@ -275,7 +282,6 @@ class Order:
     scenario: str
     factor: float
     linger: bool
-    outlive: bool = False
 
 
 Launch = Callable[[Order, IO[bytes]], Server]
@@ -287,8 +293,6 @@ def launched(order: Order, errors: IO[bytes]) -> Server:
     command += ["--dir", str(order.root), "--scenario", order.scenario, "--factor", str(order.factor)]
     if order.linger:
         command.append("--linger")
-    if order.outlive:
-        command.append("--outlive")
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL if order.linger else subprocess.PIPE,
@@ -307,11 +311,8 @@ def start(
     factor: float = 1.0,
     linger: bool = False,
     launch: Launch = launched,
-    *,
-    outlive: bool = False,
 ) -> World:
-    """Start a world and wait until it serves. It ends with this process, unless `linger` is set. With `outlive` it ends with it
-    in good order only (`World.linger`), and not where this process is killed.
+    """Start a world and wait until it serves. It ends with this process, unless `linger` is set.
 
     Raises UnknownName (scenario), PrerequisiteMissing (moto is not installed), WorldError (it runs already, or did not
     come up).
@@ -329,7 +330,7 @@ def start(
     log = root / folder.LOG_FILE
     with log.open("ab") as errors:
         begun = errors.tell()
-        process = launch(Order(root, scenario, factor, linger, outlive), errors)
+        process = launch(Order(root, scenario, factor, linger), errors)
     try:
         up = procs.wait_until(lambda: process.poll() is not None or _read(root, process.pid) is not None, START_SECONDS)
     except BaseException:  # Ctrl-C: nobody knows of it yet

@@ -265,13 +265,12 @@ class Watch:
     """Decides when the world ends. The parent's end is seen as the end of standard input.
 
     A parent that leaves in order says `linger`: the world stays for the runs on it. One that is killed, or whose terminal
-    goes away, says nothing: the world ends, or, with `outlive`, waits for somebody to come back to it.
+    goes away, says nothing: the world ends, or, where `outlive` was said before, waits for somebody to come back to it.
     """
 
-    def __init__(self, root: Path, *, linger: bool, outlive: bool = False) -> None:
+    def __init__(self, root: Path, *, linger: bool) -> None:
         self._root = root
         self._linger = linger
-        self._outlive = outlive
         self._stop = threading.Event()
         self.calls: Callable[[], int] = lambda: 0
 
@@ -287,15 +286,15 @@ class Watch:
         self._stop.wait()
 
     def _follow_parent(self) -> None:
-        lingers = False
+        told = set[str]()
         try:
             for line in sys.stdin:
-                lingers = lingers or line.strip() == "linger"
+                told.add(line.strip())
         except (OSError, ValueError):
             pass
-        if lingers:
+        if "linger" in told:
             self._stay(lambda: bool(resumable_runs(self._root / folder.STATE)), LINGER_SECONDS)
-        elif self._outlive:
+        elif "outlive" in told:
             self._stay(lambda: True, IDLE_SECONDS)
         self._stop.set()
 
@@ -318,7 +317,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenario", default=scenarios.DEFAULT, choices=sorted(scenarios.SCENARIOS))
     parser.add_argument("--factor", type=float, default=1.0, help="world seconds per real second")
     parser.add_argument("--linger", action="store_true", help="do not end with the parent")
-    parser.add_argument("--outlive", action="store_true", help="end with the parent only where it says so")
     options = parser.parse_args(arguments)
     root: Path = options.dir
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -326,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         filename=root / folder.LOG_FILE, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     os.environ["MOTO_ACCOUNT_ID"] = companies.load().account
-    watch = Watch(root, linger=options.linger, outlive=options.outlive)
+    watch = Watch(root, linger=options.linger)
     watch.begin()
     world = WorldServer(root, scenarios.scenario(options.scenario), options.factor)
     watch.calls = world.calls.count

@@ -27,7 +27,7 @@ def stays(watch: server.Watch, *, wanted: bool, seconds: float) -> threading.Thr
 
 
 def test_a_world_that_was_left_stays_while_it_is_used(tmp_path: Path) -> None:
-    watch = server.Watch(tmp_path, linger=False, outlive=True)
+    watch = server.Watch(tmp_path, linger=False)
     calls = iter(range(10_000))
     watch.calls = lambda: next(calls)
     used = stays(watch, wanted=True, seconds=0.1)

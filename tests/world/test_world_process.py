@@ -25,7 +25,9 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from infraconsole.world import process
-world = process.start(Path(sys.argv[1]), "healthy", 60.0, outlive=sys.argv[2] == "demo")
+world = process.start(Path(sys.argv[1]), "healthy", 60.0)
+if sys.argv[2] == "demo":
+    world.outlive()
 print(world.pid, world.endpoint, flush=True)
 if sys.argv[2] == "linger":
     world.linger()
