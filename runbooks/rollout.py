@@ -90,7 +90,7 @@ def watch(context: StepContext, ours: Ours) -> Ours:
             if found.rollout_state == "COMPLETED":
                 return replace(ours, id=found.id, since=rollout.since)
             if verdict := rollout.verdict():
-                raise rollout.failed(f"{short(ours.definition)} cannot start: {verdict}.")
+                raise rollout.failed(f"{short(ours.definition)} is not stable, and cannot start: {verdict}.")
         elif service is not None and (seen or waited):
             raise rollout.replaced(service)
         if deadline.is_over():

@@ -131,10 +131,10 @@ class DeployScreen(Dialog[dict[str, str] | None]):
             if self._has_image:
                 now = f"{self._runs} runs now. " if self._runs else ""
                 yield Static(said(f"{now}The image's tag; left empty, the tfvars say it (↑↓ takes one of ECR):"))
-                yield Input(placeholder="as the tfvars say", id="deploy-image", select_on_focus=False)
+                yield Input(placeholder="as the tfvars say", id="deploy-image", select_on_focus=False, compact=True)
                 yield Rows(_TAG_COLUMNS, header=False, empty="Reading the newest tags in ECR…", id="deploy-tags")
             yield Static(said("Only these addresses, with commas between them; left empty, everything:"))
-            yield Input(placeholder="everything", id="deploy-targets")
+            yield Input(placeholder="everything", id="deploy-targets", compact=True)
             yield Static("", id="deploy-says")
             yield Static(
                 said(

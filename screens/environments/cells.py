@@ -33,11 +33,12 @@ def columns(environments: Sequence[str]) -> tuple[Column, ...]:
 
 
 def line_rows(running: Sequence[Line], comparison: Comparison | None, environments: Sequence[str]) -> Iterable[Row]:
-    """What runs stands on top; then the variables, the worst first."""
-    for line in running:
-        yield _row(f"{RUNS}{line.name}", f"runs: {line.name}", line, environments)
-    for line in comparison.lines if comparison else ():
-        yield _row(line.name, line.name, line, environments)
+    """The worst first, what is the same everywhere last; of equal weight, what runs stands before the variables."""
+    found = [(f"{RUNS}{line.name}", f"runs: {line.name}", line) for line in running]
+    found += [(line.name, line.name, line) for line in (comparison.lines if comparison else ())]
+    order = list(Standing)
+    for key, name, line in sorted(found, key=lambda each: order.index(each[2].standing)):
+        yield _row(key, name, line, environments)
 
 
 def _row(key: str, name: str, line: Line, environments: Sequence[str]) -> Row:

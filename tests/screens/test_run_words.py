@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from infraconsole.checks.environments import Comparison, Line, Side, Standing
 from infraconsole.engine.event import Kind
 from infraconsole.engine.gate import Gate, GateKind
 from infraconsole.engine.history import RunRecord, record_of
 from infraconsole.engine.journal import Journal
 from infraconsole.runbooks import deploy, ecs_rollback
+from infraconsole.screens.environments.cells import line_rows
 from infraconsole.screens.run import story
 from tests.screens.runs import FakeExecutor, confirm_gate
 
@@ -99,3 +101,13 @@ def test_steps_that_watch_say_what_goes_on_without_them() -> None:
 
 def test_no_step_claims_what_it_only_advises() -> None:
     assert "undoing" not in ecs_rollback.RUNBOOK.step("follow-up").title
+
+
+def test_what_is_the_same_everywhere_stands_last() -> None:
+    def line(name: str, standing: Standing) -> Line:
+        return Line(name, standing, {"dev": Side("1")})
+
+    running = [line("image", Standing.SAME), line("cpu", Standing.DIFFERS)]
+    variables = (line("typo", Standing.UNDECLARED), line("count", Standing.DIFFERS), line("name", Standing.SAME))
+    rows = line_rows(running, Comparison(("dev",), variables, ()), ["dev"])
+    assert [row.key for row in rows] == ["typo", "runs:cpu", "count", "runs:image", "name"]

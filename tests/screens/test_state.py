@@ -860,7 +860,7 @@ async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
 ) -> None:
     images = [
         {"imageDigest": f"sha256:{days}", "imageTags": [f"v{9 - days}"], "imagePushedAt": NOW - timedelta(days=days)}
-        for days in (4, 3, 5)
+        for days in (4, 3, 5, 6, 7, 8)
     ]
     monkeypatch.setattr(aws, "_DescribeImages", lambda **_: {"imageDetails": images}, raising=False)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -869,6 +869,7 @@ async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
         await until_seen(pilot, "pushed 3 d ago")
         seen = text_of(app)
         assert seen.index("v6") < seen.index("v5") < seen.index("v4")
+        assert "Esc deploys nothing" in " ".join(seen.split()), "at 80×24 all of it is in view"
         field = app.screen.query_one("#deploy-image", Input)
         await pilot.press("down")
         assert field.value == "v6"
