@@ -14,23 +14,17 @@ from infraconsole import text
 from infraconsole.aws.ecs import (
     Deployment,
     Ecs,
-    Service,
-    ServiceDeployment,
     TaskDefinition,
     family_and_revision,
     parse_service,
 )
-from infraconsole.aws.elbv2 import Elbv2, group_name
-from infraconsole.checks import controllers
 from infraconsole.checks.revision_diff import diff_lines
-from infraconsole.checks.serving import serving
-from infraconsole.checks.standing import standing
 from infraconsole.engine import policy
 from infraconsole.engine.gate import WARNING, Choice, Gate, GateKind, GateSpec
 from infraconsole.engine.policy import Purpose
 from infraconsole.engine.runbook import Input, Offer, Probe, ProbeState, Runbook, Step, StepContext
 from infraconsole.errors import StepFailed
-from infraconsole.runbooks import recovery, revision_choice, revision_copy, revisions, rollout, seen, traffic
+from infraconsole.runbooks import recovery, revision_choice, revision_copy, revisions, rollout, seen, service_words
 from infraconsole.runbooks.images import check_image
 from infraconsole.runbooks.pin_image import PinImage
 from infraconsole.runbooks.revision_copy import RegisterCopy
@@ -60,7 +54,7 @@ class Look(Step):
         service, deployments = seen.service_and_deployments(context)
         rollout.refuse_other_controller(service)
         current = ecs.task_definition(service.task_definition)
-        stands = _say_service(context, ecs, service, current, deployments or ())
+        stands = service_words.say(context, ecs, service, current, deployments or ())
         candidates = revisions.candidates(context, ecs, service, current, deployments or ())
         cut = _cut(current, candidates)
         if cut:
@@ -452,38 +446,6 @@ def _none_known(looked: Mapping[str, Any]) -> StepFailed:
     )
 
 
-def _say_service(
-    context: StepContext,
-    ecs: Ecs,
-    service: Service,
-    current: TaskDefinition,
-    deployments: Sequence[ServiceDeployment],
-) -> str:
-    """How the service is; why going back may be wrong, "" where it is not well."""
-    its = revisions.application_in(context, service, current)
-    there = serving(service, traffic.current(context, service))
-    context.note(
-        f"{service.name} is on {current.name} (image {revisions.image_words(its)}): "
-        f"{service.running} of {service.desired} tasks run."
-    )
-    if there is not None and there.task_definition != current.arn:
-        old = ecs.task_definition(there.task_definition)
-        words = revisions.image_words(revisions.application_in(context, service, old))
-        context.note(f"{old.name} still serves (image {words}): {there.running} of its tasks run.")
-    if its is not None:
-        context.note(its.sentence)
-    for remark in controllers.remarks(service):
-        context.note(remark)
-    _say_in_flight(context, service)
-    context.output(*(rollout.event_line(event) for event in reversed(service.events[:8])))
-    _say_targets(context, service)
-    # Behind a failed attempt of this run, what is well is not the question any more.
-    stands = "" if context.former("look") else standing(service, deployments, context.now())
-    if stands:
-        context.note(stands, warning=True)
-    return stands
-
-
 def _cut(current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> str:
     """That not all earlier revisions are listed, as a sentence; "" where all are."""
     if current.revision - 1 <= len(candidates):
@@ -492,21 +454,3 @@ def _cut(current: TaskDefinition, candidates: Sequence[Mapping[str, Any]]) -> st
         f"{len(candidates)} of {current.revision - 1:,} earlier revisions are listed: those known to have worked, and the newest. "
         "Any other: --set revision=NUMBER."
     )
-
-
-def _say_in_flight(context: StepContext, service: Service) -> None:
-    flight = service.in_flight
-    if flight:
-        since = text.ago(flight.created_at, context.now())
-        context.note(
-            f"A deployment of {rollout.short(flight.task_definition)} is {flight.rollout_state} since {since}: "
-            f"{flight.running} of {flight.desired} tasks run, {flight.failed} failed."
-        )
-
-
-def _say_targets(context: StepContext, service: Service) -> None:
-    for group in service.target_groups:
-        healths = Elbv2(context.reads).target_health(group)
-        healthy = sum(health.state == "healthy" for health in healths)
-        of = f" of target group {group_name(group)}" if len(service.target_groups) > 1 else ""
-        context.note(f"{healthy} of {len(healths)} targets{of} are healthy.")

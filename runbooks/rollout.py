@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 from infraconsole import naming, text
 from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceEvent, Shifting, Task
+from infraconsole.aws.elb import ClassicElb
 from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
 from infraconsole.checks.controllers import instead, refusal, stage_words
 from infraconsole.clock import Deadline
 from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.runbook import StepContext, aws_command
-from infraconsole.errors import NotVisibleYet, OtherTool, StepFailed
+from infraconsole.errors import AccessDenied, NotVisibleYet, OtherTool, StepFailed
 from infraconsole.runbooks import traffic
 from infraconsole.runbooks.stops import Stops, counted, plain, why_stopped
 
@@ -335,10 +336,33 @@ def await_targets(context: StepContext, service: Service, shifting: Shifting | N
             context.progress(f"{healthy} of {service.desired} targets are healthy")
             context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
     for name in service.classic_load_balancers:
-        context.note(
-            f"Whether the Classic Load Balancer {name} finds the tasks healthy was not read: ECS replaces those that it does not.",
-            warning=True,
-        )
+        _await_instances(context, service, name, deadline)
+
+
+def _await_instances(context: StepContext, service: Service, name: str, deadline: Deadline) -> None:
+    """Until all instances that a Classic Load Balancer has are in service, and it has any where tasks are desired."""
+    while True:
+        try:
+            healths = ClassicElb(context.reads).instance_health(name)
+        except AccessDenied as error:
+            context.note(
+                f"Whether the Classic Load Balancer {name} finds the tasks healthy was not read: {error.title}",
+                warning=True,
+            )
+            return
+        bad = [health for health in healths if health.state != "InService"]
+        if not bad and (healths or not service.desired):
+            context.note(f"All {len(healths)} instances of the Classic Load Balancer {name} are in service.")
+            return
+        if deadline.is_over():
+            states = "; ".join(f"{health.instance_id} {health.state}: {health.description}" for health in bad)
+            raise StepFailed(
+                f"{len(bad)} of {len(healths)} instances of the Classic Load Balancer {name} are not in service.",
+                cause=states or "No instance is registered with it.",
+                mend="Look at the tasks' logs.",
+            )
+        context.progress(f"{len(healths) - len(bad)} of {len(healths)} instances of {name} are in service")
+        context.wait(min(context.config.engine.poll_seconds, deadline.pause_seconds))
 
 
 def await_health(context: StepContext, service: Service) -> str:

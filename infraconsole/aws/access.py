@@ -50,6 +50,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "ecr": ("BatchGetImage", "Describe*", "GetLifecyclePolicy", "GetRepositoryPolicy", "List*"),
     "ecs": ("Describe*", "List*", "GetTaskProtection"),
     "elasticache": ("Describe*", "List*"),
+    "elb": ("Describe*",),
     "elbv2": ("Describe*",),
     "iam": (
         *("GetRole", "GetRolePolicy", "GetPolicy", "GetPolicyVersion", "GetUser", "GetUserPolicy", "GetAccountSummary"),

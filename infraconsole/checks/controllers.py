@@ -76,7 +76,7 @@ def refusal(service: Service) -> str:
         return f"CodeDeploy deploys {service.name}: ECS refuses another task definition from anybody else."
     if service.deploying.controller == Controller.EXTERNAL:
         return f"A controller outside of ECS deploys {service.name}, by task sets: ECS refuses an update of its task definition."
-    return f"{service.deploying.controller} deploys {service.name}, which infraconsole does not know."
+    return f"A controller of the type {service.deploying.controller}, which is not known here, deploys {service.name}."
 
 
 def instead(service: Service) -> str:

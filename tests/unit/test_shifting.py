@@ -147,10 +147,27 @@ def test_service_connect_and_a_classic_load_balancer_are_named(tmp_path: Path) -
     connected = {**deployment("ours", 42, 100), "serviceConnectConfiguration": {"enabled": True}}
     classic = [{"loadBalancerName": "old-elb", "containerName": "app", "containerPort": 80}]
     context = Shown(tmp_path, {**shown(130, connected), "loadBalancers": classic})
+    context.reads.answers["DescribeInstanceHealth"] = AccessDenied("Denied.", operation="elasticloadbalancing:x")
     assert rollout.verify(cast(StepContext, context), Ours(arn(42), "ours")) == "not asked"
     said = " ".join(context.notes)
     assert "Service Connect" in said
-    assert "Classic Load Balancer old-elb" in said
+    assert "Classic Load Balancer old-elb finds the tasks healthy was not read" in said
+
+
+def test_the_instances_of_a_classic_load_balancer_have_to_be_in_service(tmp_path: Path) -> None:
+    classic = [{"loadBalancerName": "old-elb", "containerName": "app", "containerPort": 80}]
+    raw = {**shown(130, deployment("ours", 42, 100)), "loadBalancers": classic}
+    states = ["OutOfService", "InService"]
+    context = Shown(tmp_path, raw)
+    context.reads.answers["DescribeInstanceHealth"] = lambda _: {
+        "InstanceStates": [{"InstanceId": "i-1", "State": states.pop(0) if len(states) > 1 else states[0]}]
+    }
+    rollout.await_targets(cast(StepContext, context), parse_service(raw))
+    assert "All 1 instances of the Classic Load Balancer old-elb are in service." in context.notes
+    for instances in ([{"InstanceId": "i-1", "State": "OutOfService"}], []):
+        context.reads.answers["DescribeInstanceHealth"] = {"InstanceStates": instances}
+        with pytest.raises(StepFailed, match="of the Classic Load Balancer old-elb are not in service"):
+            rollout.await_targets(cast(StepContext, context), parse_service(raw))
 
 
 def test_a_rollback_behind_a_classic_load_balancer_comes_to_its_end(tmp_path: Path) -> None:
