@@ -167,7 +167,7 @@ def _add_journal(journal: argparse.ArgumentParser) -> None:
     )
     _complete(journal.add_argument("--env", metavar="E", help="anchor: whose account and region"), _environments)
     journal.add_argument("--archive", type=Path, metavar="FILE", help="verify that archive, or show or read RUN of it")
-    journal.set_defaults(command=_journal)
+    journal.set_defaults(command=_journal, check=refuse_what_does_not_apply)
 
 
 def _count(words: str) -> int:
@@ -258,7 +258,7 @@ _OF_JOURNAL = {
 """What goes with which form of `journal`: an option that would be passed over is refused."""
 
 
-def _refuse_what_does_not_apply(options: argparse.Namespace) -> None:
+def refuse_what_does_not_apply(options: argparse.Namespace) -> None:
     form = (options.run if options.run in _OF_JOURNAL else "RUN") if options.run else ""
     every = dict.fromkeys(name for names in _OF_JOURNAL.values() for name in names)
     for name in every:
@@ -274,7 +274,7 @@ def _refuse_what_does_not_apply(options: argparse.Namespace) -> None:
 
 
 def _journal(options: argparse.Namespace) -> int:
-    _refuse_what_does_not_apply(options)
+    options.check(options)
     if options.run == "files":
         from infraconsole.cli.journal_files import kept
 

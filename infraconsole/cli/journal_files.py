@@ -30,7 +30,7 @@ class _File:
 def kept(run: str | None, into: Path | None, from_archive: Path | None, *, as_json: bool) -> int:
     """Without `into` they are only listed, which needs no key."""
     if run is None:
-        raise UsageError("`journal files` needs a run.", mend="Write: infraconsole journal files RUN [--into DIR]")
+        raise UsageError("`journal files` needs a run.", mend="Write: infraconsole journal files RUN")
     settings = config.load()
     with Journal(config.state_folder(), create=False) as journal:
         run, events = _found(journal, run, from_archive)

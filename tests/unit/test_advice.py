@@ -12,7 +12,7 @@ import pytest
 import infraconsole
 from infraconsole.cli import arguments
 from infraconsole.engine.catalogue import runbook
-from infraconsole.errors import UnknownName
+from infraconsole.errors import UsageError
 
 _PACKAGE = Path(infraconsole.__file__).parent
 _FILLED_IN = "FILLED-IN"
@@ -49,10 +49,12 @@ def _told() -> Iterator[tuple[str, str]]:
 def _is_taken(words: list[str]) -> bool:
     added = ["--service", "S", "--env", "E"] if words[:1] == ["run"] and "--service" not in words else []
     try:
-        arguments.build().parse_args([*words, *added])
+        options = arguments.build().parse_args([*words, *added])
+        if hasattr(options, "check"):
+            options.check(options)
         if words[0] == "run" and words[1] != _FILLED_IN:
             runbook(words[1])
-    except (SystemExit, UnknownName):
+    except (SystemExit, UsageError):
         return False
     return True
 
