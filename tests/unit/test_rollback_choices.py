@@ -307,7 +307,7 @@ def test_a_healthy_service_says_so_at_both_gates(tmp_path: Path) -> None:
     account.choose()
     account.interactive = True
     (gate,) = ecs_rollback.Choose().gates(account.context)
-    assert gate.title.startswith("web-dev-service runs as it should: worker:2 since 60 min")
+    assert gate.title.startswith("web-dev-service runs as it should: worker:2 since ")
     (confirm,) = gates_of_update(account)
     assert confirm.changes[0].startswith("Warning: web-dev-service runs as it should: worker:2")
     failing = Account(tmp_path, 2, good=[1])
