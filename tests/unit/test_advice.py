@@ -20,7 +20,7 @@ _FILLED_IN = "FILLED-IN"
 _COMMAND = re.compile(r"\binfraconsole (?!itself|process|that|began)([^`;,:)(\n]*?)(?=[`;,:)(\n]|\.(?:\s|$)|…|$)")
 _GOES_ON = {"and", "brings", "compares", "goes", "keeps", "lists", "names", "or", "pushes", "says", "with", _FILLED_IN}
 """Words with which a sentence goes on behind a command that it does not set off."""
-_NO_COMMAND = {"anew", "digest-repair", "writes", _FILLED_IN}
+_NO_COMMAND = {"again", "anew", "digest-repair", "writes", _FILLED_IN}
 """Words behind the product's name where it does not stand for a command."""
 
 
