@@ -377,14 +377,12 @@ def test_thousands_of_secrets_with_one_beginning_are_no_slower_to_tell_apart() -
 
 
 @pytest.mark.parametrize("secret", ["aaaaaaaa", "********", "abababababab", "****"])
-def test_a_secret_that_repeats_itself_takes_no_longer_than_one_that_does_not(secret: str) -> None:
+def test_a_secret_that_repeats_itself_is_found_in_linear_time(secret: str) -> None:
     redactor = knowing(secret)
-    text = secret * (200_000 // len(secret))
+    text = secret * (100_000 // len(secret))
     assert redactor.text(text) == MASK
-    other = knowing("s3cret-9xQz")
-    usual = "s3cret-9xQz " * 17_000
-    other.text("x")
-    assert min(_timed(redactor, text) for _ in range(3)) < 8 * min(_timed(other, usual) for _ in range(3)) + 0.02
+    once, four = (min(_timed(redactor, text * times) for _ in range(3)) for times in (1, 4))
+    assert four < 10 * once + 0.02, "in time that grows with the length alone"
 
 
 @pytest.mark.parametrize("piece", ["x" * 3999 + "\n", "x" * 90 + "\n", "x" * 3999 + "z\n", "xxxxxxxxz"])
