@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from infraconsole.aws.ecs import Ecs
 from infraconsole.checks.application import application
 from infraconsole.engine import catalogue, launch
 from infraconsole.terraform import binary
+from infraconsole.world import process
 from infraconsole.world.company import load
 from infraconsole.world.process import World
 from tests import sensitive_attributes
@@ -62,6 +63,16 @@ class Console:
             check=False,
         )
         return Done(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Not one that was forked off: its load balancers have other names than the states say."""
+    world = process.start(tmp_path_factory.mktemp("world"), "healthy", 120.0)
+    try:
+        yield world
+    finally:
+        world.stop()
 
 
 @pytest.fixture(scope="module")

@@ -379,7 +379,7 @@ def test_thousands_of_secrets_with_one_beginning_are_no_slower_to_tell_apart() -
 @pytest.mark.parametrize("secret", ["aaaaaaaa", "********", "abababababab", "****"])
 def test_a_secret_that_repeats_itself_is_found_in_linear_time(secret: str) -> None:
     redactor = knowing(secret)
-    text = secret * (100_000 // len(secret))
+    text = secret * (20_000 // len(secret))
     assert redactor.text(text) == MASK
     once, four = (min(_timed(redactor, text * times) for _ in range(3)) for times in (1, 4))
     assert four < 10 * once + 0.02, "in time that grows with the length alone"
