@@ -6,7 +6,7 @@ Also, for the screens that offer runs: whether the console has the runbook at al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from infraconsole import text
+from infraconsole import clock, text
 from infraconsole.aws.ecr import TAG, PushedTag, is_tag
 from infraconsole.errors import InfraconsoleError
 from infraconsole.screens.keys import field_keys
@@ -166,7 +166,7 @@ class DeployScreen(Dialog[dict[str, str] | None]):
         except InfraconsoleError as error:
             self.query_one("#deploy-tags", Rows).empty_says = f"The tags in ECR could not be read: {error.title}"
             return
-        tags, now = self.query_one("#deploy-tags", Rows), datetime.now(UTC)
+        tags, now = self.query_one("#deploy-tags", Rows), clock.now()
         tags.empty_says = "Its image is in no ECR repository of this region: its tags are not listed."
         rows = (Row(each.tag, {"tag": Cell(each.tag), "age": Cell(_age(each, now, self._runs), DIM)}) for each in found)
         tags.set_rows(rows)

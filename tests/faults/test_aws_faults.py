@@ -131,7 +131,7 @@ def test_credentials_that_expire_in_a_step_are_waited_for(
     stage.until(lambda: stage.record(run).current == step, f"step {step}")
     stage.world.expire()
     (stage.folder / "go").touch()
-    if step == "follow-up":  # asks AWS nothing
+    if step == "register-copy":  # has nothing to do, and asks AWS nothing
         assert stage.until_finished(run).outcome == "done"
         return
     stage.until(lambda: stage.record(run).waiting or stage.record(run).finished, "the run to wait for credentials")

@@ -18,7 +18,18 @@ from infraconsole.engine.journal import Journal
 from infraconsole.errors import AwsNotFound
 from infraconsole.screens import deploying
 
-NOW = datetime.now(UTC)
+_moment = datetime.now(UTC)
+
+
+def just_now() -> datetime:
+    """When the test began: ages on the screen count from then, however long the other tests have taken."""
+    return _moment
+
+
+@pytest.fixture(autouse=True)
+def begins() -> None:
+    global _moment
+    _moment = datetime.now(UTC)
 
 
 class FakeAccess(AwsAccess):
@@ -97,7 +108,7 @@ class FakeAccess(AwsAccess):
         }
 
     def _HeadObject(self, **_: Any) -> dict[str, Any]:  # noqa: N802
-        return {"ETag": self.etag, "ContentLength": len(self.state), "LastModified": NOW - timedelta(days=3)}
+        return {"ETag": self.etag, "ContentLength": len(self.state), "LastModified": just_now() - timedelta(days=3)}
 
     def _GetObject(self, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
         if Key.endswith(".tflock"):
@@ -136,7 +147,9 @@ class FakeAccess(AwsAccess):
             "pendingCount": 0,
             "taskDefinition": primary["taskDefinition"],
             "deployments": [primary],
-            "events": [{"id": "e1", "createdAt": NOW - timedelta(minutes=2), "message": f"(service {family}) {event}"}],
+            "events": [
+                {"id": "e1", "createdAt": just_now() - timedelta(minutes=2), "message": f"(service {family}) {event}"}
+            ],
             "loadBalancers": [{"targetGroupArn": "arn:tg", "containerName": f"{service}-app", "containerPort": 8080}],
         }
         self.tasks[f"{family}-service"] = [task(family, revision, index) for index in range(running)]
@@ -157,8 +170,8 @@ def deployment(name: str, status: str, state: str, desired: int, running: int, f
         "failedTasks": failed,
         "rolloutState": state,
         "rolloutStateReason": "",
-        "createdAt": NOW - timedelta(minutes=20),
-        "updatedAt": NOW - timedelta(minutes=1),
+        "createdAt": just_now() - timedelta(minutes=20),
+        "updatedAt": just_now() - timedelta(minutes=1),
     }
 
 
@@ -170,7 +183,7 @@ def definition(family: str, revision: int, tag: str) -> dict[str, Any]:
         "status": "ACTIVE",
         "cpu": "2048",
         "memory": "4096",
-        "registeredAt": NOW - timedelta(days=10 - revision),
+        "registeredAt": just_now() - timedelta(days=10 - revision),
         "registeredBy": "arn:aws:iam::123456789012:user/deployer",
         "containerDefinitions": [
             {
@@ -198,8 +211,8 @@ def task(family: str, revision: int, index: int) -> dict[str, Any]:
         "lastStatus": "RUNNING",
         "desiredStatus": "RUNNING",
         "healthStatus": "HEALTHY",
-        "createdAt": NOW - timedelta(hours=3),
-        "startedAt": NOW - timedelta(hours=3),
+        "createdAt": just_now() - timedelta(hours=3),
+        "startedAt": just_now() - timedelta(hours=3),
         "availabilityZone": "ap-northeast-2a",
         "containers": [{"name": "app", "image": "i", "lastStatus": "RUNNING", "healthStatus": "HEALTHY"}],
     }

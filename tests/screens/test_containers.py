@@ -15,7 +15,7 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.logs import LogsScreen
 from infraconsole.screens.places import StartRun
 from infraconsole.screens.widgets.rows import Rows
-from tests.screens.conftest import NOW, FakeAccess, arn, definition, deployment, task
+from tests.screens.conftest import FakeAccess, arn, definition, deployment, just_now, task
 from tests.screens.seen import text_of, until, until_seen
 
 
@@ -90,7 +90,7 @@ async def test_why_a_task_stopped_is_on_the_screen(app: ConsoleApp, aws: FakeAcc
     stopped = task("fileflow-prod", 8, 9) | {
         "lastStatus": "STOPPED",
         "desiredStatus": "STOPPED",
-        "stoppedAt": NOW - timedelta(minutes=1),
+        "stoppedAt": just_now() - timedelta(minutes=1),
         "stoppedReason": "Essential container in task exited",
     }
     stopped["containers"] = [
@@ -124,7 +124,7 @@ async def test_the_next_environment_takes_the_place_of_this_one(app: ConsoleApp)
 
 
 async def test_logs_of_a_service_follow_filter_and_show_whole_lines(app: ConsoleApp, aws: FakeAccess) -> None:
-    at = int(NOW.timestamp() * 1000)
+    at = int(just_now().timestamp() * 1000)
     aws.logs = [
         {
             "timestamp": at - 1000 * (50 - index),
@@ -180,7 +180,7 @@ async def test_a_service_of_another_family_lists_that_family_and_says_what_is_cu
     raw = aws.services["fileflow-prod-service"]
     raw["taskDefinition"] = raw["deployments"][0]["taskDefinition"] = arn("worker:50")
     completed = {"serviceDeploymentArn": "arn:dep/1", "status": "SUCCESSFUL", "targetServiceRevisionArn": "r",
-                 "createdAt": NOW - timedelta(days=9), "finishedAt": NOW - timedelta(days=9)}  # fmt: skip
+                 "createdAt": just_now() - timedelta(days=9), "finishedAt": just_now() - timedelta(days=9)}  # fmt: skip
     monkeypatch.setattr(aws, "_ListServiceDeployments", lambda **_: {"serviceDeployments": [completed]})
     revision = {"serviceRevisionArn": "r", "taskDefinition": arn("worker:3")}
     monkeypatch.setattr(aws, "_DescribeServiceRevisions", lambda **_: {"serviceRevisions": [revision]}, raising=False)

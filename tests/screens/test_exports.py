@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from infraconsole.screens.exports import ExportScreen, ExportsScreen
 from infraconsole.screens.exports import reveal as reveal_module
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.rows import Rows
-from tests.screens.conftest import NOW, FakeAccess
+from tests.screens.conftest import FakeAccess, just_now
 from tests.screens.seen import focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
 
@@ -54,7 +54,7 @@ class ExportsAccess(FakeAccess):
             "Type": kind,
             "Value": value,
             "Version": version,
-            "LastModifiedDate": NOW - timedelta(days=10 - version),
+            "LastModifiedDate": just_now() - timedelta(days=10 - version),
             "LastModifiedUser": f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/terraform",
             "ARN": f"arn:aws:ssm:ap-northeast-2:{ACCOUNT}:parameter{name}",
             "Tier": "Standard",
@@ -182,8 +182,8 @@ async def test_the_last_visit_is_there_before_aws_answers_and_says_its_age(
     app: ConsoleApp, aws: ExportsAccess, config: Config, state: Path
 ) -> None:
     file = last_visit.file_for(state, profile=None, region="ap-northeast-2", root="/shared")
-    seen = Parameter("/shared/network/old-thing", "String", "as it was", 1, NOW, "")
-    last_visit.save(file, ACCOUNT, [seen], datetime.now(UTC) - timedelta(hours=2))
+    seen = Parameter("/shared/network/old-thing", "String", "as it was", 1, just_now(), "")
+    last_visit.save(file, ACCOUNT, [seen], just_now() - timedelta(hours=2))
     aws.open.clear()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
@@ -200,7 +200,9 @@ async def test_the_last_visit_is_there_before_aws_answers_and_says_its_age(
 
 async def test_another_accounts_last_visit_is_not_shown(app: ConsoleApp, aws: ExportsAccess, state: Path) -> None:
     file = last_visit.file_for(state, profile=None, region="ap-northeast-2", root="/shared")
-    last_visit.save(file, "999999999999", [Parameter("/shared/network/theirs", "String", "x", 1, NOW, "")], NOW)
+    last_visit.save(
+        file, "999999999999", [Parameter("/shared/network/theirs", "String", "x", 1, just_now(), "")], just_now()
+    )
     aws.open.clear()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)

@@ -26,7 +26,7 @@ from infraconsole.screens.run import RunScreen
 from infraconsole.screens.state import StateScreen
 from infraconsole.screens.state.diff import StateDiffScreen
 from infraconsole.screens.widgets.rows import Rows
-from tests.screens.conftest import NOW, FakeAccess
+from tests.screens.conftest import FakeAccess, just_now
 from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
 
@@ -81,7 +81,7 @@ class StateAccess(FakeAccess):
                 "Key": Prefix,
                 "VersionId": version,
                 "IsLatest": place == 0,
-                "LastModified": NOW - timedelta(days=place),
+                "LastModified": just_now() - timedelta(days=place),
             }
             if content is None:
                 markers.append(row)
@@ -98,7 +98,7 @@ class StateAccess(FakeAccess):
         content = dict(self.stored).get(VersionId)
         if content is None:
             raise AwsNotFound("There is none.", operation="s3:GetObject", code="NoSuchVersion")
-        return {"Body": content, "ContentLength": len(content), "LastModified": NOW, "VersionId": VersionId}
+        return {"Body": content, "ContentLength": len(content), "LastModified": just_now(), "VersionId": VersionId}
 
     def _DescribeTrails(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"trailList": self.trails}
@@ -537,7 +537,7 @@ async def test_unlocking_is_there_only_while_somebody_holds_the_lock(
         await pilot.press("U")
         await pilot.pause(0.2)
         assert not begun
-        created = (NOW - timedelta(hours=3)).isoformat()
+        created = (just_now() - timedelta(hours=3)).isoformat()
         aws.lock = json.dumps(
             {"ID": "id-1", "Who": "kim@laptop", "Operation": "OperationTypeApply", "Created": created}
         )
@@ -722,7 +722,7 @@ async def test_while_a_bucket_keeps_no_versions_the_state_is_told_by_its_etag(
     """All that is stored then has the version id null."""
     content = {"a": state(1), "b": state(2)}
     now = ["a"]
-    listed: dict[str, Any] = {"Key": KEY, "VersionId": "null", "IsLatest": True, "LastModified": NOW, "Size": 9}
+    listed: dict[str, Any] = {"Key": KEY, "VersionId": "null", "IsLatest": True, "LastModified": just_now(), "Size": 9}
     aws._ListObjectVersions = lambda **_: {"Versions": [{**listed, "ETag": f'"{now[0]}"'}]}  # type: ignore[method-assign]
     aws._GetObject = lambda **_: {"Body": content[now[0]]}  # type: ignore[method-assign]
     aws._HeadObject = lambda **_: {"ETag": f'"{now[0]}"'}  # type: ignore[method-assign]
@@ -859,7 +859,11 @@ async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
     app: ConsoleApp, aws: StateAccess, begun: list[Any], catalogue: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = [
-        {"imageDigest": f"sha256:{days}", "imageTags": [f"v{9 - days}"], "imagePushedAt": NOW - timedelta(days=days)}
+        {
+            "imageDigest": f"sha256:{days}",
+            "imageTags": [f"v{9 - days}"],
+            "imagePushedAt": just_now() - timedelta(days=days),
+        }
         for days in (4, 3, 5, 6, 7, 8)
     ]
     monkeypatch.setattr(aws, "_DescribeImages", lambda **_: {"imageDetails": images}, raising=False)

@@ -15,7 +15,7 @@ from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.containers import ContainersScreen
 from infraconsole.screens.run import RunScreen
-from tests.screens.conftest import NOW, FakeAccess
+from tests.screens.conftest import FakeAccess, just_now
 from tests.screens.runs import FakeExecutor, revision_gate, type_gate
 from tests.screens.seen import focused_id, text_of, until, until_seen
 
@@ -221,7 +221,7 @@ async def test_hostile_text_never_reaches_the_terminal(
     aws.targets = [{"Target": {"Id": HOSTILE, "Port": 1}, "TargetHealth": {"State": HOSTILE, "Description": HOSTILE}}]
     aws.services["fileflow-prod-service"]["deployments"][0]["rolloutStateReason"] = HOSTILE
     aws.definitions["fileflow-prod:7"]["containerDefinitions"][0]["environment"] = [{"name": HOSTILE, "value": HOSTILE}]
-    at = int((NOW - timedelta(seconds=9)).timestamp() * 1000)
+    at = int((just_now() - timedelta(seconds=9)).timestamp() * 1000)
     aws.logs = [{"timestamp": at, "logStreamName": HOSTILE, "message": HOSTILE + "y" * 1_000_000}]
     aws._ListAccountAliases = lambda: {"AccountAliases": [HOSTILE]}  # type: ignore[method-assign]
     app = ConsoleApp(config, journal, lambda _: aws, HOSTILE, world=HOSTILE)
