@@ -239,13 +239,13 @@ def test_an_earlier_run_is_not_resumed_over_a_later_one(stage: Stage, monkeypatc
 
 
 def test_insisting_ends_an_executor_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage.world.fault("delay", operation="UpdateService", seconds=8, count=1)
+    stage.world.fault("delay", operation="UpdateService", seconds=20, count=1)
     run = stage.begin(monkeypatch, "fileflow", "prod")
     stage.until(lambda: stage.calls("UpdateService", accepted=False), "UpdateService to arrive")
     began = time.monotonic()
     assert stage.console("interrupt", run, "--insist", run).returncode == 0
     stage.until_gone(run)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     stage.until(lambda: stage.calls("UpdateService"), "AWS to carry it out all the same")
     stage.resume(run)
     assert stage.until_finished(run).outcome == "done"
