@@ -48,14 +48,17 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-def cramped(site: Site, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> Site:
+def cramped(site: Site, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A site whose journal, plans and records of commands lie on the small disk."""
     site.journal.close()
     site.folder = disk.folder / "state"
     site.environ["INFRACONSOLE_STATE"] = str(site.folder)
     monkeypatch.setenv("INFRACONSOLE_STATE", str(site.folder))
-    site.journal = Journal(site.folder)
-    return site
+    usual, site.journal = site.journal, Journal(site.folder)
+    yield site
+    assert site.journal.verify().problems == ()
+    site.journal.close()
+    site.journal = Journal(usual.folder)  # the disk is gone before the site is
 
 
 def test_a_disk_that_fills_up_under_an_apply_swallows_neither_its_end_nor_its_state(
