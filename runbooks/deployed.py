@@ -150,7 +150,7 @@ def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
     """The service once ECS shows it on what was deployed, or as it is where that was there and is not any more. `is_same`: it was
     on that before, so that only a deployment which is under way is a new one for sure. Raises NotVisibleYet."""
     settled, patience = Deadline(context.config.engine.settle_seconds), Deadline(context.config.engine.visible_seconds)
-    first = ""
+    first, has_arrived = "", False
     while True:
         service = Ecs(context.reads).service(*rollout.names(context))
         primary = service.primary.id if service.primary else ""
@@ -158,7 +158,9 @@ def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
         is_there = not wanted or _is_same(service.task_definition, wanted)
         if is_there and not (is_same and service.in_flight is None and primary == first):
             return service
-        if settled.is_over() and (is_there or _was_there(context, service, wanted)):
+        # Remembered: what took its place may be all that is left to see by the time that this is believed.
+        has_arrived = has_arrived or any(_is_same(known.task_definition, wanted) for known in service.deployments)
+        if settled.is_over() and (is_there or has_arrived or _was_there(context, wanted)):
             return service
         if patience.is_over():
             raise rollout.not_visible(f"{service.name} on {rollout.short(wanted)}, which was deployed")
@@ -166,15 +168,13 @@ def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
         context.wait(min(1.0, context.config.engine.poll_seconds))
 
 
-def _was_there(context: StepContext, service: Service, wanted: str) -> bool:
-    """Whether AWS has shown that what was deployed arrived, so that something else was put there since. What the apply did not
-    touch was there before."""
+def _was_there(context: StepContext, wanted: str) -> bool:
+    """Whether what was deployed arrived, although no look has shown it, so that something else was put there since. What the apply
+    did not touch was there before."""
     if (context.folder / PLAN_DOCUMENT).exists():
         change = next((each for each in _changes(context) if _is_service(context, each)), None)
         if change is None or change.kind not in (Kind.CREATE, Kind.UPDATE, Kind.REPLACE):
             return True
-    if any(_is_same(known.task_definition, wanted) for known in service.deployments):
-        return True
     return _is_same(_newest_in_history(context), wanted)
 
 
