@@ -152,7 +152,7 @@ def _few(told: Sequence[str], most: int = LINES_SHOWN) -> list[str]:
     """The weightiest come first. A gate of thousands of lines hides what else stands in it."""
     if len(told) <= most:
         return list(told)
-    return [*told[:most], f"… and {len(told) - most:,} more: p on the run's screen shows them all"]
+    return [*told[:most], f"… and {len(told) - most:,} more: ctrl+o on the run's screen shows them all"]
 
 
 def told(finding: Finding) -> str:

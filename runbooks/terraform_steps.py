@@ -230,7 +230,7 @@ class ApplyPlan(Step):
         read, bound = context.result("read-plan"), context.result("plan")["bound"]
         dangers = tuple(read["dangers"])
         shown = read["lines"]
-        more = () if len(shown) < LINES_SHOWN else ("… the whole plan: p on the run's screen",)
+        more = () if len(shown) < LINES_SHOWN else ("… the whole plan: ctrl+o on the run's screen",)
         targets = _targets(context)
         partly = (f"Only a part of the plan: {', '.join(targets)}. The rest stays as it is.",) if targets else ()
         missing = tuple(read["strays"])

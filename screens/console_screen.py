@@ -11,7 +11,7 @@ from typing import ClassVar, TypeVar
 
 from textual import events, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.screen import Screen
@@ -265,6 +265,13 @@ class ConsoleScreen(Settling, Screen[None]):
 
         bindings = [active.binding for active in self.active_bindings.values()]
         self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings, self.legend))
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """For footer and help: what this screen does stands before where else one can go, so that a narrow footer keeps it."""
+        found = super().active_bindings
+        elsewhere = {binding.key for binding in service_keys()}
+        return {key: found[key] for key in sorted(found, key=elsewhere.__contains__)}
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.too_small:

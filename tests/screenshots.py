@@ -123,7 +123,7 @@ async def deploy(pilot: Pilot[Any], journal: Journal, gate: Callable[[], str]) -
     await pilot.press(*load().tag("fileflow", "dev", 6), "enter")
     await until(pilot, lambda: gate() == "confirm", "the plan")
     await pilot.pause(1)
-    await pilot.press("p")
+    await pilot.press("ctrl+o")
     await pilot.pause(4)
 
 

@@ -6,6 +6,7 @@ It is a view of the journal: it can be closed or crash, and the run goes on; ope
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on, work
@@ -36,6 +37,8 @@ from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, lines, said
 
+_AT_A_GATE = "ctrl+o"
+"""Opens the plan where `p` is a letter of an answer."""
 _PUNCTUATION = ("question_mark", "slash", "colon", "space")
 _BUSY_POLL_SECONDS = 0.12
 _IDLE_POLL_SECONDS = 0.25
@@ -66,6 +69,14 @@ class RunScreen(ConsoleScreen):
         Binding("f", "follow", "Follow", id="run.follow", tooltip="Keep the newest line in view"),
         Binding("d", "describe", "Describe", show=False, id="run.describe", tooltip="The step or the gate in full"),
         Binding("p", "plan", "Plan", id="run.plan", tooltip="What this run's plan would do, change by change"),
+        Binding(
+            _AT_A_GATE,
+            "plan",
+            "Plan",
+            show=False,
+            id="run.plan-at-a-gate",
+            tooltip="The plan, also where letters belong to an answer",
+        ),
         Binding("s", "service", "Service", show=False, id="run.service", tooltip="Containers of this run's service"),
     ]
 
@@ -244,7 +255,10 @@ class RunScreen(ConsoleScreen):
         found = super().active_bindings
         if not (self.is_current and self.is_asking):
             return found
-        return {key: active for key, active in found.items() if len(key) > 1 and key not in _PUNCTUATION}
+        kept = {key: active for key, active in found.items() if len(key) > 1 and key not in _PUNCTUATION}
+        if _AT_A_GATE in kept:
+            kept[_AT_A_GATE] = kept[_AT_A_GATE]._replace(binding=replace(kept[_AT_A_GATE].binding, show=True))
+        return kept
 
     @property
     def answer_field(self) -> Input | None:

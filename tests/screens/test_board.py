@@ -180,3 +180,11 @@ async def test_copy_says_what_was_copied(app: ConsoleApp) -> None:
         await pilot.press("j", "j", "y")
         assert app.clipboard.startswith(f"✗ {WORST}")
         await until_seen(pilot, "Sent to the terminal's clipboard")
+
+
+async def test_a_narrow_footer_keeps_what_changes_something(app: ConsoleApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, WORST)
+        footer = text_of(app).splitlines()[-1]
+        assert "Roll back" in footer
+        assert "Deploy" in footer

@@ -23,7 +23,7 @@ from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.rows import Rows
 from infraconsole.terraform.plan import Plan
 from tests.screens.conftest import FakeAccess
-from tests.screens.runs import FakeExecutor
+from tests.screens.runs import FakeExecutor, type_gate
 from tests.screens.seen import focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
 
@@ -320,6 +320,25 @@ async def test_p_on_the_run_is_there_once_the_plan_is(app: ConsoleApp, journal: 
         await until_seen(pilot, " PROD ")
         await pilot.press("s")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    executor.leave()
+
+
+async def test_at_a_gate_the_plan_is_opened_and_the_answer_stays(app: ConsoleApp, journal: Journal) -> None:
+    """Where `p` is a letter of the answer."""
+    executor = FakeExecutor(journal.folder)
+    executor.begin("update", changes=True)
+    write(journal, real("plan-aws"), executor.run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.on_go_to(GoTo(Place("run", run=executor.run)))
+        executor.open("update", type_gate())
+        await until_seen(pilot, "What cannot be undone")
+        assert "^oPlan" in "".join(text_of(app).splitlines()[-1].split())
+        await pilot.press("tab", *"fileflow-p", "ctrl+o")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until_seen(pilot, "fileflow-p ")
+    assert journal.requests(executor.run) == []
     executor.leave()
 
 
