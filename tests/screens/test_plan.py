@@ -332,7 +332,7 @@ async def test_at_a_gate_the_plan_is_opened_and_the_answer_stays(app: ConsoleApp
         app.on_go_to(GoTo(Place("run", run=executor.run)))
         executor.open("update", type_gate())
         await until_seen(pilot, "What cannot be undone")
-        assert "^oPlan" in "".join(text_of(app).splitlines()[-1].split())
+        await until(pilot, lambda: "^oPlan" in "".join(text_of(app).split()))
         await pilot.press("tab", *"fileflow-p", "ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen))
         await pilot.press("escape")
