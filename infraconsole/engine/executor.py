@@ -89,8 +89,8 @@ _OF_CREDENTIALS = (texts.Kind.CREDENTIALS_EXPIRED, texts.Kind.NO_CREDENTIALS)
 _REPETITIONS = 2
 """How often a command that changes nothing runs again after its credentials had expired: each time it takes the lock."""
 _REPETITION_PAUSE_SECONDS = 5.0
-_TAKEN_OVER = (GateKind.BREAK_GLASS, GateKind.APPROVE, GateKind.CHOOSE)
-"""Gates whose answers hold in the next run, where a later gate was declined."""
+_TAKEN_OVER = (GateKind.BREAK_GLASS, GateKind.APPROVE)
+"""Gates whose answers hold in the next run, where a later gate was declined. A choice may be why it was declined."""
 
 
 class _Rewind(Exception):
@@ -179,7 +179,8 @@ class Executor(StepContext):
                     index = [known.id for known in self._runbook.steps].index(rewind.to)
         except InterruptRequested as error:
             known = next((each for each in self.record.steps if each.id == self.record.current), None)
-            parts = (known.goes_on if known else "", error.mend, f"Go on: infraconsole resume {self.record.run}")
+            goes_on = known.goes_on if known and known.state is StepState.RUNNING else ""
+            parts = (goes_on, error.mend, f"Go on: infraconsole resume {self.record.run}")
             mend = " ".join(part for part in parts if part)
             return self.finish(Outcome.INTERRUPTED, EXIT_INTERRUPTED, error, mend)
         except GateRefused as error:
@@ -471,10 +472,10 @@ class Executor(StepContext):
         """Answers to the same gate in the run before this one, which was declined at a later gate: whoever is asked again for
         what was answered a moment ago stops reading gates. The confirmation itself is never taken over."""
         if (
-            gate.id == FAILURE_GATE
-            or gate.kind not in _TAKEN_OVER
+            gate.kind not in _TAKEN_OVER
             or not self.interactive
             or gate.id in self.record.given
+            or self.record.former  # it went back: what was answered before that does not hold any more
         ):
             return []
         step = self._step.id if self._step else ""

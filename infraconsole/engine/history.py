@@ -132,6 +132,8 @@ class RunRecord:
     follow_ups: tuple[FollowUp, ...] = ()
     waiting: str = ""
     waiting_since: datetime | None = None
+    waited_before_seconds: float = 0.0
+    """How long a person was waited for in all, also in steps that began again since; what is waited for now aside."""
     interrupting: int = 0
     created_at: datetime | None = None
     ended_at: datetime | None = None
@@ -174,11 +176,11 @@ class RunRecord:
 
     def waited_seconds(self, now: datetime, step: str = "") -> float:
         """How long a person has been waited for until now: in all, or in one step."""
-        steps = [known for known in self.steps if step in ("", known.id)]
+        over = self.step(step).waited_seconds if step else self.waited_before_seconds
         since = self.gate.at if self.gate else self.waiting_since
         where = self.gate.step if self.gate else self.current
         open_for = (now - since).total_seconds() if since and step in ("", where) else 0.0
-        return sum(known.waited_seconds for known in steps) + max(0.0, open_for)
+        return over + max(0.0, open_for)
 
     def step(self, step: str) -> StepRecord:
         return next(record for record in self.steps if record.id == step)
@@ -336,8 +338,9 @@ def _waited(record: RunRecord, since: datetime | None, until: datetime) -> RunRe
     step = record.gate.step if record.gate else record.current
     if since is None or step not in {known.id for known in record.steps}:
         return record
-    waited = record.step(step).waited_seconds + max(0.0, (until - since).total_seconds())
-    return _with_step(record, step, waited_seconds=waited)
+    waited = max(0.0, (until - since).total_seconds())
+    record = replace(record, waited_before_seconds=record.waited_before_seconds + waited)
+    return _with_step(record, step, waited_seconds=record.step(step).waited_seconds + waited)
 
 
 def _call_ended(record: RunRecord, event: Event) -> RunRecord:

@@ -9,7 +9,7 @@ import pytest
 
 from infraconsole.engine import executor as executor_module
 from infraconsole.engine.event import Kind
-from infraconsole.engine.gate import FAILURE_GATE
+from infraconsole.engine.gate import FAILURE_GATE, Choice, Gate, GateKind
 from infraconsole.engine.runbook import Offer
 from infraconsole.errors import AwsError
 from tests.unit.test_executor import REASON, RUNBOOK, TYPED, Bench
@@ -25,6 +25,13 @@ def declined(bench: Bench, **inputs: str) -> None:
     assert join() == 3
     assert bench.record.outcome == "refused"
     bench.run = f"{bench.run}n"
+
+
+def until_open(bench: Bench, gate: str) -> None:
+    deadline = time.monotonic() + 60
+    while not (bench.record.gate and bench.record.gate.gate.id == gate):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def opened(bench: Bench) -> list[str]:
@@ -92,6 +99,72 @@ def test_it_is_asked_for_again_where_anything_else_is_so(bench: Bench, case: str
     assert opened(bench) == ["reason"]
 
 
+CHOICES = (Choice("6", "web:6", recommended=True), Choice("5", "web:5"))
+
+
+@pytest.fixture
+def choosing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Its first step asks which revision it shall be."""
+    look, change = (step.__class__ for step in RUNBOOK.steps[:2])
+    gate = Gate("revision", GateKind.CHOOSE, "Which revision?", choices=CHOICES)
+    monkeypatch.setattr(look, "gates", lambda self, context: (gate,))
+    monkeypatch.setattr(change, "offers", lambda self: (Offer("another", "Choose another", back_to="look"),))
+    return bench
+
+
+def test_a_choice_is_asked_for_again_since_it_may_be_why_the_run_was_declined(choosing: Bench) -> None:
+    choosing.begin(interactive=True)
+    join = choosing.in_background()
+    choosing.answer_when_open("revision", "5")
+    choosing.answer_when_open("reason", "prod answers 503")
+    choosing.answer_when_open("type-target", "no")
+    assert join() == 3
+    choosing.run = f"{choosing.run}n"
+    choosing.begin(interactive=True)
+    join = choosing.in_background()
+    choosing.answer_when_open("revision", "6")
+    choosing.answer_when_open("type-target", "fileflow-prod")
+    assert join() == 0
+    assert opened(choosing) == ["revision", "type-target"]
+
+
+def test_nothing_is_taken_over_once_a_run_went_back(choosing: Bench) -> None:
+    declined_at = ("reason", "prod answers 503"), ("type-target", "no")
+    choosing.begin(interactive=True)
+    join = choosing.in_background()
+    for gate, answer in (("revision", "5"), *declined_at):
+        choosing.answer_when_open(gate, answer)
+    assert join() == 3
+    choosing.run = f"{choosing.run}n"
+    choosing.cloud.answers = [lambda: (_ for _ in ()).throw(AwsError("No.", operation="ecs:UpdateService", code="x"))]
+    choosing.begin(interactive=True)
+    join = choosing.in_background()
+    for gate, answer in (
+        ("revision", "5"),
+        ("type-target", "fileflow-prod"),
+        (FAILURE_GATE, "another"),
+        ("revision", "6"),
+        ("reason", "still prod answers 503"),
+        ("type-target", "fileflow-prod"),
+    ):
+        choosing.answer_when_open(gate, answer)
+    assert join() == 0
+
+
+def test_the_time_a_person_took_stays_when_a_step_begins_again(choosing: Bench) -> None:
+    choosing.cloud.answers = [lambda: (_ for _ in ()).throw(AwsError("No.", operation="ecs:UpdateService", code="x"))]
+    choosing.begin(REASON, TYPED, interactive=True)
+    join = choosing.in_background()
+    choosing.answer_when_open("revision", "6")
+    until_open(choosing, FAILURE_GATE)
+    time.sleep(1.0)
+    choosing.answer_when_open(FAILURE_GATE, "retry")
+    assert join() == 0
+    record = choosing.record
+    assert record.ended_at
+    assert record.waited_seconds(record.ended_at) >= 1.0
+
+
 def test_a_wrong_answer_given_beforehand_is_asked_for_where_somebody_sits(bench: Bench) -> None:
     bench.begin(REASON, ("type-target", "fileflow-dev"), interactive=True)
     join = bench.in_background()
@@ -129,10 +202,7 @@ def test_after_a_failure_another_runbook_can_be_chosen(bench: Bench, monkeypatch
 def test_the_time_a_person_took_is_not_the_step_s(bench: Bench) -> None:
     bench.begin(REASON, interactive=True)
     join = bench.in_background()
-    deadline = time.monotonic() + 20
-    while not (bench.record.gate and bench.record.gate.gate.id == "type-target"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until_open(bench, "type-target")
     time.sleep(1.0)
     bench.answer_when_open("type-target", "fileflow-prod")
     assert join() == 0
