@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import io
+import itertools
+import os
+import selectors
 import sys
+from collections.abc import Iterable
 from typing import Any
 
+from textual import events
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
 from infraconsole import glyphs
+from infraconsole.screens.typing import Piece
+
+_TICK_SECONDS = 0.1
+_READ_BYTES = 4096
 
 
 class ConsoleDriver(LinuxDriver):
@@ -23,10 +37,26 @@ class ConsoleDriver(LinuxDriver):
             drawn_on.reconfigure(errors=glyphs.CELLS)
 
     def run_input_thread(self) -> None:
-        """Bytes that are no UTF-8 (a terminal of another encoding, line noise, something pasted) are no end of the console."""
-        while True:
-            try:
-                super().run_input_thread()
-            except UnicodeDecodeError:
+        """Instead of Textual's own, which does not tell what was read in one piece, and ends at bytes that are no UTF-8 (a terminal of
+        another encoding, line noise)."""
+        parser = XTermParser(self._debug)
+        decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                if selector.select(_TICK_SECONDS) and (read := os.read(self.fileno, _READ_BYTES)):
+                    self.hand_over(parser.feed(decode(read)))
+                self.hand_over(parser.tick())
+        with contextlib.suppress(EOFError, ParseError):
+            for _ in parser.feed(""):
+                pass
+
+    def hand_over(self, messages: Iterable[Message]) -> None:
+        """What was read at once; keys among it that follow on each other as one piece."""
+        for is_key, found in itertools.groupby(messages, lambda message: isinstance(message, events.Key)):
+            together = list(found)
+            if is_key and len(together) > 1:
+                self.process_message(Piece(together))  # type: ignore[arg-type]  # all of them are keys
                 continue
-            return
+            for message in together:
+                self.process_message(message)

@@ -10,13 +10,16 @@ from typing import Protocol, runtime_checkable
 
 from textual import events
 from textual.app import App
-from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
 FAST_SECONDS = 0.018
 """Between two keys of one paste at most. Who types fast, or holds a key, leaves more."""
+_LONG_PIECE = 8
+"""So many letters at once are of a paste, or of a line that had stood still."""
+_PAUSE_IN_A_PASTE_SECONDS = 0.25
+"""Between two pieces of one paste, on a line that delivers it in several."""
 _LONGEST = 10_000
 _LINE_ENDS = ("enter", "ctrl+j", "ctrl+m")
 _OPENERS = ("colon", "slash")
@@ -24,7 +27,7 @@ _OPENERS = ("colon", "slash")
 _LETTERS_THAT_MOVE = ("j", "k")
 
 
-class Piece(Message):
+class Piece(events.Event, bubble=False):
     """Keys that the terminal delivered in one piece, so that no pause of this machine can take it apart."""
 
     def __init__(self, keys: Iterable[events.Key]) -> None:
@@ -57,6 +60,8 @@ class Typing:
         self._held: list[events.Key] = []
         self._timer: Timer | None = None
         self._last_seconds = float("-inf")
+        self._pause_seconds = FAST_SECONDS
+        """Within which the next key still belongs to this burst."""
         self._text = self._keys = 0
         """Of the present burst: printable keys that went into a field already, and all keys that were let through."""
 
@@ -70,15 +75,18 @@ class Typing:
                 key.time = event.time
                 if not await self._took_key(key):
                     await self._forward(key)
+            if sum(key.is_printable for key in event.keys) >= _LONG_PIECE:
+                self._pause_seconds = _PAUSE_IN_A_PASTE_SECONDS
             return True
         return isinstance(event, events.Key) and await self._took_key(event)
 
     async def _took_key(self, event: events.Key) -> bool:
-        is_fast = event.time - self._last_seconds <= FAST_SECONDS
+        is_fast = event.time - self._last_seconds <= self._pause_seconds
         self._last_seconds = event.time
         if not is_fast:
             await self._settle()
             self._text = self._keys = 0
+            self._pause_seconds = FAST_SECONDS
         if self._held:
             self._hold(event)
             return True
@@ -167,8 +175,7 @@ class Typing:
 
 def one_line(words: str) -> str:
     """What a field takes of a paste: its lines one after the other, with blanks between them."""
-    parts = (" ".join(part.split("\t")).strip() for part in words[:_LONGEST].splitlines())
-    joined = " ".join(part for part in parts if part)
+    joined = " ".join(words[:_LONGEST].split())
     return "".join(character for character in joined if character.isprintable())
 
 

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from infraconsole.app import ConsoleApp
+from infraconsole.screens.typing import Piece
 
 
 def text_of(app: ConsoleApp) -> str:
@@ -41,7 +42,8 @@ def focused_id(pilot: Pilot[Any]) -> str | None:
 
 def at_once(app: ConsoleApp, *keys: str) -> None:
     """As a terminal's driver hands over what it read in one piece."""
-    for key in keys:
-        app.post_message(
-            events.Key(key, key if len(key) == 1 else {"colon": ":", "slash": "/", "space": " ", "tab": "\t"}.get(key))
-        )
+    named = {"colon": ":", "slash": "/", "space": " ", "tab": "\t"}
+    made = [events.Key(key, key if len(key) == 1 else named.get(key)) for key in keys]
+    for number, key in enumerate(made):
+        key.time += 0.1 * number  # as a machine that stalls would stamp them
+    app.post_message(Piece(made))
