@@ -250,7 +250,7 @@ class ConsoleApp(App[None]):
             with self.suspend():
                 copying.show_plainly(message.name, message.content)
         except SuspendNotSupported:
-            self.push_screen(DetailScreen(message.name, said(message.content), message.content))
+            self.push_screen(DetailScreen(message.name, lambda: said(message.content)))
 
     # The embedded world
 

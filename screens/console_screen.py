@@ -252,10 +252,11 @@ class ConsoleScreen(Settling, Screen[None]):
         """What `y` copies, and what it is called; None where there is nothing."""
         return None
 
-    def show_detail(self, title: str, body: Content) -> None:
+    def show_detail(self, title: str, told: Content | Callable[[], Content]) -> None:
+        """`told` again and again while it is open, where it is more than a text: for what may still be read, or ages."""
         from infraconsole.screens.detail import DetailScreen
 
-        self.app.push_screen(DetailScreen(title, body))
+        self.app.push_screen(DetailScreen(title, told if callable(told) else lambda: told))
 
     def show_error(self, title: str, error: BaseException) -> None:
         self.show_detail(title, Content("\n\n").join([said(part) for part in whole_error(error)]))

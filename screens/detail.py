@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,11 +14,14 @@ from textual.widgets import Static
 from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.places import Copied, ShowPlainly
 from infraconsole.screens.settling import Dialog
+from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, said
+
+_LOOK_SECONDS = 0.5
 
 
 class DetailScreen(Dialog[None]):
-    """Scrolls with the arrows, j/k and g/G; `y` copies the whole text."""
+    """Scrolls with the arrows, j/k and g/G; `y` copies the whole text. What is still being read when it opens appears in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,d", "close", "Close", id="detail.close", tooltip="Back to the screen"),
@@ -32,31 +36,37 @@ class DetailScreen(Dialog[None]):
         Binding("pageup", "scroll(-10)", "Page up", show=False, id="detail.page-up", tooltip="Further back"),
     ]  # fmt: skip
 
-    def __init__(self, title: str, body: Content, copied: str | None = None) -> None:
+    def __init__(self, title: str, tell: Callable[[], Content]) -> None:
         super().__init__()
         self._title = title
-        self._body = body
-        self._copied = body.plain if copied is None else copied
+        self._tell = tell
+        self._told = Content()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large"):
             yield Static(said((self._title, STRONG)), classes="dialog-title")
             with VerticalScroll(id="detail-body"):
-                yield Static(self._body)
+                yield Says(id="detail-text")
             yield Static(said((f"Esc closes, y copies, {PLAIN_KEY} shows it as plain text to select.", DIM)))
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one("#detail-body"))
+        self._draw()
+        self.set_interval(_LOOK_SECONDS, self._draw)
+
+    def _draw(self) -> None:
+        self._told = self._tell()
+        self.query_one("#detail-text", Says).say(self._told)
 
     def action_close(self) -> None:
         self.dismiss(None)
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self._copied)
+        self.app.copy_to_clipboard(self._told.plain)
         self.post_message(Copied(self._title))
 
     def action_plain(self) -> None:
-        self.post_message(ShowPlainly(self._title, self._copied))
+        self.post_message(ShowPlainly(self._title, self._told.plain))
 
     def action_scroll(self, lines: int) -> None:
         body = self.query_one("#detail-body")

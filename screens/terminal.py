@@ -37,8 +37,8 @@ class ConsoleDriver(LinuxDriver):
             drawn_on.reconfigure(errors=glyphs.CELLS)
 
     def run_input_thread(self) -> None:
-        """Instead of Textual's own, which does not tell what was read in one piece, and ends at bytes that are no UTF-8 (a terminal of
-        another encoding, line noise)."""
+        """Instead of Textual's own, which does not tell what was read in one piece, and ends at bytes that are no UTF-8 (a terminal
+        of another encoding, line noise)."""
         parser = XTermParser(self._debug)
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         with selectors.SelectSelector() as selector:

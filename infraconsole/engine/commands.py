@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infraconsole import files
-from infraconsole.clock import Stamp
+from infraconsole.clock import Deadline, Stamp
 from infraconsole.engine.event import Kind
 from infraconsole.engine.inbox import Inbox
 from infraconsole.engine.runbook import Intent
@@ -24,6 +24,8 @@ Each = Callable[[str], None]
 Write = Callable[..., Any]
 
 _LOOK_SECONDS = 0.2
+_SILENT_SECONDS = 10.0
+"""A command that has said nothing may not hear a signal yet, and would be killed by it: it is asked to stop later then."""
 
 
 class Commands:
@@ -94,8 +96,11 @@ class Commands:
 
     def _awaited(self, running: Running, each: Each | None) -> Ended:
         asked = cancelled = False
+        silence = Deadline(_SILENT_SECONDS)
         while running.wait(each, seconds=_LOOK_SECONDS) is None:
             if self._inbox.interrupts and not asked:
+                if not running.has_spoken and not silence.is_over():
+                    continue
                 asked = True
                 if running.interrupt():
                     self._say("Terraform was asked to stop: it finishes what it has begun and stores the state.")

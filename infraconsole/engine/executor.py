@@ -574,7 +574,8 @@ class Executor(StepContext):
 
     def _permitted(self, name: str) -> str:
         """The number of a changing call that may be made now, on what was seen just now. Raises GateRefused, and _DoneMeanwhile or
-        what `_probe` raises where that has changed."""
+        what `_probe` raises where that has changed. Raises InterruptRequested where somebody has asked: nothing begins after that."""
+        self._inbox.raise_if_interrupted()
         step = self._step
         if step is None or not self._may_change or name not in step.calls or self.dry_run or self.config.read_only:
             raise GateRefused(

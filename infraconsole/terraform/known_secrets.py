@@ -88,8 +88,9 @@ def of_state(body: bytes) -> Iterator[str]:
 def _of_resource(resource: Mapping[str, Any]) -> Iterator[str]:
     for instance in resource.get("instances") or ():
         attributes = instance.get("attributes") or instance.get("attributes_flat") or {}
-        paths = instance.get("sensitive_attributes")
-        yield from marked_texts(attributes, sensitive.marks(str(resource.get("type")), attributes, paths))
+        type_, paths = str(resource.get("type")), instance.get("sensitive_attributes")
+        marked = sensitive.without_plain_parameters(type_, attributes)
+        yield from marked_texts(marked, sensitive.marks(type_, attributes, paths))
         yield from _named(attributes)
 
 

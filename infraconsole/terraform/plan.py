@@ -21,7 +21,7 @@ from infraconsole.collector import uncollected
 from infraconsole.errors import InfraconsoleError
 from infraconsole.redaction import MASK, Redactor
 from infraconsole.secret_places import names_a_secret
-from infraconsole.terraform import documents, known_secrets, write_only
+from infraconsole.terraform import documents, known_secrets, sensitive, write_only
 from infraconsole.terraform.attributes import (
     AttributeChange,
     Path,
@@ -245,8 +245,10 @@ class Change:
         """As of the plan, of this change alone."""
         change = self._change
         for side in ("before", "after"):
-            yield from marked_texts(change.get(side), change.get(f"{side}_sensitive"))
-            yield from passwords_in(change.get(side))
+            values = change.get(side)
+            learned = sensitive.without_plain_parameters(self.type, values) if isinstance(values, dict) else values
+            yield from marked_texts(learned, change.get(f"{side}_sensitive"))
+            yield from passwords_in(values)
 
     def drifted(self) -> tuple[AttributeChange, ...]:
         """Of drift: what somebody has changed. Not what only looks different, and not what AWS moves by itself."""

@@ -225,6 +225,14 @@ class Running:
         return Ended(self.command, code, self.stdout, self.stderr)
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether it has written anything. Terraform's first line comes after it has begun to listen for signals."""
+        try:
+            return self.stdout.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+    @property
     def interrupt_sent(self) -> bool:
         return (self.record / INTERRUPTED).exists()
 

@@ -11,6 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from infraconsole.secret_places import names_a_secret
+
 _KUBERNETES_SECRET = ("data", "binary_data")
 _PRIVATE_KEYS = ("private_key_pem", "private_key_openssh", "private_key_pem_pkcs8")
 _OTHERS: Mapping[str, tuple[str, ...]] = {
@@ -72,6 +74,23 @@ def places(type_: str, attributes: Mapping[str, Any]) -> Iterator[tuple[str | in
     """The paths in these attributes that are sensitive because the type's provider says so."""
     for path in declared(type_):
         yield from _there(attributes, path.split("."))
+
+
+def without_plain_parameters(type_: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The AWS provider calls every value of a parameter sensitive, also that of an export which Parameter Store keeps in clear: a
+    VPC's id or a repository's URL, without which no plan can be read."""
+    if type_ == "aws_ssm_parameter" and _is_plain(attributes.get("name"), attributes.get("type")):
+        return {name: value for name, value in attributes.items() if name != "value"}
+    if type_ == "aws_ssm_parameters_by_path":
+        names, types, values = (attributes.get(each) or () for each in ("names", "types", "values"))
+        if len(names) == len(types) == len(values):
+            kept = [None if _is_plain(*each) else value for *each, value in zip(names, types, values, strict=True)]
+            return {**attributes, "values": kept}
+    return attributes
+
+
+def _is_plain(name: Any, type_: Any) -> bool:
+    return type_ in ("String", "StringList") and not names_a_secret(str(name))
 
 
 def declared(type_: str) -> Sequence[str]:

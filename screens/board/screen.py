@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.widget import Widget
 
 from infraconsole.errors import JournalError
@@ -296,8 +297,11 @@ class BoardScreen(ConsoleScreen):
     def action_describe(self) -> None:
         row = self.row
         if row is not None:
-            told = story(row, self._runs.last.get(row.key), self._runs.follow_ups.get(row.key, ()), self.desk.now())
-            self.show_detail(name_of(row), told)
+            self.show_detail(name_of(row), lambda: self._story(row.key))
+
+    def _story(self, key: str) -> Content:
+        runs = self._runs
+        return story(self._rows[key], runs.last.get(key), runs.follow_ups.get(key, ()), self.desk.now())
 
     def action_environment(self) -> None:
         row = self.row

@@ -297,7 +297,7 @@ class ContainersScreen(PanedScreen):
         elif self._picked_task is not None:
             self.show_detail(f"task {self._picked_task.id[-8:]}", cells.task_story(self._picked_task))
         else:
-            self._describe_service()
+            self.show_detail(f"{self.service_name} {self.environment}", self._service_story)
 
     def _describe_revision(self, reference: str) -> None:
         picked = self._definitions.get(reference)
@@ -317,7 +317,7 @@ class ContainersScreen(PanedScreen):
         if picked is not None:
             self.show_detail(picked.name, cells.definition_story(picked))
 
-    def _describe_service(self) -> None:
+    def _service_story(self) -> Content:
         parts = [cells.service_story(self._service, self.desk.now())]
         facts: tuple[tuple[str, Fact[Any]], ...] = (
             ("tasks", self._tasks),
@@ -328,7 +328,7 @@ class ContainersScreen(PanedScreen):
         for name, fact in facts:
             if fact.error is not None:
                 parts.append(lines([said((f"{name} could not be read", STRONG)), *whole_error(fact.error)]))
-        self.show_detail(f"{self.service_name} {self.environment}", Content("\n\n").join(parts))
+        return Content("\n\n").join(parts)
 
     def action_deploy(self) -> None:
         runs = self._service.value.serving_image if self._service.value else ""

@@ -10,6 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 
 from infraconsole import text
 from infraconsole.aws.ssm import SECURE, Parameter, ParameterVersion
@@ -274,8 +275,11 @@ class ExportScreen(PanedScreen):
             if row is not None:
                 self.show_detail(code.place_of(row.key), code.line_story(row))
         elif self._entry.value is not None:
-            revealed = self._reveals.values.get(self.export_name)
-            self.show_detail(self.export_name, cells.story(self._entry.value, self.desk.now(), revealed))
+            opened = self._entry.value
+            self.show_detail(self.export_name, lambda: self._story(self._entry.value or opened))
+
+    def _story(self, entry: Entry) -> Content:
+        return cells.story(entry, self.desk.now(), self._reveals.values.get(self.export_name))
 
     def _describe_version(self) -> None:
         history, version = self._history.value or (), self._version

@@ -375,8 +375,11 @@ class ExportsScreen(PanedScreen):
         if self._error is not None:
             self.show_detail("Exports", lines(whole_error(self._error)))
         elif self.entry is not None:
-            told = cells.story(self.entry, self.desk.now(), self._reveals.values.get(self.entry.name))
-            self.show_detail(self.entry.name, told)
+            opened = self.entry
+            self.show_detail(opened.name, lambda: self._story(self._by_name.get(opened.name, opened)))
+
+    def _story(self, entry: Entry) -> Content:
+        return cells.story(entry, self.desk.now(), self._reveals.values.get(entry.name))
 
     def action_reveal(self) -> None:
         if self.entry is not None:

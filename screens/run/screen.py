@@ -377,7 +377,10 @@ class RunScreen(ConsoleScreen):
             chosen = self.query_one("#gate-choices", Rows).current_key if gate.gate.choices else ""
             self.show_detail(gate.gate.title, shows(gate.gate, chosen))
         elif step is not None:
-            self.show_detail(step.title, self._story(step))
+            opened = step
+            self.show_detail(
+                step.title, lambda: self._story(next((s for s in self.record.steps if s.id == opened.id), opened))
+            )
 
     def action_service(self) -> None:
         target = self.record.target

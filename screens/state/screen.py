@@ -471,13 +471,15 @@ class StateScreen(ConsoleScreen):
             if self._versions.error is not None:
                 self.show_detail("The versions", lines(whole_error(self._versions.error)))
             return
-        found = self._read_of(version)
+        key = self.rows.current_key
+        self.show_detail(f"The state of {self.service_name} {self.environment}", lambda: self._story(key, version))
+
+    def _story(self, key: str, version: StoredObject) -> Content:
         now = self.desk.now()
         digest = self._kept_digest if version is self._current else ""
-        by = cells.author_story(version, self._authors.get(self.rows.current_key), now)
-        told = [cells.version_story(version, found, now, digest), by, cells.lock_story(self._lock)]
-        title = f"The state of {self.service_name} {self.environment}"
-        self.show_detail(title, Content("\n\n").join([part for part in told if part.plain]))
+        by = cells.author_story(version, self._authors.get(key), now)
+        told = [cells.version_story(version, self._read_of(version), now, digest), by, cells.lock_story(self._lock)]
+        return Content("\n\n").join([part for part in told if part.plain])
 
     def action_roll_back(self) -> None:
         version = self._version(self.rows.current_key)

@@ -40,6 +40,12 @@ def focused_id(pilot: Pilot[Any]) -> str | None:
     return widget.id if widget else None
 
 
+async def press_after_reading(pilot: Pilot[Any], key: str) -> None:
+    """As a person who has read what was pasted; what comes sooner is of the paste."""
+    await pilot.pause(0.4)
+    await pilot.press(key)
+
+
 def at_once(app: ConsoleApp, *keys: str) -> None:
     """As a terminal's driver hands over what it read in one piece."""
     named = {"colon": ":", "slash": "/", "space": " ", "tab": "\t"}

@@ -23,7 +23,7 @@ from infraconsole.screens.widgets.output import Output
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.conftest import FakeAccess
 from tests.screens.runs import FakeExecutor, confirm_gate, revision_gate, type_gate
-from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
+from tests.screens.seen import at_once, focused_id, press_after_reading, text_of, until, until_seen
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_what_is_typed_right_after_tab_is_the_field_s(
         at_once(attached, "tab", *"prod", "space", *"is", "space", *"down")
         field = attached.screen.query_one("#gate-input", Input)
         await until(pilot, lambda: field.value == "prod is down")
-        await pilot.press("enter")
+        await press_after_reading(pilot, "enter")
         await until(pilot, lambda: answers(executor) == ["prod is down"])
 
 
@@ -182,7 +182,7 @@ async def test_a_paste_without_brackets_answers_nothing(
         await until(pilot, lambda: field.value == " ".join(LINES))
         await until_seen(pilot, "Pasted as one line")
         assert executor.requests() == []
-        await pilot.press("enter")
+        await press_after_reading(pilot, "enter")
         await until(pilot, lambda: answers(executor) == [" ".join(LINES)])
 
 
@@ -208,7 +208,7 @@ async def test_a_name_pasted_with_its_line_end_waits_for_enter(attached: Console
         at_once(attached, *"fileflow-prod", "enter")
         await until_seen(pilot, "Pasted as one line")
         assert executor.requests() == []
-        await pilot.press("enter")
+        await press_after_reading(pilot, "enter")
         await until(pilot, lambda: answers(executor) == ["fileflow-prod"])
 
 
@@ -437,7 +437,7 @@ async def test_the_name_that_insists_reaches_its_field_also_in_one_piece(
         field = attached.screen.query_one("#interrupt-name", Input)
         await until(pilot, lambda: field.value == "fileflow-prod")
         assert executor.requests() == []
-        await pilot.press("enter")
+        await press_after_reading(pilot, "enter")
         await until(pilot, lambda: [each.data["level"] for each in executor.requests()] == [2])
 
 

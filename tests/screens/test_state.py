@@ -27,7 +27,7 @@ from infraconsole.screens.state import StateScreen
 from infraconsole.screens.state.diff import StateDiffScreen
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.conftest import FakeAccess, just_now
-from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
+from tests.screens.seen import at_once, focused_id, press_after_reading, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
 
 SECRET = "hunter2-of-the-state"
@@ -850,7 +850,7 @@ async def test_two_fields_filled_in_one_piece_get_what_is_theirs(
         await until(pilot, lambda: focused_id(pilot) == "deploy-image")
         at_once(app, *"v1", "tab", *"aws_b.c")
         await until(pilot, lambda: app.screen.query_one("#deploy-targets", Input).value == "aws_b.c")
-        await pilot.press("enter")
+        await press_after_reading(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert begun[0].inputs == {"image_tag": "v1", "targets": "aws_b.c"}
 

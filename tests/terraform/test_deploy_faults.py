@@ -525,7 +525,9 @@ def test_a_connection_cut_while_the_state_is_written_leaves_it_in_a_file_that_bl
     blocked = site.until_gate(run, FAILURE_GATE).gate
     assert "holds a state that could not be stored" in blocked.title
     site.answer(run, FAILURE_GATE, "stop")
-    assert site.finished(run).outcome == "failed"
+    stopped = site.finished(run)
+    assert stopped.outcome == "interrupted", "with the state pushed, it makes a new plan"
+    assert f"Then go on: infraconsole resume {run}" in stopped.ending
     refused = site.deploy()
     assert refused.code == 1
     assert str(left) in refused.stderr

@@ -235,6 +235,36 @@ def test_a_state_s_secrets_are_known_by_mark_type_and_name() -> None:
     assert not found & {"hours", "db.internal", attributes["secret_arn"]}
 
 
+@pytest.mark.parametrize("mode", ["managed", "data"])
+def test_a_parameter_that_is_kept_in_clear_is_no_secret(mode: str) -> None:
+    """The provider calls the value of every parameter sensitive; an export's is needed in clear."""
+    of_one = [
+        {
+            "name": "/shared/ecr/fileflow/repository-url",
+            "type": "String",
+            "value": "1.dkr.ecr.x.amazonaws.com/fileflow",
+        },
+        {"name": "/shared/db/key", "type": "SecureString", "value": "kept-encrypted"},
+        {"name": "/shared/db/password", "type": "String", "value": "Named-1"},
+    ]
+    by_path = {
+        "names": ["/shared/vpc-id", "/shared/key"],
+        "types": ["String", "SecureString"],
+        "values": ["vpc-0123", "also-encrypted"],
+    }
+    state = {
+        "version": 4,
+        "resources": [
+            {"mode": mode, "type": type_, "name": "x", "instances": [{"attributes": each}]}
+            for type_, each in (
+                *(("aws_ssm_parameter", each) for each in of_one),
+                ("aws_ssm_parameters_by_path", by_path),
+            )
+        ],
+    }
+    assert set(known_secrets.of_state(json.dumps(state).encode())) == {"kept-encrypted", "Named-1", "also-encrypted"}
+
+
 def change(**more: object) -> dict[str, object]:
     return {"address": "x.y", "mode": "managed", "type": "x", "name": "y", "change": {"actions": ["update"], **more}}
 
