@@ -573,8 +573,8 @@ class Executor(StepContext):
         self._write(Kind.CALL_FAILED, call=call, operation=name, error=error, maybe_done=maybe_done, clock=clock_now)
 
     def _permitted(self, name: str) -> str:
-        """The number of a changing call that may be made now, on what was seen just now. Raises GateRefused, InterruptRequested where
-        somebody has asked, and _DoneMeanwhile or what `_probe` raises where what was seen has changed."""
+        """The number of a changing call that may be made now, on what was seen just now. Raises GateRefused, InterruptRequested
+        where somebody has asked, and _DoneMeanwhile or what `_probe` raises where what was seen has changed."""
         self._inbox.raise_if_interrupted()
         step = self._step
         if step is None or not self._may_change or name not in step.calls or self.dry_run or self.config.read_only:
