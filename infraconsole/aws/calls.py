@@ -100,7 +100,15 @@ class Call(Generic[_T]):
             self._error = error
         finally:
             _thread.call = None
-            self._done.set()
+            with _claiming:
+                self._let_go()
+                self._done.set()
+
+    def _let_go(self) -> None:
+        """The pool outlives whoever made it: urllib3 keeps its connections until it is collected, and with them what they know."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.used_by is self:
+            connection.used_by = None
 
     def _give_up(self) -> bool:
         """False where it has ended."""

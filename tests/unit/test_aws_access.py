@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
@@ -459,6 +461,18 @@ def test_renew_reads_credentials_anew(environ: dict[str, str], tmp_path: Path) -
     assert access._sessions.opened().get_credentials().access_key == "OLD"
     access.renew()
     assert access._sessions.opened().get_credentials().access_key == "NEW"
+
+
+def test_a_renewed_access_lets_its_former_clients_go(environ: dict[str, str], server: Server) -> None:
+    """A run that waits for credentials renews every few seconds, for hours."""
+    server.answer = lambda operation, parameters: (400, {"__type": "ExpiredTokenException", "message": "expired"})
+    access = AwsAccess(region=REGION, environ=environ)
+    with pytest.raises(CredentialsExpired):
+        Ecs(access).services("c", ["s"])
+    former = weakref.ref(access.client("ecs"))
+    access.renew()
+    gc.collect()
+    assert former() is None
 
 
 def test_a_view_looks_for_new_credentials_after_it_had_none_but_not_at_every_read(
