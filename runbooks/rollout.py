@@ -16,12 +16,13 @@ from infraconsole.aws.elb import ClassicElb
 from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
 from infraconsole.checks.controllers import instead, refusal, stage_words
+from infraconsole.checks.stopped import why_stopped
 from infraconsole.clock import Deadline
 from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.runbook import StepContext, aws_command
 from infraconsole.errors import AccessDenied, NotVisibleYet, OtherTool, StepFailed
 from infraconsole.runbooks import traffic
-from infraconsole.runbooks.stops import Stops, counted, plain, why_stopped
+from infraconsole.runbooks.stops import Stops, counted, plain
 
 _TROUBLE = ("unable", "fail", "unhealthy", "error")
 """What an event of ECS says that is worth saying once, however often it comes."""
@@ -225,7 +226,8 @@ class Rollout:
 
     def verdict(self) -> str:
         """Why the revision will never run, "" where it may."""
-        return self._stops.verdict(self._running)
+        # Where nothing happens, AWS writes no new time. A clock of ours that is ahead only puts the verdict off.
+        return self._stops.verdict(self._running, max(filter(None, (self.since, self._context.now()))))
 
     def _take_in_stopped(self, stopped: Sequence[Task]) -> None:
         self._stops.began = self._began

@@ -14,6 +14,7 @@ from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
 from infraconsole.checks.controllers import remarks
 from infraconsole.checks.serving import ServiceFacts
+from infraconsole.checks.stopped import why_stopped
 from infraconsole.overview import Fact, revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
@@ -84,16 +85,6 @@ def task_rows(tasks: Iterable[Task], current: str, now: datetime) -> Iterable[Ro
 
 def _health_tone(health: str) -> str:
     return {"HEALTHY": GOOD, "UNHEALTHY": BAD}.get(health, PLAIN)
-
-
-def why_stopped(task: Task) -> str:
-    exits = [
-        f"{container.name} exited with {container.exit_code}"
-        for container in task.containers
-        if container.exit_code is not None
-    ]
-    reasons = [container.reason for container in task.containers if container.reason]
-    return ". ".join(part.rstrip(".") for part in (task.stopped_reason, *exits, *reasons) if part)
 
 
 def target_rows(targets: Iterable[TargetHealth]) -> Iterable[Row]:
