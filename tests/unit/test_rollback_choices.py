@@ -44,6 +44,7 @@ class Account(Spoken):
         self.journal: dict[str, list[Mapping[str, Any]]] = {}
         """What earlier runs verified, by runbook; "" for rollbacks."""
         self.former_looks: list[Mapping[str, Any]] = []
+        self.former_updates: list[Mapping[str, Any]] = []
         self.follow_ups: list[dict[str, str]] = []
         self.secrets: list[str] = []
         self.sent: list[tuple[str, dict[str, Any]]] = []
@@ -99,7 +100,7 @@ class Account(Spoken):
                 "status": "SUCCESSFUL", "targetServiceRevisionArn": definition}  # fmt: skip
 
     def former(self, step: str) -> Sequence[Mapping[str, Any]]:
-        return self.former_looks if step == "look" else ()
+        return {"look": self.former_looks, "update": self.former_updates}.get(step, ())
 
     def earlier(self, step: str, runbook: str = "") -> Sequence[Mapping[str, Any]]:
         return self.journal.get(runbook, ())
@@ -207,6 +208,20 @@ def test_of_a_run_that_went_back_what_was_tried_is_not_recommended(tmp_path: Pat
     account = Account(tmp_path, 3, good=[2, 3])
     account.former_looks = [{"current": arn(5), "current_registered_at": ""}]
     assert account.look()["last_known_good"] == arn(2)
+
+
+def test_the_content_of_a_copy_that_failed_is_not_recommended_again(tmp_path: Path) -> None:
+    """:3 is bad, a copy of :2 was registered as :4, and did not work either: the content of :2 failed, whatever its number."""
+    account = copying(tmp_path)
+    account.results["register-copy"] = RegisterCopy().act(account.context)
+    account.on = 4
+    made = ecs_rollback.Update().probe(account.context)
+    assert (made.state, made.result["revision"]) == (ProbeState.DONE, arn(4))
+    account.former_updates = [{}, made.result]
+    account.former_looks = [account.results["look"]]
+    looked = account.look()
+    assert looked["last_known_good"] == arn(1)
+    assert {each["id"]: each["tried"] for each in looked["candidates"]} == {"3": False, "2": True, "1": False}
 
 
 def test_inactive_revisions_give_the_true_reason_and_the_ways_out(tmp_path: Path) -> None:
