@@ -19,6 +19,7 @@ from infraconsole.runbooks import ecs_rollback, revision_copy
 from infraconsole.runbooks.pin_image import PinImage
 from infraconsole.runbooks.revision_copy import RegisterCopy
 from tests.unit.test_deployed import Spoken
+from tests.unit.test_rollout import raising
 
 ECR = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 ARN = "arn:aws:ecs:ap-northeast-2:123456789012"
@@ -366,6 +367,42 @@ def test_the_follow_up_is_about_the_application_s_image(tmp_path: Path, tfvars: 
     path.write_text(f'{key} = "{value}"\n')
     assert PinImage().act(account.context) == {"pinned": True}
     assert len(account.follow_ups) == 1
+
+
+def test_the_follow_up_waits_for_what_the_variables_do_not_say_yet(tmp_path: Path) -> None:
+    account = Account(tmp_path, 2, good=[1, 2])
+    account.choose()
+    account.results["update"] = {"changed": True}
+    account.results["look"] = {**account.results["look"], "current_image": f"{ECR}/web-next:build-2"}
+    path = tmp_path / "terraform.tfvars"
+    path.write_text(f'image_tag = "build-1"\nimage_repository = "{ECR}/web-next"\n')
+    account.config.tfvars_of = lambda *_: path
+    assert PinImage().act(account.context) == {"pinned": False}
+    (follow_up,) = account.follow_ups
+    assert (follow_up["key"], follow_up["value"]) == ("image_repository", f"{ECR}/web")
+
+
+@pytest.mark.parametrize(
+    ("tfvars", "why"),
+    [
+        ('sidecar_image_tag = "stable"\n', "cannot be told: it may be sidecar_image_tag."),
+        (f'image_digest = "sha256:{"b" * 64}"\nimage_tag = "build-1"\n', "image_digest names a digest"),
+    ],
+)
+def test_where_nothing_can_be_pinned_the_reason_is_said_and_nothing_is_called_pinned(
+    tmp_path: Path, tfvars: str, why: str
+) -> None:
+    account = Account(tmp_path, 2, good=[1, 2])
+    account.choose()
+    account.results["update"] = {"changed": True}
+    account.reads.answers["DescribeImages"] = raising(AccessDenied("Denied.", operation="ecr:DescribeImages"))
+    path = tmp_path / "terraform.tfvars"
+    path.write_text(tfvars)
+    account.config.tfvars_of = lambda *_: path
+    assert PinImage().act(account.context) == {"pinned": False}
+    assert account.follow_ups == []
+    assert why in account.notes[-1]
+    assert "already" not in account.notes[-1]
 
 
 def test_what_no_variable_can_bring_is_said_and_never_pinned_as_a_tag_of_another_repository(tmp_path: Path) -> None:

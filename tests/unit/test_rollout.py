@@ -74,7 +74,7 @@ class Shown(Spoken):
 
         self.reads.answers["DescribeServices"] = describe
         denied = AccessDenied("Denied.", operation="ecs:ListServiceDeployments")
-        self.reads.answers["ListServiceDeployments"] = _raising(denied)
+        self.reads.answers["ListServiceDeployments"] = raising(denied)
         self.calls_answered: list[Answered] = []
         self.intent: Intent | None = None
 
@@ -295,14 +295,14 @@ def test_what_became_of_an_export_that_was_written(
     context.results["look"] = {"version": 3, "modified": at(0).isoformat(), "before": "was", "owner": ""}
     context.reads.answers["GetParameters"] = {"Parameters": [now] if now else []}
     pages = {"Parameters": history} if isinstance(history, list) else history
-    context.reads.answers["GetParameterHistory"] = pages if isinstance(pages, dict) else _raising(pages)
+    context.reads.answers["GetParameterHistory"] = pages if isinstance(pages, dict) else raising(pages)
     context.intent = LOST if lost else None
     probe = export_put.Write().probe(cast(StepContext, context))
     assert probe.state is state, probe.detail
     assert ("ssm:GetParameterHistory" in probe.detail) is isinstance(history, AccessDenied)
 
 
-def _raising(error: Any) -> Callable[[Any], Any]:
+def raising(error: Any) -> Callable[[Any], Any]:
     def raising(_: Any) -> Any:
         raise error or AssertionError("not to be asked")
 
