@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infraconsole import text
 from infraconsole.aws.ecs import Service, parse_service, parse_shifting
 from infraconsole.checks.controllers import instead, refusal, remarks, stage_words
 from infraconsole.checks.serving import ServiceFacts, serving
@@ -188,24 +189,59 @@ def record(status: str, revision: int, reason: str = "") -> Any:
     return parse_service_deployment(raw, {"r": f"{TD}:{revision}"})
 
 
+SINCE = text.local_time(NOW - timedelta(hours=3))
+ROLLED_BACK = text.local_time(NOW - timedelta(minutes=12))
+
+
 def test_a_healthy_service_says_so_before_it_is_rolled_back() -> None:
     found = standing(service(deployment(9, 3)), (record("SUCCESSFUL", 9),), NOW)
-    assert "runs as it should: fileflow-dev:9 since 3 h" in found
+    assert f"runs as it should: fileflow-dev:9 since {SINCE}, its deployment completed" in found
     assert standing(service(deployment(10, 0, "IN_PROGRESS"), deployment(9, 3, status="ACTIVE")), (), NOW) == ""
     assert standing(service(deployment(9, 2)), (), NOW) == ""
+
+
+def back_event(revision: int = 9, ago: timedelta = timedelta(minutes=12)) -> dict[str, Any]:
+    return {"id": "1", "createdAt": NOW - ago, "message": f"(service s) rolling back to deployment ecs-svc/{revision}."}
 
 
 def test_ecs_that_rolled_back_by_itself_is_said_with_and_without_the_history() -> None:
     back = service(deployment(9, 3))
     found = standing(back, (record("ROLLBACK_SUCCESSFUL", 10), record("SUCCESSFUL", 9)), NOW)
-    assert found.startswith("ECS rolled fileflow-dev:10 back by itself 12 min ago. The service is on fileflow-dev:9")
-    event = {
-        "id": "1",
-        "createdAt": NOW - timedelta(minutes=5),
-        "message": "(service s) rolling back to deployment ecs-svc/9.",
-    }
-    assert "by itself 5 min ago" in standing(service(deployment(9, 3), events=[event]), (), NOW)
-    other = {**event, "message": "(service s) rolling back to deployment ecs-svc/8."}
-    assert "by itself" not in standing(service(deployment(9, 3), events=[other]), (), NOW)
+    assert found == f"ECS rolled fileflow-dev:10 back by itself at {ROLLED_BACK}. The service is on fileflow-dev:9."
+    told = standing(service(deployment(9, 3), events=[back_event()]), (), NOW)
+    assert told == f"ECS rolled back by itself at {ROLLED_BACK}. The service is on fileflow-dev:9."
+    assert "by itself" not in standing(service(deployment(9, 3), events=[back_event(8)]), (), NOW)
     asked = record("ROLLBACK_SUCCESSFUL", 10, "Service deployment rolled back because of a user request.")
     assert "on request" in standing(back, (asked,), NOW)
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"])
+@pytest.mark.parametrize("running", [0, 3])
+def test_a_rollback_under_way_is_not_told_as_done(status: str, running: int) -> None:
+    going = service(deployment(9, running, "IN_PROGRESS"), deployment(10, 0, "FAILED", "ACTIVE"), events=[back_event()])
+    for history in ((record(status, 10), record("SUCCESSFUL", 9)), ()):
+        found = standing(going, history, NOW)
+        assert "is rolling" in found
+        assert "rolled" not in found
+
+
+@pytest.mark.parametrize("history", [(record("ROLLBACK_SUCCESSFUL", 10),), ()], ids=["history", "events"])
+@pytest.mark.parametrize("now", [deployment(9, 0), deployment(9, 2), deployment(9, 3, "FAILED")])
+def test_what_was_rolled_back_to_and_does_not_run_is_not_a_reason_to_stay(history: Any, now: dict[str, Any]) -> None:
+    assert standing(service(now, events=[back_event()]), history, NOW) == ""
+
+
+def test_a_rollback_of_long_ago_says_nothing_of_today() -> None:
+    long_ago = NOW + timedelta(days=20)
+    for history in ((record("ROLLBACK_SUCCESSFUL", 10),), ()):
+        found = standing(service(deployment(9, 3), events=[back_event()]), history, long_ago)
+        assert "rolled" not in found
+        assert "runs as it should" in found
+
+
+def test_the_same_facts_are_told_in_the_same_words_however_late_it_is() -> None:
+    """They stand in gates: an answer holds as long as the gate shows the same."""
+    back = (record("ROLLBACK_SUCCESSFUL", 10),)
+    events = service(deployment(9, 3), events=[back_event()])
+    for shown, history in ((service(deployment(9, 3)), ()), (service(deployment(9, 3)), back), (events, ())):
+        assert standing(shown, history, NOW) == standing(shown, history, NOW + timedelta(minutes=7)) != ""
