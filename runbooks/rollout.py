@@ -318,7 +318,8 @@ def await_targets(context: StepContext, service: Service, shifting: Shifting | N
     """Until as many targets are healthy as tasks are desired, behind every load balancer; draining ones do not count against it. Of
     two groups that take turns, the one counts to which the traffic goes."""
     deadline = Deadline(context.config.engine.watch_minutes * 60)
-    live = traffic.groups_of(service, shifting) or tuple(traffic.receiving(context, service) or ())
+    weights = traffic.receiving(context, service) or {}
+    live = traffic.groups_of(service, shifting) or tuple(group for group, weight in weights.items() if weight > 0)
     for binding in service.load_balancers:
         groups = [group for group in binding.groups if group in live] or list(binding.groups)
         while True:
