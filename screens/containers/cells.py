@@ -111,16 +111,22 @@ def revision_rows(
     facts: ServiceFacts | None,
     now: datetime,
 ) -> Iterable[Row]:
-    """▶ stands at the revision that serves, → at the one that is being rolled out."""
+    """▶ stands at the revision that serves, → at the one that is being rolled out, ○ at the one that the service is on while no
+    task of it runs."""
     service = facts.service if facts else None
     current = service.task_definition if service else ""
     there = facts.serving_deployment if facts else None
     served = there.task_definition if there else ""
+    going = "→" if service and service.in_flight else "○"
     for reference in references:
         definition = definitions.get(reference)
         _, revision = family_and_revision(reference)
         mark = (
-            ("▶", STRONG) if _same(reference, served) else ("→", STRONG) if _same(reference, current) else (" ", PLAIN)
+            ("▶", STRONG)
+            if _same(reference, served)
+            else (going, STRONG)
+            if _same(reference, current)
+            else (" ", PLAIN)
         )
         found = application(definition, facts.called, facts.service.load_balancers) if definition and facts else None
         yield Row(

@@ -14,6 +14,8 @@ from infraconsole.checks.controllers import instead, refusal, remarks, stage_wor
 from infraconsole.checks.serving import ServiceFacts, serving
 from infraconsole.checks.standing import standing
 from infraconsole.overview import Level, rollout
+from infraconsole.screens.containers.cells import revision_rows
+from infraconsole.screens.environments.cells import running_of
 from tests.unit.test_application import APP, ECR, ROUTER, definition
 
 NOW = datetime(2026, 11, 30, 14, 0, tzinfo=UTC)
@@ -51,6 +53,9 @@ def served(found: Service) -> str:
         ((deployment(10, 2, "IN_PROGRESS"), deployment(9, 0, status="ACTIVE")), "10"),
         ((deployment(10, 0, "IN_PROGRESS"),), ""),
         ((deployment(9, 3), deployment(10, 1, "FAILED", "ACTIVE")), "9"),
+        ((deployment(9, 0),), ""),
+        ((deployment(10, 0), deployment(9, 2, status="ACTIVE")), "9"),
+        ((deployment(10, 0), deployment(9, 0, status="ACTIVE")), ""),
     ],
 )
 def test_the_revision_that_serves(deployments: tuple[dict[str, Any], ...], revision: str) -> None:
@@ -68,6 +73,8 @@ def test_the_image_that_serves_stands_beside_the_one_being_rolled_out() -> None:
     assert ServiceFacts(going, None, None, "fileflow").images == "? → ?"
     down = ServiceFacts(service(deployment(10, 0, "IN_PROGRESS")), new, None, "fileflow")
     assert down.images == "none → 7bd6b34"
+    gone = ServiceFacts(service(deployment(9, 0)), old, None, "fileflow")
+    assert (gone.serving_image, gone.images) == ("", "none")
 
 
 def test_behind_a_classic_load_balancer_the_tasks_tell_the_state() -> None:
@@ -149,6 +156,11 @@ def test_where_traffic_is_shifted_the_shift_decides_what_serves(stage: str, stat
     assert there.task_definition == f"{TD}:{revision}"
 
 
+def test_what_the_traffic_goes_to_serves_only_while_a_task_of_it_runs() -> None:
+    going = service(deployment(10, 0, "IN_PROGRESS"), deployment(9, 3, status="ACTIVE"), **BLUE_GREEN)
+    assert serving(going, shifting("BAKE_TIME")) is None, "the old tasks run, and no traffic goes to them"
+
+
 def test_both_groups_strategy_hooks_stage_and_bake_time_are_said() -> None:
     going = service(deployment(10, 3, "IN_PROGRESS"), deployment(9, 3, status="ACTIVE"), **BLUE_GREEN)
     assert going.target_groups == (BLUE, GREEN)
@@ -176,6 +188,23 @@ def test_a_service_scaled_to_nothing_and_a_daemon_say_so() -> None:
     daemon = service(deployment(9, 3), schedulingStrategy="DAEMON")
     assert rollout(daemon, NOW) == (Level.FINE, "steady")
     assert "one task on each" in " ".join(remarks(daemon))
+
+
+def test_what_is_scaled_to_nothing_is_compared_and_marked_by_the_revision_that_it_is_on() -> None:
+    old = definition(ROUTER, {**APP, "image": f"{ECR}/fileflow:8807313"})
+    nothing = service({**deployment(9, 0), "desiredCount": 0}, desiredCount=0, runningCount=0)
+    facts = ServiceFacts(nothing, old, None, "fileflow")
+    assert running_of(facts).image_tag == "8807313"
+    assert marks(facts) == {"9": "○", "8": " "}
+    assert marks(ServiceFacts(service(deployment(9, 3)), old, old, "fileflow")) == {"9": "▶", "8": " "}
+    going = ServiceFacts(service(deployment(9, 0, "IN_PROGRESS"), deployment(8, 3, status="ACTIVE")), old, old)
+    assert marks(going) == {"9": "→", "8": "▶"}
+    assert running_of(ServiceFacts(nothing, None, None, "fileflow")).image_tag == "?"
+
+
+def marks(facts: ServiceFacts) -> dict[str, str]:
+    rows = revision_rows([f"{TD}:9", f"{TD}:8"], {}, (), facts, NOW)
+    return {row.key.rpartition(":")[2]: row.cells["mark"].text for row in rows}
 
 
 # Whether the service is well already
