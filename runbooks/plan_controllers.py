@@ -16,7 +16,10 @@ def refuse_other_controllers(plan: Plan) -> None:
         if change.type != _SERVICE or change.is_data or change.deposed or change.kind is not Kind.UPDATE:
             continue
         controller = controller_in(change.before("deployment_controller"))
-        if controller == Controller.ECS or not _changes_definition(change):
+        # ECS takes both in one call where the service is given to it.
+        after = change.after("deployment_controller")
+        is_given = bool(after) and controller_in(after) == Controller.ECS
+        if controller == Controller.ECS or is_given or not _changes_definition(change):
             continue
         by = "CodeDeploy" if controller == Controller.CODE_DEPLOY else f"A controller of the type {controller}"
         tool = (

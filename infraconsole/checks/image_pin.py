@@ -188,7 +188,8 @@ def _parts(name: str) -> set[str]:
 
 
 def _is_telling(value: str) -> bool:
-    return len(value) >= _LEAST_TELLING and any(character.isdigit() for character in value)
+    is_whole = ":" in value
+    return is_whole or (len(value) >= _LEAST_TELLING and any(character.isdigit() for character in value))
 
 
 def _strings(value: Any) -> Iterator[str]:

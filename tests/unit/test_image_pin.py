@@ -90,6 +90,8 @@ def pinned(
         ({"migration_image": f"{ECR}/fileflow:v1", "image_tag": "bad1234"}, NEW, {"image_tag": "good123"}),
         ({"migration_image": NEW, "image_tag": "bad1234"}, NEW, {"image_tag": "good123"}),
         ({"backend_image": NEW}, NEW, {"backend_image": OLD}),
+        ({"backend_image": f"{ECR}/fileflow:latest"}, f"{ECR}/fileflow:latest", {"backend_image": OLD}),
+        ({"backend_image": "org/fileflow:latest"}, "org/fileflow:latest", {"backend_image": OLD}),
         ({"sidecar_image_digest": OTHER, "image_tag": "bad1234"}, NEW, {"image_tag": "good123"}),
         # An empty digest leaves it to the tag.
         ({"image_digest": "", "image_tag": "bad1234"}, NEW, {"image_tag": "good123"}),
