@@ -3,11 +3,11 @@ with that: a circuit breaker or a colleague may have put something else there be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from infraconsole import files
-from infraconsole.aws.ecs import Ecs, Service, family_and_revision
+from infraconsole.aws.ecs import Controller, Ecs, Service, family_and_revision
 from infraconsole.checks.application import application
 from infraconsole.checks.controllers import refusal
 from infraconsole.clock import Deadline
@@ -15,6 +15,7 @@ from infraconsole.engine.runbook import Step, StepContext
 from infraconsole.errors import AwsError, AwsNotFound, StepFailed
 from infraconsole.redaction import MASK
 from infraconsole.runbooks import rollout
+from infraconsole.runbooks.plan_controllers import controller_in
 from infraconsole.runbooks.plan_reading import PLAN_DOCUMENT
 from infraconsole.runbooks.terraform_root import root_of, stored_state
 from infraconsole.terraform import plan
@@ -33,6 +34,10 @@ class ReadDeployed(Step):
     def act(self, context: StepContext) -> Mapping[str, Any]:
         if context.target.is_module:
             return {}
+        if controller := _other_controller(context):
+            name = rollout.names(context)[1]
+            context.note(f"What {name} runs is decided by its deployment controller ({controller}), not by this plan.")
+            return {}
         wanted = _task_definition(context)
         if wanted:
             context.note(f"Deployed: {rollout.short(wanted)}.")
@@ -42,9 +47,19 @@ class ReadDeployed(Step):
             service = Ecs(context.reads).service(*rollout.names(context))
         except AwsNotFound:
             return {}
+        if not service.deploying.by_ecs:
+            return {}
         # Whatever it is on now, so that at least a change from here on is noticed.
         context.note(f"This plan has no service {service.name}: it stays on {rollout.short(service.task_definition)}.")
         return {"task_definition": service.task_definition}
+
+
+def _other_controller(context: StepContext) -> str:
+    """Which one deploys the service, where the plan says that it is not ECS: of that Terraform only makes the service, and
+    registers revisions."""
+    change = _service_change(context)
+    found = controller_in(change.after("deployment_controller")) if change else Controller.ECS
+    return "" if found == Controller.ECS else found
 
 
 def _task_definition(context: StepContext) -> str:
@@ -54,13 +69,12 @@ def _task_definition(context: StepContext) -> str:
     A plan knows it where the code fixes it, where nothing changes, and where `ignore_changes` leaves it to others: then it is what
     AWS had when the plan was made, of which the state knows nothing where there was nothing to apply.
     """
-    changes = _changes(context)
-    change = next(filter(lambda each: _is_service(context, each), changes), None)
+    change = _service_change(context)
     if change is None or change.kind in (Kind.DESTROY, Kind.FORGET):
         return ""
     planned = change.after("task_definition")
     if isinstance(planned, str) and planned != MASK:
-        return planned if family_and_revision(planned)[1] else _of_family(context, changes, change, planned)
+        return planned if family_and_revision(planned)[1] else _of_family(context, change, planned)
     cluster, name = rollout.names(context)
     for attributes in managed(stored_state(context, root_of(context)) or b"", _SERVICE):
         in_state = attributes.get("task_definition")
@@ -73,7 +87,7 @@ def _task_definition(context: StepContext) -> str:
     )
 
 
-def _of_family(context: StepContext, changes: Sequence[Change], service: Change, named: str) -> str:
+def _of_family(context: StepContext, service: Change, named: str) -> str:
     """The revision that ECS took where the code names the family alone: its newest ACTIVE one, when the service was changed.
 
     Not what the service is on, unless nothing was sent: a circuit breaker may have put it back before the apply had ended.
@@ -81,8 +95,7 @@ def _of_family(context: StepContext, changes: Sequence[Change], service: Change,
     if service.before("task_definition") == named:
         return Ecs(context.reads).service(*rollout.names(context)).task_definition
     family, _ = family_and_revision(named)
-    made = (Kind.CREATE, Kind.REPLACE)
-    if any(each.type == _DEFINITION and each.kind in made and each.after("family") == family for each in changes):
+    if _registers(context, family):
         # Of this apply's own making: by now somebody may have registered another one.
         state = stored_state(context, root_of(context)) or b""
         arns = [str(each.get("arn")) for each in managed(state, _DEFINITION) if each.get("family") == family]
@@ -92,14 +105,26 @@ def _of_family(context: StepContext, changes: Sequence[Change], service: Change,
     return Ecs(context.reads).task_definition(family).arn
 
 
+def _registers(context: StepContext, family: str) -> bool:
+    """Whether the plan makes a new revision of that family."""
+    made = (Kind.CREATE, Kind.REPLACE)
+    return any(
+        each.type == _DEFINITION and each.kind in made and each.after("family") == family for each in _changes(context)
+    )
+
+
 def _keeps_definition(context: StepContext, wanted: str) -> bool:
     """Whether the apply changed the service and left its task definition as it was: the deployment before looks the same."""
-    change = next((each for each in _changes(context) if _is_service(context, each)), None)
+    change = _service_change(context)
     return change is not None and change.kind is Kind.UPDATE and change.before("task_definition") == wanted
 
 
 def _changes(context: StepContext) -> tuple[Change, ...]:
     return plan.read(files.read(context.folder / PLAN_DOCUMENT, files.MOST_STATE_BYTES)).changes
+
+
+def _service_change(context: StepContext) -> Change | None:
+    return next((each for each in _changes(context) if _is_service(context, each)), None)
 
 
 def _is_service(context: StepContext, change: Change) -> bool:
@@ -126,6 +151,10 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
         context.note(f"There is no ECS service {name} in {cluster}: its rollout was not looked at.", warning=True)
         return {}
     definition = service.task_definition
+    if not service.deploying.by_ecs:
+        # It may be on another revision than the plan's by right, with another image: its own tool brings that.
+        context.note(f"{refusal(service)} Its rollout was not watched: look at it there.", warning=True)
+        return {"task_definition": definition}
     if wanted and not _is_same(definition, wanted):
         # Named by family and revision, it is one of the same account and region.
         arn = wanted if wanted.startswith("arn:") else f"{definition.rpartition('/')[0]}/{wanted}"
@@ -134,9 +163,6 @@ def verify_service(context: StepContext) -> Mapping[str, Any]:
             "a circuit breaker, another deployment or a person put it there."
         )
     _refuse_other_image(context, service)
-    if not service.deploying.by_ecs:
-        context.note(f"{refusal(service)} Its rollout was not watched: look at it there.", warning=True)
-        return {"task_definition": definition}
     primary = service.primary
     named = primary.id if primary and primary.task_definition == definition else ""
     ours = rollout.watch(context, rollout.Ours(definition, named, since=service.as_of))
@@ -150,29 +176,45 @@ def _shown(context: StepContext, wanted: str, *, is_same: bool) -> Service:
     """The service once ECS shows it on what was deployed, or as it is where that was there and is not any more. `is_same`: it was
     on that before, so that only a deployment which is under way is a new one for sure. Raises NotVisibleYet."""
     settled, patience = Deadline(context.config.engine.settle_seconds), Deadline(context.config.engine.visible_seconds)
-    first, has_arrived = "", False
+    first, newest, has_arrived = None, None, False
     while True:
         service = Ecs(context.reads).service(*rollout.names(context))
-        primary = service.primary.id if service.primary else ""
-        first = first or primary
-        is_there = not wanted or _is_same(service.task_definition, wanted)
-        if is_there and not (is_same and service.in_flight is None and primary == first):
-            return service
-        # Remembered: what took its place may be all that is left to see by the time that this is believed.
-        has_arrived = has_arrived or any(_is_same(known.task_definition, wanted) for known in service.deployments)
-        if settled.is_over() and (is_there or has_arrived or _was_there(context, wanted)):
-            return service
+        if not rollout.is_older(service, newest):
+            newest = service.as_of
+            primary = service.primary.id if service.primary else ""
+            first = first or (primary, {known.id for known in service.deployments})
+            is_there = not wanted or _is_same(service.task_definition, wanted)
+            if is_there and not (is_same and service.in_flight is None and primary == first[0]):
+                return service
+            # Remembered: what took its place may be all that is left to see by the time that this is believed.
+            has_arrived = has_arrived or any(
+                _is_same(known.task_definition, wanted) and (known.id not in first[1] or _is_new(context, wanted))
+                for known in service.deployments
+            )
+            if settled.is_over() and (is_there or has_arrived or _was_there(context, wanted)):
+                return service
         if patience.is_over():
             raise rollout.not_visible(f"{service.name} on {rollout.short(wanted)}, which was deployed")
         context.progress("AWS does not show yet what was deployed: looking again")
         context.wait(min(1.0, context.config.engine.poll_seconds))
 
 
+def _is_new(context: StepContext, wanted: str) -> bool:
+    """Whether the apply registered that revision: then every deployment of it was made since, while one of a revision that was
+    there may be an old one that drains."""
+    if not (context.folder / PLAN_DOCUMENT).exists():
+        return False
+    change = _service_change(context)
+    planned = change.after("task_definition") if change else None
+    is_fixed = isinstance(planned, str) and bool(family_and_revision(planned)[1])
+    return not is_fixed and _registers(context, family_and_revision(wanted)[0])
+
+
 def _was_there(context: StepContext, wanted: str) -> bool:
     """Whether what was deployed arrived, although no look has shown it, so that something else was put there since. What the apply
     did not touch was there before."""
     if (context.folder / PLAN_DOCUMENT).exists():
-        change = next((each for each in _changes(context) if _is_service(context, each)), None)
+        change = _service_change(context)
         if change is None or change.kind not in (Kind.CREATE, Kind.UPDATE, Kind.REPLACE):
             return True
     return _is_same(_newest_in_history(context), wanted)

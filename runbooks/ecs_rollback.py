@@ -292,14 +292,22 @@ class Update(Step):
 
     def _found(self, context: StepContext, found: Deployment | None) -> Mapping[str, Any]:
         at = found.created_at.isoformat() if found and found.created_at else ""
-        result = {"deployment": found.id if found else "", "at": at, "revision": revision_copy.target(context)["arn"]}
-        return {**result, "changed": context.has_sent()}
+        return {
+            "deployment": found.id if found else "",
+            "at": at,
+            **self._brought(context),
+            "changed": context.has_sent(),
+        }
 
     def _result(self, context: StepContext, made: Mapping[str, Any]) -> Mapping[str, Any]:
-        revision = revision_copy.target(context)["arn"]
-        is_ours = made.get("task_definition") == revision
+        brought = self._brought(context)
+        is_ours = made.get("task_definition") == brought["revision"]
         deployment, at = (made["deployment"], made["at"]) if is_ours else ("", "")
-        return {"deployment": deployment, "at": at, "revision": revision, "changed": True}
+        return {"deployment": deployment, "at": at, **brought, "changed": True}
+
+    def _brought(self, context: StepContext) -> Mapping[str, str]:
+        """`content` is the revision whose content it is: another one than `revision` where a copy was registered."""
+        return {"revision": revision_copy.target(context)["arn"], "content": context.result("choose")["arn"]}
 
     def offers(self) -> Sequence[Offer]:
         return (LOOK_AGAIN,)

@@ -42,7 +42,8 @@ class PinImage(Step):
             said = ", ".join(f"{key} = {value}" for key, value in pins.values.items())
             context.note(f"{path} says {said} already.")
             return {"pinned": True}
-        key, value = next(iter(pins.values.items()))
+        # The follow-up is done once the file says this: never what it says by now.
+        key, value = next(pair for pair in pins.values.items() if path is None or variables.get(pair[0]) != pair[1])
         detail, problem = _edits(path, pins) if not unread else (_plain(pins), unread)
         if path is None:
             context.note(
@@ -80,7 +81,7 @@ def _pins(context: StepContext, wanted: ImageReference, variables: Mapping[str, 
         variables,
         wanted,
         parse_image(replaced) if replaced else None,
-        names=tuple(filter(None, (context.target.service, container))),
+        names=tuple(filter(None, (context.target.service, context.target.environment, container))),
         tags=registered.tags if registered else (),
         digest=registered.digest if registered else "",
     )

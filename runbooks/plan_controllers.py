@@ -13,8 +13,13 @@ _SERVICE = "aws_ecs_service"
 def refuse_other_controllers(plan: Plan) -> None:
     """Raises OtherTool. ECS's words: Unable to update task definition on services with a CODE_DEPLOY deployment controller."""
     for change in plan.changes:
-        controller = _controller(change)
-        if controller in ("", Controller.ECS) or not _changes_definition(change):
+        if change.type != _SERVICE or change.is_data or change.deposed or change.kind is not Kind.UPDATE:
+            continue
+        controller = controller_in(change.before("deployment_controller"))
+        # ECS takes both in one call where the service is given to it.
+        after = change.after("deployment_controller")
+        is_given = bool(after) and controller_in(after) == Controller.ECS
+        if controller == Controller.ECS or is_given or not _changes_definition(change):
             continue
         by = "CodeDeploy" if controller == Controller.CODE_DEPLOY else f"A controller of the type {controller}"
         tool = (
@@ -29,12 +34,10 @@ def refuse_other_controllers(plan: Plan) -> None:
         )
 
 
-def _controller(change: Change) -> str:
-    if change.type != _SERVICE or change.is_data or change.deposed or change.kind is not Kind.UPDATE:
-        return ""
-    blocks = change.before("deployment_controller")
+def controller_in(blocks: object) -> str:
+    """What the blocks `deployment_controller` of a service say; ECS where there are none."""
     block = blocks[0] if isinstance(blocks, list) and blocks else {}
-    return str(block.get("type") or "") if isinstance(block, dict) else ""
+    return str((block.get("type") if isinstance(block, dict) else "") or Controller.ECS)
 
 
 def _changes_definition(change: Change) -> bool:

@@ -48,7 +48,10 @@ def candidates(
     """The revisions that are known to have worked, and those right before the current one, newest first; those of other families
     that the service was on come last. Each with what speaks for and against it."""
     good = _known_good(context, deployments)
-    tried = {str(former["revision"]) for former in context.former("update") if former.get("revision")}
+    # A copy that did not work says so of what it is a copy of.
+    tried = {
+        str(former[key]) for former in context.former("update") for key in ("revision", "content") if former.get(key)
+    }
     wanted = [arn for arn in dict.fromkeys([*list(good)[:_GOOD], *_right_before(current)]) if arn != current.arn]
     with ThreadPoolExecutor(max_workers=8) as pool:
         definitions = [known for known in pool.map(lambda arn: _definition(ecs, arn), wanted) if known]

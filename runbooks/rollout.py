@@ -16,12 +16,13 @@ from infraconsole.aws.elb import ClassicElb
 from infraconsole.aws.elbv2 import Elbv2, TargetHealth
 from infraconsole.checks import http_health
 from infraconsole.checks.controllers import instead, refusal, stage_words
+from infraconsole.checks.stopped import why_stopped
 from infraconsole.clock import Deadline
 from infraconsole.engine.gate import FAILURE_GATE
 from infraconsole.engine.runbook import StepContext, aws_command
 from infraconsole.errors import AccessDenied, NotVisibleYet, OtherTool, StepFailed
 from infraconsole.runbooks import traffic
-from infraconsole.runbooks.stops import Stops, counted, plain, why_stopped
+from infraconsole.runbooks.stops import Stops, counted, plain
 
 _TROUBLE = ("unable", "fail", "unhealthy", "error")
 """What an event of ECS says that is worth saying once, however often it comes."""
@@ -225,7 +226,8 @@ class Rollout:
 
     def verdict(self) -> str:
         """Why the revision will never run, "" where it may."""
-        return self._stops.verdict(self._running)
+        # Where nothing happens, AWS writes no new time. A clock of ours that is ahead only puts the verdict off.
+        return self._stops.verdict(self._running, max(filter(None, (self.since, self._context.now()))))
 
     def _take_in_stopped(self, stopped: Sequence[Task]) -> None:
         self._stops.began = self._began
@@ -316,7 +318,8 @@ def await_targets(context: StepContext, service: Service, shifting: Shifting | N
     """Until as many targets are healthy as tasks are desired, behind every load balancer; draining ones do not count against it. Of
     two groups that take turns, the one counts to which the traffic goes."""
     deadline = Deadline(context.config.engine.watch_minutes * 60)
-    live = traffic.groups_of(service, shifting) or tuple(traffic.receiving(context, service) or ())
+    weights = traffic.receiving(context, service) or {}
+    live = traffic.groups_of(service, shifting) or tuple(group for group, weight in weights.items() if weight > 0)
     for binding in service.load_balancers:
         groups = [group for group in binding.groups if group in live] or list(binding.groups)
         while True:

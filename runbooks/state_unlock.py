@@ -42,7 +42,6 @@ class Look(Step):
             )
         given = context.inputs.get("lock")
         lock = next((each for each in locks if each.id == given), locks[0])
-        age = text.ago(lock.created, context.now())
         ours = own_holder(context, root_of(context), lock)
         if ours and ours.is_alive:
             raise StepFailed(
@@ -74,7 +73,8 @@ class Look(Step):
         context.note(doubt)
         if given and given != lock.id:
             raise UsageError(f"The lock is {lock.id}, not {given}.", mend="Look at it again: it is another one by now.")
-        return {"lock": lock.id, "who": lock.who, "age": age, "operation": lock.operation, "doubt": doubt}
+        since = text.local_time(lock.created)
+        return {"lock": lock.id, "who": lock.who, "since": since, "operation": lock.operation, "doubt": doubt}
 
 
 class Unlock(Step):
@@ -95,7 +95,7 @@ class Unlock(Step):
             self,
             typed_name=True,
             title=f"Take the lock of {context.target} away from {looked['who']}",
-            changes=(f"lock {looked['lock']}, {looked['operation']}, held for {looked['age']}", looked["doubt"]),
+            changes=(f"lock {looked['lock']}, {looked['operation']}, held since {looked['since']}", looked["doubt"]),
             irreversible=("If its holder still works, two write one state, and one of them is lost.",),
         )
 

@@ -1,7 +1,4 @@
-"""Why the tasks of a rollout stopped: which reasons never heal by themselves, and each reason once, with how often it was given.
-
-ECS's words are from the Amazon ECS Developer Guide (Stopped tasks error messages, CannotPullContainer task errors).
-"""
+"""The tasks of a rollout that stopped: each reason once, with how often it was given, and when they are a verdict."""
 
 from __future__ import annotations
 
@@ -12,55 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from infraconsole.aws.ecs import Task
+from infraconsole.checks.stopped import ON_START, cannot_heal, lasted
 
 ENOUGH = 3
 """So many tasks that stopped for one reason that cannot heal are a verdict."""
-_ON_START = timedelta(minutes=2)
-"""A container that exits so soon after its task started has exited on start."""
-_NO_SUCH_IMAGE = re.compile(
-    r"CannotPull(?:Container|Image|ImageManifest)\w*Error.*?(?:not found|manifest unknown|does not exist|no such|"
-    r"pull access denied|invalid reference format)",
-    re.IGNORECASE | re.DOTALL,
-)
-_NO_SUCH_SECRET = re.compile(
-    r"ResourceInitializationError.*?(?:ResourceNotFoundException|can't find the specified secret|invalid ssm parameters|"
-    r"ParameterNotFound|did not contain json key|AccessDenied)",
-    re.IGNORECASE | re.DOTALL,
-)
 _NAMES = re.compile(
     r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b|(?<=task )[0-9a-f]{8,}|(?<=/)[0-9a-f]{17,}|\bi-[0-9a-f]+"
 )
 """What differs between two tasks that stopped for one reason."""
-
-
-def why_stopped(task: Task) -> str:
-    exits = [
-        f"{container.name} exited with {container.exit_code}"
-        if container.exit_code is not None
-        else f"{container.name}: {container.reason}"
-        for container in task.containers
-        if container.exit_code or container.reason
-    ]
-    return "; ".join(part for part in (task.stopped_reason, *exits) if part) or "no reason was given"
-
-
-def cannot_heal(task: Task) -> str:
-    """What is wrong, where the next task would stop for the same reason; "" where it may heal, or nobody can tell."""
-    words = why_stopped(task)
-    if _NO_SUCH_IMAGE.search(words):
-        return "its image cannot be pulled"
-    if _NO_SUCH_SECRET.search(words):
-        return "a secret or parameter that it names cannot be read"
-    exited = [container.name for container in task.containers if container.exit_code is not None]
-    if task.stop_code == "EssentialContainerExited" and exited and _lasted(task) <= _ON_START:
-        return f"{', '.join(exited)} exits right after it has started"
-    return ""
-
-
-def _lasted(task: Task) -> timedelta:
-    if task.started_at is None or task.stopped_at is None:
-        return timedelta()
-    return task.stopped_at - task.started_at
 
 
 def counted(words: Iterable[str]) -> list[str]:
@@ -97,16 +53,41 @@ class Stops:
             if task.task_definition == self.definition and task.last_status == "STOPPED" and is_new:
                 self._seen[task.arn] = task
 
-    def verdict(self, running: Sequence[Task]) -> str:
-        """Why it will never run, once enough tasks have said so; "" before that, and where a task outlived those that stopped."""
+    def verdict(self, running: Sequence[Task], as_of: datetime | None = None) -> str:
+        """Why it will never run, once enough tasks have said so, also after a restart; "" before that, and while a task runs that
+        shows that it can. `as_of`: the time now, as far as it is known."""
+        alive = [each.started_at for each in running if each.task_definition == self.definition and each.started_at]
+        stops = [each.stopped_at for each in self._seen.values() if each.stopped_at]
+        now = max([*alive, *stops, *filter(None, (as_of,))], default=None)
+        ran = max((now - each for each in alive), default=None) if now else None
+        if ran is not None and ran > ON_START:
+            return ""
+        # The first tasks may have come before what they need. What ran since then is how the revision is by now.
+        proven = max(
+            (start for each in self._seen.values() if lasted(each) > ON_START and (start := _start(each))), default=None
+        )
         found: dict[str, list[Task]] = {}
         for task in self._seen.values():
-            if task.arn not in self._past and (why := cannot_heal(task)):
+            is_newer = proven is None or ((start := _start(task)) is not None and start > proven)
+            if task.arn not in self._past and is_newer and (why := cannot_heal(task)):
                 found.setdefault(why, []).append(task)
         for why, tasks in found.items():
-            started = [task.started_at for task in tasks if task.started_at]
-            alive = [each.started_at for each in running if each.task_definition == self.definition and each.started_at]
-            outlived = bool(started and alive) and min(alive) <= min(started)
-            if len(tasks) >= ENOUGH and not outlived:
+            if len(tasks) >= ENOUGH and _was_restarted(tasks) and not _is_outlived(tasks, ran):
                 return f"{why}: {len(tasks)} tasks stopped for it"
         return ""
+
+
+def _start(task: Task) -> datetime | None:
+    return task.created_at or task.started_at or task.stopped_at
+
+
+def _was_restarted(tasks: Sequence[Task]) -> bool:
+    """Whether one was made after another had stopped: many tasks of one round are one try."""
+    first = min((each.stopped_at for each in tasks if each.stopped_at), default=None)
+    return first is not None and any(start > first for each in tasks if (start := _start(each)))
+
+
+def _is_outlived(tasks: Sequence[Task], ran: timedelta | None) -> bool:
+    """Whether a task runs for longer than any of these did; one that never started is outlived by any that did."""
+    longest = max(map(lasted, tasks))
+    return ran is not None and (not longest or ran > longest)

@@ -37,6 +37,7 @@ CONTAINERS: Legend = (
     ("state", "of a target: what the load balancer's health check says"),
     ("group", "the target group that it is registered in"),
     ("▶ →", "the revision that serves, and the one that is being rolled out"),
+    ("○", "the revision that the service is on, while none of its tasks runs"),
     ("deployed", "when a deployment of this revision was completed, or how it ended"),
     ("registered", "how long ago the revision was made"),
     ("cpu, MiB", "CPU units (1,024 are one vCPU) and memory of the whole task"),

@@ -17,14 +17,14 @@ def serving(service: Service, shifting: Shifting | None = None) -> Deployment | 
     their targets are healthy, which ECS itself judges. One that shifts traffic serves from its shift on.
     """
     primary = service.primary
-    if primary is None:
-        return next((each for each in service.deployments if each.running), None)
+    older = [each for each in service.deployments if primary is None or each.id != primary.id]
+    most = max((each for each in older if each.running), key=lambda each: each.running, default=None)
+    if primary is None or not primary.running:
+        # Where the traffic was shifted to it, none goes to the older ones.
+        return None if primary is not None and _has_shifted(primary, shifting) else most
     if primary.rollout_state == "COMPLETED" or _has_shifted(primary, shifting):
         return primary
-    older = [each for each in service.deployments if each.id != primary.id and each.running]
-    if older:
-        return max(older, key=lambda each: each.running)
-    return primary if primary.running else None
+    return most or primary
 
 
 def _has_shifted(primary: Deployment, shifting: Shifting | None) -> bool:

@@ -14,6 +14,7 @@ from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
 from infraconsole.checks.controllers import remarks
 from infraconsole.checks.serving import ServiceFacts
+from infraconsole.checks.stopped import why_stopped
 from infraconsole.overview import Fact, revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
@@ -86,16 +87,6 @@ def _health_tone(health: str) -> str:
     return {"HEALTHY": GOOD, "UNHEALTHY": BAD}.get(health, PLAIN)
 
 
-def why_stopped(task: Task) -> str:
-    exits = [
-        f"{container.name} exited with {container.exit_code}"
-        for container in task.containers
-        if container.exit_code is not None
-    ]
-    reasons = [container.reason for container in task.containers if container.reason]
-    return ". ".join(part.rstrip(".") for part in (task.stopped_reason, *exits, *reasons) if part)
-
-
 def target_rows(targets: Iterable[TargetHealth]) -> Iterable[Row]:
     for target in targets:
         tone = _TARGET_TONES.get(target.state, PLAIN)
@@ -120,16 +111,22 @@ def revision_rows(
     facts: ServiceFacts | None,
     now: datetime,
 ) -> Iterable[Row]:
-    """▶ stands at the revision that serves, → at the one that is being rolled out."""
+    """▶ stands at the revision that serves, → at the one that is being rolled out, ○ at the one that the service is on while no
+    task of it runs."""
     service = facts.service if facts else None
     current = service.task_definition if service else ""
     there = facts.serving_deployment if facts else None
     served = there.task_definition if there else ""
+    going = "→" if service and service.in_flight else "○"
     for reference in references:
         definition = definitions.get(reference)
         _, revision = family_and_revision(reference)
         mark = (
-            ("▶", STRONG) if _same(reference, served) else ("→", STRONG) if _same(reference, current) else (" ", PLAIN)
+            ("▶", STRONG)
+            if _same(reference, served)
+            else (going, STRONG)
+            if _same(reference, current)
+            else (" ", PLAIN)
         )
         found = application(definition, facts.called, facts.service.load_balancers) if definition and facts else None
         yield Row(

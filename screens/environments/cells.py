@@ -70,8 +70,10 @@ def _side(side: Side, line: Line) -> Cell:
 
 def running_of(facts: ServiceFacts) -> Running:
     definition, service = facts.serving or facts.definition, facts.service
+    # Of a service scaled to 0 nothing serves: compared is what it would start.
+    brought = facts.image(facts.definition) if facts.definition else "?"
     return Running(
-        image_tag=facts.serving_image or facts.rolling_image or "?",
+        image_tag=facts.serving_image or brought,
         revision=revision_name(definition.arn if definition else service.task_definition).rpartition(":")[2],
         cpu=str(definition.cpu or "-") if definition else "?",
         memory=str(definition.memory or "-") if definition else "?",

@@ -29,7 +29,7 @@ def declined(bench: Bench, **inputs: str) -> None:
 
 def until_open(bench: Bench, gate: str) -> None:
     deadline = time.monotonic() + 60
-    while not (bench.record.gate and bench.record.gate.gate.id == gate):
+    while not ((known := bench.record.gate) and known.gate.id == gate):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

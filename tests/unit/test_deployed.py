@@ -311,3 +311,55 @@ def test_a_state_that_does_not_say_what_was_deployed_is_no_success(
     monkeypatch.setattr(deployed, "stored_state", lambda *_: b'{"version": 4, "serial": 1, "resources": []}')
     with pytest.raises(StepFailed, match="cannot be told"):
         read(Spoken(tmp_path, service(1)))
+
+
+# A service that ECS does not deploy
+
+
+def controlled(folder: Path, controller: str, actions: list[str], task_definition: str | None) -> None:
+    """A plan of the service; the code gives a service of task sets no task definition."""
+    side = {"name": NAME, "cluster": CLUSTER, "task_definition": task_definition,
+            "deployment_controller": [{"type": controller}]}  # fmt: skip
+    change = {"actions": actions, "before": None if actions == ["create"] else side, "after": side, "after_unknown": {}}
+    entry = {
+        "address": "aws_ecs_service.app",
+        "mode": "managed",
+        "type": "aws_ecs_service",
+        "name": "app",
+        "change": change,
+    }
+    (folder / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": [entry]}))
+
+
+def with_controller(controller: str, revision: int) -> dict[str, Any]:
+    task_set = {
+        "id": "ecs-svc/1",
+        "status": "PRIMARY",
+        "taskDefinition": arn(revision),
+        "stabilityStatus": "STEADY_STATE",
+    }
+    return {"serviceName": NAME, "clusterArn": CLUSTER, "status": "ACTIVE", "desiredCount": 1, "runningCount": 1,
+            "deploymentController": {"type": controller}, "taskSets": [task_set]}  # fmt: skip
+
+
+@pytest.mark.parametrize("actions", [["create"], ["update"], ["no-op"]])
+@pytest.mark.parametrize(("controller", "code"), [("EXTERNAL", None), ("EXTERNAL", ""), ("CODE_DEPLOY", arn(41))])
+def test_what_another_controller_runs_is_not_compared_with_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, controller: str, code: str | None, actions: list[str]
+) -> None:
+    """Not with the image that was asked for either: Terraform only registers the revision, and the tool brings it later."""
+    controlled(tmp_path, controller, actions, code)
+    stored(monkeypatch, code or "")
+    spoken = Spoken(tmp_path, with_controller(controller, 40), image_tag="build-42")
+    assert read(spoken) == {}
+    assert "not by this plan" in spoken.notes[-1]
+    assert verify(spoken) == {"task_definition": arn(40)}
+    assert "Its rollout was not watched" in spoken.notes[-1]
+
+
+def test_a_plan_without_a_service_of_another_controller_says_nothing_of_where_it_stays(tmp_path: Path) -> None:
+    (tmp_path / PLAN_DOCUMENT).write_text(json.dumps({"format_version": "1.2", "resource_changes": []}))
+    spoken = Spoken(tmp_path, with_controller("EXTERNAL", 40))
+    assert read(spoken) == {}
+    spoken.reads.answers["DescribeServices"] = {"services": [with_controller("EXTERNAL", 41)]}
+    assert verify(spoken) == {"task_definition": arn(41)}

@@ -39,3 +39,13 @@ def test_what_ecs_takes_is_not_refused() -> None:
     refuse_other_controllers(service("CODE_DEPLOY", {"desired_count": 2}))
     refuse_other_controllers(service("ECS", {"task_definition": NEW}))
     refuse_other_controllers(service(None, {"task_definition": NEW}))
+
+
+def test_a_plan_that_gives_the_service_to_ecs_may_change_its_task_definition() -> None:
+    refuse_other_controllers(
+        service("CODE_DEPLOY", {"task_definition": NEW, "deployment_controller": [{"type": "ECS"}]})
+    )
+    with pytest.raises(OtherTool):
+        refuse_other_controllers(
+            service("EXTERNAL", {"task_definition": NEW, "deployment_controller": [{"type": "CODE_DEPLOY"}]})
+        )

@@ -19,6 +19,7 @@ from infraconsole.runbooks import ecs_rollback, revision_copy
 from infraconsole.runbooks.pin_image import PinImage
 from infraconsole.runbooks.revision_copy import RegisterCopy
 from tests.unit.test_deployed import Spoken
+from tests.unit.test_rollout import raising
 
 ECR = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
 ARN = "arn:aws:ecs:ap-northeast-2:123456789012"
@@ -44,6 +45,7 @@ class Account(Spoken):
         self.journal: dict[str, list[Mapping[str, Any]]] = {}
         """What earlier runs verified, by runbook; "" for rollbacks."""
         self.former_looks: list[Mapping[str, Any]] = []
+        self.former_updates: list[Mapping[str, Any]] = []
         self.follow_ups: list[dict[str, str]] = []
         self.secrets: list[str] = []
         self.sent: list[tuple[str, dict[str, Any]]] = []
@@ -99,7 +101,7 @@ class Account(Spoken):
                 "status": "SUCCESSFUL", "targetServiceRevisionArn": definition}  # fmt: skip
 
     def former(self, step: str) -> Sequence[Mapping[str, Any]]:
-        return self.former_looks if step == "look" else ()
+        return {"look": self.former_looks, "update": self.former_updates}.get(step, ())
 
     def earlier(self, step: str, runbook: str = "") -> Sequence[Mapping[str, Any]]:
         return self.journal.get(runbook, ())
@@ -207,6 +209,20 @@ def test_of_a_run_that_went_back_what_was_tried_is_not_recommended(tmp_path: Pat
     account = Account(tmp_path, 3, good=[2, 3])
     account.former_looks = [{"current": arn(5), "current_registered_at": ""}]
     assert account.look()["last_known_good"] == arn(2)
+
+
+def test_the_content_of_a_copy_that_failed_is_not_recommended_again(tmp_path: Path) -> None:
+    """:3 is bad, a copy of :2 was registered as :4, and did not work either: the content of :2 failed, whatever its number."""
+    account = copying(tmp_path)
+    account.results["register-copy"] = RegisterCopy().act(account.context)
+    account.on = 4
+    made = ecs_rollback.Update().probe(account.context)
+    assert (made.state, made.result["revision"]) == (ProbeState.DONE, arn(4))
+    account.former_updates = [{}, made.result]
+    account.former_looks = [account.results["look"]]
+    looked = account.look()
+    assert looked["last_known_good"] == arn(1)
+    assert {each["id"]: each["tried"] for each in looked["candidates"]} == {"3": False, "2": True, "1": False}
 
 
 def test_inactive_revisions_give_the_true_reason_and_the_ways_out(tmp_path: Path) -> None:
@@ -351,6 +367,42 @@ def test_the_follow_up_is_about_the_application_s_image(tmp_path: Path, tfvars: 
     path.write_text(f'{key} = "{value}"\n')
     assert PinImage().act(account.context) == {"pinned": True}
     assert len(account.follow_ups) == 1
+
+
+def test_the_follow_up_waits_for_what_the_variables_do_not_say_yet(tmp_path: Path) -> None:
+    account = Account(tmp_path, 2, good=[1, 2])
+    account.choose()
+    account.results["update"] = {"changed": True}
+    account.results["look"] = {**account.results["look"], "current_image": f"{ECR}/web-next:build-2"}
+    path = tmp_path / "terraform.tfvars"
+    path.write_text(f'image_tag = "build-1"\nimage_repository = "{ECR}/web-next"\n')
+    account.config.tfvars_of = lambda *_: path
+    assert PinImage().act(account.context) == {"pinned": False}
+    (follow_up,) = account.follow_ups
+    assert (follow_up["key"], follow_up["value"]) == ("image_repository", f"{ECR}/web")
+
+
+@pytest.mark.parametrize(
+    ("tfvars", "why"),
+    [
+        ('sidecar_image_tag = "stable"\n', "cannot be told: it may be sidecar_image_tag."),
+        (f'image_digest = "sha256:{"b" * 64}"\nimage_tag = "build-1"\n', "image_digest names a digest"),
+    ],
+)
+def test_where_nothing_can_be_pinned_the_reason_is_said_and_nothing_is_called_pinned(
+    tmp_path: Path, tfvars: str, why: str
+) -> None:
+    account = Account(tmp_path, 2, good=[1, 2])
+    account.choose()
+    account.results["update"] = {"changed": True}
+    account.reads.answers["DescribeImages"] = raising(AccessDenied("Denied.", operation="ecr:DescribeImages"))
+    path = tmp_path / "terraform.tfvars"
+    path.write_text(tfvars)
+    account.config.tfvars_of = lambda *_: path
+    assert PinImage().act(account.context) == {"pinned": False}
+    assert account.follow_ups == []
+    assert why in account.notes[-1]
+    assert "already" not in account.notes[-1]
 
 
 def test_what_no_variable_can_bring_is_said_and_never_pinned_as_a_tag_of_another_repository(tmp_path: Path) -> None:

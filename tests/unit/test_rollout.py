@@ -16,7 +16,7 @@ from infraconsole.errors import AccessDenied, NotVisibleYet, StepFailed
 from infraconsole.runbooks import ecs_rollback, export_put, rollout, seen
 from infraconsole.runbooks.deployed import verify_service
 from infraconsole.runbooks.rollout import Ours
-from tests.unit.test_deployed import CLUSTER, NAME, Spoken, arn
+from tests.unit.test_deployed import CLUSTER, NAME, Spoken, arn, planned
 
 BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -74,7 +74,7 @@ class Shown(Spoken):
 
         self.reads.answers["DescribeServices"] = describe
         denied = AccessDenied("Denied.", operation="ecs:ListServiceDeployments")
-        self.reads.answers["ListServiceDeployments"] = _raising(denied)
+        self.reads.answers["ListServiceDeployments"] = raising(denied)
         self.calls_answered: list[Answered] = []
         self.intent: Intent | None = None
 
@@ -161,6 +161,41 @@ def test_a_deploy_of_the_same_revision_is_not_verified_by_the_deployment_before(
     context.results["deployed"] = {"task_definition": arn(43), "same_definition": True}
     verify_service(cast(StepContext, context))
     assert any("event 130" in line for line in context.said)
+
+
+DRAINS = {**deployment("old", 44, 0), "status": "ACTIVE"}
+"""A deployment of an earlier time, of the revision that is deployed again."""
+
+
+def deploying(tmp_path: Path, *answers: Mapping[str, Any], registers: bool = False) -> Mapping[str, Any]:
+    """What the verification says of a plan that brings :44, which `registers` it, or finds it there."""
+    context = Shown(tmp_path, *answers)
+    context.config.engine.settle_seconds, context.config.engine.visible_seconds = 0.0, 0.2
+    planned(tmp_path, ["update"], arn(43), None if registers else arn(44), registers=registers)
+    context.results["deployed"] = {"task_definition": arn(44)}
+    return verify_service(cast(StepContext, context))
+
+
+def test_an_old_deployment_that_drains_is_not_taken_for_the_one_that_was_made(tmp_path: Path) -> None:
+    before = shown(60, BAD, DRAINS)
+    context = Shown(tmp_path, before, before, shown(130, deployment("ours", 44, 100)))
+    context.config.engine.settle_seconds, context.config.engine.visible_seconds = 0.0, 60.0
+    planned(tmp_path, ["update"], arn(43), arn(44))
+    context.results["deployed"] = {"task_definition": arn(44)}
+    assert verify_service(cast(StepContext, context))["task_definition"] == arn(44)
+    with pytest.raises(NotVisibleYet):
+        deploying(tmp_path, before)
+    # An answer that is newer than the next one.
+    with pytest.raises(NotVisibleYet):
+        deploying(tmp_path, shown(70, BAD), before)
+
+
+def test_what_took_the_place_of_what_was_deployed_is_a_failure(tmp_path: Path) -> None:
+    put_back = shown(130, deployment("theirs", 43, 110), {**deployment("ours", 44, 100), "status": "ACTIVE"})
+    with pytest.raises(StepFailed, match="not on web-dev:44, which was deployed"):
+        deploying(tmp_path, put_back, registers=True)
+    with pytest.raises(StepFailed, match="not on web-dev:44, which was deployed"):
+        deploying(tmp_path, BEFORE, put_back)
 
 
 # The probe of the update
@@ -260,14 +295,14 @@ def test_what_became_of_an_export_that_was_written(
     context.results["look"] = {"version": 3, "modified": at(0).isoformat(), "before": "was", "owner": ""}
     context.reads.answers["GetParameters"] = {"Parameters": [now] if now else []}
     pages = {"Parameters": history} if isinstance(history, list) else history
-    context.reads.answers["GetParameterHistory"] = pages if isinstance(pages, dict) else _raising(pages)
+    context.reads.answers["GetParameterHistory"] = pages if isinstance(pages, dict) else raising(pages)
     context.intent = LOST if lost else None
     probe = export_put.Write().probe(cast(StepContext, context))
     assert probe.state is state, probe.detail
     assert ("ssm:GetParameterHistory" in probe.detail) is isinstance(history, AccessDenied)
 
 
-def _raising(error: Any) -> Callable[[Any], Any]:
+def raising(error: Any) -> Callable[[Any], Any]:
     def raising(_: Any) -> Any:
         raise error or AssertionError("not to be asked")
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from infraconsole import text
 from infraconsole.aws.ecs import Service, parse_service, parse_shifting
 from infraconsole.checks.controllers import instead, refusal, remarks, stage_words
 from infraconsole.checks.serving import ServiceFacts, serving
 from infraconsole.checks.standing import standing
 from infraconsole.overview import Level, rollout
+from infraconsole.screens.containers.cells import revision_rows
+from infraconsole.screens.environments.cells import running_of
 from tests.unit.test_application import APP, ECR, ROUTER, definition
 
 NOW = datetime(2026, 11, 30, 14, 0, tzinfo=UTC)
@@ -50,6 +53,9 @@ def served(found: Service) -> str:
         ((deployment(10, 2, "IN_PROGRESS"), deployment(9, 0, status="ACTIVE")), "10"),
         ((deployment(10, 0, "IN_PROGRESS"),), ""),
         ((deployment(9, 3), deployment(10, 1, "FAILED", "ACTIVE")), "9"),
+        ((deployment(9, 0),), ""),
+        ((deployment(10, 0), deployment(9, 2, status="ACTIVE")), "9"),
+        ((deployment(10, 0), deployment(9, 0, status="ACTIVE")), ""),
     ],
 )
 def test_the_revision_that_serves(deployments: tuple[dict[str, Any], ...], revision: str) -> None:
@@ -67,6 +73,8 @@ def test_the_image_that_serves_stands_beside_the_one_being_rolled_out() -> None:
     assert ServiceFacts(going, None, None, "fileflow").images == "? → ?"
     down = ServiceFacts(service(deployment(10, 0, "IN_PROGRESS")), new, None, "fileflow")
     assert down.images == "none → 7bd6b34"
+    gone = ServiceFacts(service(deployment(9, 0)), old, None, "fileflow")
+    assert (gone.serving_image, gone.images) == ("", "none")
 
 
 def test_behind_a_classic_load_balancer_the_tasks_tell_the_state() -> None:
@@ -148,6 +156,11 @@ def test_where_traffic_is_shifted_the_shift_decides_what_serves(stage: str, stat
     assert there.task_definition == f"{TD}:{revision}"
 
 
+def test_what_the_traffic_goes_to_serves_only_while_a_task_of_it_runs() -> None:
+    going = service(deployment(10, 0, "IN_PROGRESS"), deployment(9, 3, status="ACTIVE"), **BLUE_GREEN)
+    assert serving(going, shifting("BAKE_TIME")) is None, "the old tasks run, and no traffic goes to them"
+
+
 def test_both_groups_strategy_hooks_stage_and_bake_time_are_said() -> None:
     going = service(deployment(10, 3, "IN_PROGRESS"), deployment(9, 3, status="ACTIVE"), **BLUE_GREEN)
     assert going.target_groups == (BLUE, GREEN)
@@ -177,6 +190,23 @@ def test_a_service_scaled_to_nothing_and_a_daemon_say_so() -> None:
     assert "one task on each" in " ".join(remarks(daemon))
 
 
+def test_what_is_scaled_to_nothing_is_compared_and_marked_by_the_revision_that_it_is_on() -> None:
+    old = definition(ROUTER, {**APP, "image": f"{ECR}/fileflow:8807313"})
+    nothing = service({**deployment(9, 0), "desiredCount": 0}, desiredCount=0, runningCount=0)
+    facts = ServiceFacts(nothing, old, None, "fileflow")
+    assert running_of(facts).image_tag == "8807313"
+    assert marks(facts) == {"9": "○", "8": " "}
+    assert marks(ServiceFacts(service(deployment(9, 3)), old, old, "fileflow")) == {"9": "▶", "8": " "}
+    going = ServiceFacts(service(deployment(9, 0, "IN_PROGRESS"), deployment(8, 3, status="ACTIVE")), old, old)
+    assert marks(going) == {"9": "→", "8": "▶"}
+    assert running_of(ServiceFacts(nothing, None, None, "fileflow")).image_tag == "?"
+
+
+def marks(facts: ServiceFacts) -> dict[str, str]:
+    rows = revision_rows([f"{TD}:9", f"{TD}:8"], {}, (), facts, NOW)
+    return {row.key.rpartition(":")[2]: row.cells["mark"].text for row in rows}
+
+
 # Whether the service is well already
 
 
@@ -188,24 +218,59 @@ def record(status: str, revision: int, reason: str = "") -> Any:
     return parse_service_deployment(raw, {"r": f"{TD}:{revision}"})
 
 
+SINCE = text.local_time(NOW - timedelta(hours=3))
+ROLLED_BACK = text.local_time(NOW - timedelta(minutes=12))
+
+
 def test_a_healthy_service_says_so_before_it_is_rolled_back() -> None:
     found = standing(service(deployment(9, 3)), (record("SUCCESSFUL", 9),), NOW)
-    assert "runs as it should: fileflow-dev:9 since 3 h" in found
+    assert f"runs as it should: fileflow-dev:9 since {SINCE}, its deployment completed" in found
     assert standing(service(deployment(10, 0, "IN_PROGRESS"), deployment(9, 3, status="ACTIVE")), (), NOW) == ""
     assert standing(service(deployment(9, 2)), (), NOW) == ""
+
+
+def back_event(revision: int = 9, ago: timedelta = timedelta(minutes=12)) -> dict[str, Any]:
+    return {"id": "1", "createdAt": NOW - ago, "message": f"(service s) rolling back to deployment ecs-svc/{revision}."}
 
 
 def test_ecs_that_rolled_back_by_itself_is_said_with_and_without_the_history() -> None:
     back = service(deployment(9, 3))
     found = standing(back, (record("ROLLBACK_SUCCESSFUL", 10), record("SUCCESSFUL", 9)), NOW)
-    assert found.startswith("ECS rolled fileflow-dev:10 back by itself 12 min ago. The service is on fileflow-dev:9")
-    event = {
-        "id": "1",
-        "createdAt": NOW - timedelta(minutes=5),
-        "message": "(service s) rolling back to deployment ecs-svc/9.",
-    }
-    assert "by itself 5 min ago" in standing(service(deployment(9, 3), events=[event]), (), NOW)
-    other = {**event, "message": "(service s) rolling back to deployment ecs-svc/8."}
-    assert "by itself" not in standing(service(deployment(9, 3), events=[other]), (), NOW)
+    assert found == f"ECS rolled fileflow-dev:10 back by itself at {ROLLED_BACK}. The service is on fileflow-dev:9."
+    told = standing(service(deployment(9, 3), events=[back_event()]), (), NOW)
+    assert told == f"ECS rolled back by itself at {ROLLED_BACK}. The service is on fileflow-dev:9."
+    assert "by itself" not in standing(service(deployment(9, 3), events=[back_event(8)]), (), NOW)
     asked = record("ROLLBACK_SUCCESSFUL", 10, "Service deployment rolled back because of a user request.")
     assert "on request" in standing(back, (asked,), NOW)
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"])
+@pytest.mark.parametrize("running", [0, 3])
+def test_a_rollback_under_way_is_not_told_as_done(status: str, running: int) -> None:
+    going = service(deployment(9, running, "IN_PROGRESS"), deployment(10, 0, "FAILED", "ACTIVE"), events=[back_event()])
+    for history in ((record(status, 10), record("SUCCESSFUL", 9)), ()):
+        found = standing(going, history, NOW)
+        assert "is rolling" in found
+        assert "rolled" not in found
+
+
+@pytest.mark.parametrize("history", [(record("ROLLBACK_SUCCESSFUL", 10),), ()], ids=["history", "events"])
+@pytest.mark.parametrize("now", [deployment(9, 0), deployment(9, 2), deployment(9, 3, "FAILED")])
+def test_what_was_rolled_back_to_and_does_not_run_is_not_a_reason_to_stay(history: Any, now: dict[str, Any]) -> None:
+    assert standing(service(now, events=[back_event()]), history, NOW) == ""
+
+
+def test_a_rollback_of_long_ago_says_nothing_of_today() -> None:
+    long_ago = NOW + timedelta(days=20)
+    for history in ((record("ROLLBACK_SUCCESSFUL", 10),), ()):
+        found = standing(service(deployment(9, 3), events=[back_event()]), history, long_ago)
+        assert "rolled" not in found
+        assert "runs as it should" in found
+
+
+def test_the_same_facts_are_told_in_the_same_words_however_late_it_is() -> None:
+    """They stand in gates: an answer holds as long as the gate shows the same."""
+    back = (record("ROLLBACK_SUCCESSFUL", 10),)
+    events = service(deployment(9, 3), events=[back_event()])
+    for shown, history in ((service(deployment(9, 3)), ()), (service(deployment(9, 3)), back), (events, ())):
+        assert standing(shown, history, NOW) == standing(shown, history, NOW + timedelta(minutes=7)) != ""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from infraconsole.aws.ecs import parse_service
+from infraconsole.aws.ecs import Service, parse_service
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import AccessDenied, StepFailed
 from infraconsole.runbooks import rollout
@@ -99,6 +99,26 @@ def test_a_shift_that_was_taken_back_after_the_watch_is_no_success(tmp_path: Pat
     context = shifts(tmp_path, ("BAKE_TIME", "ROLLBACK_IN_PROGRESS"))
     with pytest.raises(StepFailed, match="not completed any more"):
         rollout.verify(cast(StepContext, context), Ours(arn(42), "ours", since=at(100), bakes="14:20"))
+
+
+def taking_turns(folder: Path, blue: str, green: str, weights: Mapping[str, int]) -> tuple[StepContext, Service]:
+    """A shift that has ended: nothing but the rule tells where the traffic goes."""
+    raw = {**shown(130, deployment("ours", 42, 100)), **BLUE_GREEN, "currentServiceDeployment": ""}
+    context = shifts(folder, ("CLEAN_UP", "SUCCESSFUL"), weights=weights, service=raw)
+    states = {BLUE: blue, GREEN: green}
+    context.reads.answers["DescribeTargetHealth"] = lambda asked: {
+        "TargetHealthDescriptions": [target(states[asked["TargetGroupArn"]])]
+    }
+    return cast(StepContext, context), parse_service(raw)
+
+
+def test_only_the_group_that_receives_traffic_has_to_be_healthy(tmp_path: Path) -> None:
+    rollout.await_targets(*taking_turns(tmp_path, "unhealthy", "healthy", {BLUE: 0, GREEN: 100}))
+    rollout.await_targets(*taking_turns(tmp_path, "healthy", "unhealthy", {BLUE: 1, GREEN: 0}))
+    with pytest.raises(StepFailed, match="Only 0 of 1 targets are healthy"):
+        rollout.await_targets(*taking_turns(tmp_path, "healthy", "unhealthy", {BLUE: 0, GREEN: 100}))
+    with pytest.raises(StepFailed, match="targets are healthy"):
+        rollout.await_targets(*taking_turns(tmp_path, "healthy", "unhealthy", {BLUE: 50, GREEN: 50}))
 
 
 # Several target groups, none, a Classic Load Balancer, nothing desired

@@ -1,7 +1,8 @@
-"""Which stops never heal, and that a watch ends with that verdict after the third."""
+"""Which stops never heal, and that a watch ends with that verdict after the third, unless a task shows that the revision runs."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -9,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from infraconsole.aws.ecs import Task, TaskContainer
+from infraconsole.checks.stopped import cannot_heal, why_stopped
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import StepFailed
 from infraconsole.runbooks import rollout
 from infraconsole.runbooks.rollout import Ours
-from infraconsole.runbooks.stops import Stops, cannot_heal, counted
+from infraconsole.runbooks.stops import Stops, counted
 from tests.unit.test_deployed import Spoken, arn
 from tests.unit.test_rollout import at, deployment, shown
 
@@ -27,6 +29,42 @@ NO_SECRET = (
     "the specified secret."
 )
 EXITED = "Essential container in task exited"
+NO_HOST = (
+    "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref "
+    '1.dkr.ecr.ap-northeast-2.amazonaws.com/web:abc: failed to do request: Head "https://x": dial tcp: lookup '
+    "1.dkr.ecr.ap-northeast-2.amazonaws.com on 10.0.0.2:53: no such host"
+)
+NOT_A_TAG = "failed to resolve ref 1.dkr.ecr.x.amazonaws.com/web:502: not found"
+"""502 is a build's number, and no answer of a server's."""
+OTHER_PLATFORM = (
+    "CannotPullContainerError: pull image manifest has been retried 1 time(s): image Manifest does not contain descriptor "
+    "matching platform 'linux/amd64'"
+)
+UNAVAILABLE = (
+    "CannotPullContainerError: ref pull has been retried 5 time(s): failed to copy: httpReadSeeker: failed open: unexpected "
+    "status code https://x/blobs/sha256:1: 503 Service Unavailable - layer not found"
+)
+INIT = "ResourceInitializationError: "
+NO_AUTH = (
+    f"{INIT}unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve ecr registry "
+    "auth: service call has been retried 1 time(s): AccessDeniedException: User: arn:aws:sts::1:assumed-role/x is not "
+    "authorized to perform: ecr:GetAuthorizationToken"
+)
+NO_LOG_GROUP = (
+    f"{INIT}failed to validate logger args: create stream has been retried 1 times: failed to create Cloudwatch log stream: "
+    "ResourceNotFoundException: The specified log group does not exist."
+)
+NO_MOUNT = (
+    f"{INIT}failed to invoke EFS utils commands to set up EFS volumes: stderr: mount.nfs4: access denied AccessDenied"
+)
+NO_PARAMETER = (
+    f"{INIT}unable to pull secrets or registry auth: unable to retrieve secrets from ssm: service call has been retried "
+    "1 time(s): AccessDeniedException: not authorized to perform: ssm:GetParameters"
+)
+NOT_YET_ALLOWED = (
+    "CannotPullContainerError: pull access denied for 1.dkr.ecr.x.amazonaws.com/web, repository does not exist or may require "
+    "'docker login': denied: User: arn:x is not authorized to perform: ecr:BatchGetImage"
+)
 
 
 def task(number: int, reason: str = EXITED, *, code: int | None = 1, lasted: float = 5.0, status: str = "STOPPED",
@@ -48,12 +86,21 @@ def task(number: int, reason: str = EXITED, *, code: int | None = 1, lasted: flo
         (task(1, NOT_FOUND, code=None, stop_code="TaskFailedToStart"), False),
         (task(1, "CannotPullContainerError: inspect image has been retried: manifest unknown", code=None), False),
         (task(1, NO_SECRET, code=None, stop_code="TaskFailedToStart"), False),
+        (task(1, f"CannotPullECRContainerError: {NOT_A_TAG}", code=None, stop_code="TaskFailedToStart"), False),
+        (task(1, OTHER_PLATFORM, code=None, stop_code="TaskFailedToStart"), False),
+        (task(1, UNAVAILABLE, code=None, stop_code="TaskFailedToStart"), True),
         (task(1), False),
         (task(1, code=0), False),
         (task(1, lasted=3600.0), True),
         (task(1, "Task failed ELB health checks in (target-group x)", stop_code="ServiceSchedulerInitiated"), True),
         (task(1, "CannotPullContainerError: dial tcp 10.0.0.1:443: i/o timeout", code=None, stop_code="x"), True),
         (task(1, "CannotPullContainerError: 429 Too Many Requests: toomanyrequests", code=None, stop_code="x"), True),
+        (task(1, NO_HOST, code=None, stop_code="TaskFailedToStart"), True),
+        (task(1, NO_AUTH, code=None, stop_code="TaskFailedToStart"), True),
+        (task(1, NO_LOG_GROUP, code=None, stop_code="TaskFailedToStart"), True),
+        (task(1, NO_MOUNT, code=None, stop_code="TaskFailedToStart"), True),
+        (task(1, NOT_YET_ALLOWED, code=None, stop_code="TaskFailedToStart"), True),
+        (task(1, NO_PARAMETER, code=None, stop_code="TaskFailedToStart"), False),
         (task(1, "Your Spot Task was interrupted.", code=143, stop_code="SpotInterruption"), True),
         (task(1, "Scaling activity initiated by deployment", code=137, stop_code="ServiceSchedulerInitiated"), True),
     ],
@@ -69,6 +116,87 @@ def test_the_third_stop_is_the_verdict() -> None:
     assert stops.verdict(()) == ""
     stops.add([task(3)])
     assert "app exits right after it has started: 3 tasks" in stops.verdict(())
+
+
+def test_many_tasks_of_the_first_round_are_one_try() -> None:
+    """With so many desired, the third stop repeats nothing: they all came before what they need."""
+    stops = Stops(arn(43), at(100))
+    together = [
+        replace(task(number), created_at=at(120), started_at=at(120), stopped_at=at(125)) for number in range(20)
+    ]
+    stops.add(together[:3])
+    assert stops.verdict(()) == ""
+    stops.add(together)
+    assert stops.verdict(()) == ""
+    stops.add([task(30)])
+    assert "21 tasks" in stops.verdict(())
+
+
+def test_a_task_that_runs_on_shows_that_what_was_missing_is_there() -> None:
+    """3 of 20 exit on start, as the database is not up yet; one of them does so again; the others run."""
+    stops = Stops(arn(43), at(100))
+    stops.add([task(1), task(1), task(2), task(3), task(4)])
+    others = [task(number, status="RUNNING") for number in range(5, 20)]
+    assert "4 tasks" in stops.verdict(others[:1])
+    assert stops.verdict(others) == "", "one of them ran for longer than any that exited"
+    assert stops.verdict(others[:1], at(100 + 20 * 5 + 121)) == "", "it ran for longer than two minutes"
+    slow = Stops(arn(43), at(100))
+    slow.add([task(number, lasted=100.0) for number in (1, 8, 15)])
+    assert slow.verdict([task(20, status="RUNNING")], at(100 + 400 + 90))
+    assert slow.verdict([task(20, status="RUNNING")], at(100 + 400 + 110)) == ""
+
+
+def test_what_ran_for_long_and_stopped_takes_back_what_was_before_it() -> None:
+    stops = Stops(arn(43), at(100))
+    stops.add([task(1), task(2), task(3), task(4, lasted=900.0)])
+    assert stops.verdict(()) == ""
+    stops.add([task(number) for number in (50, 51)])
+    assert stops.verdict(()) == ""
+    stops.add([task(52)])
+    assert "3 tasks" in stops.verdict(())
+
+
+@pytest.mark.parametrize("reason", [NOT_FOUND, NO_SECRET])
+def test_what_never_started_is_outlived_by_any_task_that_did(reason: str) -> None:
+    stops = Stops(arn(43), at(100))
+    never = [task(number, reason, code=None, stop_code="TaskFailedToStart") for number in (1, 2, 3)]
+    stops.add([replace(each, started_at=None) for each in never])
+    assert "3 tasks" in stops.verdict([replace(task(4, status="PENDING"), started_at=None)])
+    assert stops.verdict([task(4, status="RUNNING")]) == ""
+
+
+def ended(*containers: tuple[str, int | None, str]) -> Task:
+    parts = tuple(TaskContainer(name, "web:1", "STOPPED", code, why, "UNKNOWN") for name, code, why in containers)
+    return replace(task(1), containers=parts)
+
+
+@pytest.mark.parametrize(
+    ("containers", "named"),
+    [
+        ([("app", 137, "OutOfMemoryError: Container killed"), ("fluent-bit", 0, ""), ("xray", 143, "")], "app"),
+        ([("app", 1, ""), ("fluent-bit", 0, ""), ("xray", 137, "")], "app"),
+        ([("app", 0, ""), ("xray", 143, "")], "app"),
+        ([("app", 137, ""), ("fluent-bit", 0, "")], "app or fluent-bit"),
+        ([("app", 143, "")], "app"),
+        ([("app", 0, "")], "app"),
+    ],
+)
+def test_containers_that_ecs_stopped_are_not_named_as_the_cause(
+    containers: list[tuple[str, int | None, str]], named: str
+) -> None:
+    assert cannot_heal(ended(*containers)) == f"{named} exits right after it has started"
+
+
+def test_a_container_s_own_reason_stands_behind_its_exit_code() -> None:
+    stopped = ended(
+        ("app", 137, "OutOfMemoryError: Container killed due to memory usage"), ("xray", 0, ""), ("init", None, "")
+    )
+    assert why_stopped(stopped) == (
+        f"{EXITED}; app exited with 137 (OutOfMemoryError: Container killed due to memory usage); xray exited with 0"
+    )
+    nothing = replace(task(1, "", stop_code=""), containers=())
+    assert why_stopped(nothing) == "no reason was given"
+    assert why_stopped(replace(task(1, status="RUNNING"), containers=())) == ""
 
 
 def test_others_and_what_was_before_do_not_count() -> None:
@@ -158,9 +286,27 @@ def test_the_watch_ends_after_the_third_stop_and_says_each_reason_once(
         rollout.watch(cast("StepContext", watching), Ours(arn(43), "bad"))
     assert watching.looks < 7
     assert f"3 × {reason}" in caught.value.cause or "4 ×" in caught.value.cause
-    assert sum(reason in line for line in watching.lines) == 1
+    assert sum(reason.rstrip(".") in line for line in watching.lines) == 1
     assert any("for the same reason (3 ×)" in line for line in watching.lines)
     assert "watched for" in watching.told[-1]
+
+
+def test_a_task_that_runs_on_while_aws_writes_nothing_is_no_verdict(tmp_path: Path) -> None:
+    """Tasks run in their grace period, and no event comes: a watch that begins then knows how late it is by its own clock alone."""
+    watching = Watching(tmp_path, EXITED, 1, "EssentialContainerExited")
+    watching.looks, running = 5, task(6, status="RUNNING")
+    tasks = watching.reads.answers["ListTasks"]
+    watching.reads.answers |= {
+        "ListTasks": lambda asked: (
+            [{"taskArns": [running.arn]}] if asked["desiredStatus"] == "RUNNING" else tasks(asked)
+        ),
+        "DescribeTasks": lambda asked: {
+            "tasks": [_raw(running)] if running.arn in asked["tasks"] else watching._describe(asked)["tasks"]
+        },
+    }
+    watching.config.engine.watch_minutes = 0.001
+    with pytest.raises(StepFailed, match="is not stable after"):
+        rollout.watch(cast("StepContext", watching), Ours(arn(43), "bad"))
 
 
 def test_who_watches_on_after_the_verdict_is_told_of_new_stops_only(tmp_path: Path) -> None:
