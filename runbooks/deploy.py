@@ -223,6 +223,7 @@ def _verify_exports(context: StepContext) -> Mapping[str, Any]:
             producer.name
             for producer in found.producers
             if producer.resolved
+            and not producer.elsewhere
             and (producer.owner, producer.module) == (INFRASTRUCTURE, context.target.service)
             and producer.environment in ("", context.target.environment)
         }

@@ -6,18 +6,19 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache as once
 from importlib import resources
 from pathlib import Path
 
 from infraconsole.config import Config
-from infraconsole.terraform import ssm_names
-from infraconsole.terraform.evaluate import Scope, Unknown, Value, instances
+from infraconsole.terraform import provider_places, ssm_names
+from infraconsole.terraform.evaluate import Instance, Scope, Unknown, Value, instances
 from infraconsole.terraform.flow import Flow, Origin, Sink
 from infraconsole.terraform.hcl import Attribute
 from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, NotRead, root_modules, source_of
 from infraconsole.terraform.plan import module_steps
+from infraconsole.terraform.provider_places import Place, Providers
 from infraconsole.terraform.reader import Problem, Tree, read_trees
 from infraconsole.terraform.ssm_names import SsmName
 
@@ -34,7 +35,8 @@ class Producer:
     """A resource that makes an export. `name` is the expression's text where it is not `resolved`; `environment` is ""
     where the name does not depend on it. `owner` is INFRASTRUCTURE or a service, `module` the folder below the infrastructure
     root, or the service with the folder below its own; `type` and `value` are the expressions' texts.
-    `certain` is False where only Terraform knows whether there is such a resource at all; `why` says why a name is not resolved."""
+    `certain` is False where only Terraform knows whether there is such a resource at all; `why` says why a name is not resolved,
+    `elsewhere` in which other account or region it is made."""
 
     name: str
     resolved: bool
@@ -48,6 +50,7 @@ class Producer:
     certain: bool = True
     why: str = ""
     owner: str = INFRASTRUCTURE
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ class Consumer:
 
     @property
     def asked(self) -> str:
-        """The name as AWS is asked for it."""
-        return f"{self.name}:{self.selector}" if self.selector else self.name
+        """The name as AWS is asked for it: of a version or label that only Terraform knows, the parameter has to be there."""
+        return f"{self.name}:{self.selector}" if self.selector and not ssm_names.is_open(self.selector) else self.name
 
     @property
     def must_be_there(self) -> bool:
@@ -220,6 +223,7 @@ class _Found:
     type: Value
     value: Value
     certain: bool
+    elsewhere: str = ""
     recursive: bool = False
 
     @property
@@ -260,6 +264,33 @@ class _Found:
         return self.located.block.line
 
 
+@dataclass(frozen=True)
+class _There:
+    """A module as often as it is there in one environment: `prefix` is the address before what is in it, `certain` whether it is
+    there for certain, and `providers` where its providers work."""
+
+    flow: Flow
+    scope: Scope
+    providers: Providers
+    prefix: str = ""
+    certain: bool = True
+
+    def called(self, call: Located, inner: Flow, instance: Instance) -> _There:
+        arguments = {
+            each.path: instance.scope.evaluate(node)
+            for each in call.block.attributes
+            if (node := each.node) and each.path != "source"
+        }
+        scope = inner.module.called_with(arguments)
+        return _There(
+            inner,
+            scope,
+            provider_places.of_call(inner.module, scope, call.block, self.providers),
+            f"{self.prefix}module.{call.name}{instance.index}.",
+            self.certain and instance.certain,
+        )
+
+
 class _Project:
     """A root module in all the environments that it is applied to. `owner` is INFRASTRUCTURE or the service whose code it is;
     `unread` are the modules below it that nobody could look into."""
@@ -277,6 +308,7 @@ class _Project:
             self.place, self.reader = owner if folder == "." else f"{owner}/{folder}", owner
         self.environments = module.environments(config.environments)
         self._not_read: dict[tuple[str, ...], tuple[Located, str]] = {}
+        self._usual_places: dict[str, Place] = {}
         self._callees, self._tree = callees, tree
         self._calls = 0
         self.flow = self._flow(module, (), frozenset())
@@ -303,12 +335,12 @@ class _Project:
         """Those that are there in some environment, as far as count and for_each tell."""
         given: dict[tuple[str, ...], dict[str, None]] = {}
         for environment in self.environments if self._not_read else ():
-            for flow, scope, prefix, _ in self._instances(environment):
-                path = tuple(_without_index(step) for step in module_steps(prefix.rstrip(".")))
-                for call in flow.module.of_kind("module"):
-                    if (*path, call.name) in self._not_read and instances(call.block, scope):
+            for there in self._instances(environment):
+                path = tuple(_without_index(step) for step in module_steps(there.prefix.rstrip(".")))
+                for call in there.flow.module.of_kind("module"):
+                    if (*path, call.name) in self._not_read and instances(call.block, there.scope):
                         names = given.setdefault((*path, call.name), {})
-                        names |= dict.fromkeys(_names_given(call, scope, self.root))
+                        names |= dict.fromkeys(_names_given(call, there.scope, self.root))
         for path, names in given.items():
             call, why = self._not_read[path]
             address = ".".join(f"module.{name}" for name in path)
@@ -331,6 +363,7 @@ class _Project:
                 certain=found.certain,
                 why=found.why,
                 owner=self.owner,
+                elsewhere=found.elsewhere,
             )
 
     def consumers(self) -> Iterator[Consumer]:
@@ -360,21 +393,29 @@ class _Project:
                 selector=place.selector if place else "",
                 by_path=found.by_path,
                 recursive=found.recursive,
-                elsewhere=self._elsewhere(place, environment) if place else "",
+                elsewhere=found.elsewhere,
                 certain=found.certain,
                 warns=bool(found.located.block.within),
             )
 
-    def _elsewhere(self, place: SsmName, environment: str) -> str:
-        """The account and region of an ARN that is another environment's or nobody's, as far as the settings tell."""
-        for name in (environment,) if environment else self.environments:
-            about = self.config.environment(name)
-            region = about.region or self.config.region
-            if (place.account and about.account and place.account != about.account) or (
-                place.region and region and place.region != region
-            ):
-                return f"account {place.account or about.account or '?'}, region {place.region or region}"
-        return ""
+    def _elsewhere(self, written: SsmName | None, place: Place, environment: str) -> str:
+        """The account and region that a parameter is in, where they are not the environment's, or only Terraform knows them; those
+        of an ARN come first."""
+        usual = self._usual(environment)
+        ours = self.config.environment(environment).account or usual.account or ""
+        here = self.config.known_region(environment) or usual.region or ""
+        account = _or_open(written.account if written and written.account else place.account)
+        region = _or_open(written.region if written and written.region else place.region)
+        if account in ("", ours) and region in ("", here):
+            return ""
+        return f"account {account or ours or '?'}, region {region or here or '?'}"
+
+    def _usual(self, environment: str) -> Place:
+        """Where the root's provider without an alias works."""
+        if environment not in self._usual_places:
+            providers = provider_places.of_root(self.module, self.module.scope(environment, self.service))
+            self._usual_places[environment] = providers.get("aws", provider_places.HERE)
+        return self._usual_places[environment]
 
     def remote_states(self) -> Iterator[RemoteState]:
         for prefix, flow in self.flow.walk():
@@ -395,7 +436,7 @@ class _Project:
         seen: dict[object, list[tuple[str, _Found]]] = {}
         for environment, all_found in by_environment.items():
             for found in all_found:
-                key = (found.located.file, found.line, found.address, found.text, found.certain)
+                key = (found.located.file, found.line, found.address, found.text, found.certain, found.elsewhere)
                 seen.setdefault(key, []).append((environment, found))
         for places in seen.values():
             if len(places) == len(by_environment):
@@ -417,50 +458,56 @@ class _Project:
                 return value if isinstance(value, str) else ""
         return ""
 
-    def _instances(self, environment: str) -> Iterator[tuple[Flow, Scope, str, bool]]:
-        """The root and every module call below it as often as it is there: with its scope, the address before what is in it, and
-        whether it is there for certain."""
-        pending = [(self.flow, self.module.scope(environment, self.service), "", True)]
+    def _instances(self, environment: str) -> Iterator[_There]:
+        """The root and every module call below it as often as it is there."""
+        scope = self.module.scope(environment, self.service)
+        pending = [_There(self.flow, scope, provider_places.of_root(self.module, scope))]
         seen = 0
         while pending:
-            flow, scope, prefix, certain = pending.pop()
-            yield flow, scope, prefix, certain
-            for call in flow.module.of_kind("module"):
-                inner = flow.inner.get(call.name)
-                for instance in instances(call.block, scope) if inner else ():
+            there = pending.pop()
+            yield there
+            for call in there.flow.module.of_kind("module"):
+                inner = there.flow.inner.get(call.name)
+                for instance in instances(call.block, there.scope) if inner else ():
                     seen += 1
                     if inner is None or seen > MOST_CALLS:
                         break
-                    arguments = {
-                        each.path: instance.scope.evaluate(node)
-                        for each in call.block.attributes
-                        if (node := each.node) and each.path != "source"
-                    }
-                    below = f"{prefix}module.{call.name}{instance.index}."
-                    pending.append((inner, inner.module.called_with(arguments), below, certain and instance.certain))
+                    pending.append(there.called(call, inner, instance))
 
     def _found(self, kinds: tuple[str, ...], environment: str) -> Iterator[_Found]:
-        for flow, scope, prefix, certain in self._instances(environment):
+        for there in self._instances(environment):
             for kind in kinds:
-                yield from self._found_in(kind, flow, scope, prefix, certain)
+                yield from self._found_in(kind, there, environment)
 
-    def _found_in(self, kind: str, flow: Flow, scope: Scope, prefix: str, certain: bool) -> Iterator[_Found]:
-        for located in flow.module.of_kind(kind):
+    def _found_in(self, kind: str, there: _There, environment: str) -> Iterator[_Found]:
+        for located in there.flow.module.of_kind(kind):
             if located.type not in (PARAMETER, BY_PATH):
                 continue
-            named = "path" if located.type == BY_PATH else "name"
-            attribute = located.block.attribute(named) or located.block.attribute("arn")
-            for instance in instances(located.block, scope):
-                name = _evaluated(attribute, instance.scope)
-                kind_of_value = _evaluated(located.block.attribute("type"), instance.scope)
-                value = _evaluated(_value_of(located), instance.scope)
-                recursive = _evaluated(located.block.attribute("recursive"), instance.scope)
-                sure = certain and instance.certain
-                found = _Found(
-                    *(flow, located, instance.index, prefix, name, kind_of_value, value, sure), recursive is True
-                )
+            for instance in instances(located.block, there.scope):
+                found = _found_as(there, located, instance)
                 if _may_be_below(self.root, found):
-                    yield found
+                    place = provider_places.of_block(located.block, there.providers, instance.scope)
+                    yield replace(found, elsewhere=self._elsewhere(found.place, place, environment))
+
+
+def _found_as(there: _There, located: Located, instance: Instance) -> _Found:
+    block = located.block
+    attribute = block.attribute("path" if located.type == BY_PATH else "name") or block.attribute("arn")
+    return _Found(
+        there.flow,
+        located,
+        instance.index,
+        there.prefix,
+        name=_evaluated(attribute, instance.scope),
+        type=_evaluated(block.attribute("type"), instance.scope),
+        value=_evaluated(_value_of(located), instance.scope),
+        certain=there.certain and instance.certain,
+        recursive=_evaluated(block.attribute("recursive"), instance.scope) is True,
+    )
+
+
+def _or_open(part: str | None) -> str:
+    return "known only to Terraform" if part is None or ssm_names.is_open(part) else part
 
 
 def _value_of(located: Located) -> Attribute | None:

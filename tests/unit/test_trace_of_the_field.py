@@ -220,6 +220,126 @@ def test_another_account_s_parameter_is_not_missed_here(traced: Write) -> None:
     assert of_rule("consumed-not-exported", found, set())[0].level == "error"
 
 
+ELSEWHERE = """
+provider "aws" {
+  region = var.region
+  assume_role { role_arn = "arn:aws:iam::123456789012:role/terraform" }
+}
+provider "aws" {
+  alias  = "same"
+  region = "ap-northeast-2"
+}
+provider "aws" {
+  alias  = "dr"
+  region = "ap-northeast-1"
+}
+provider "aws" {
+  alias  = "theirs"
+  region = "ap-northeast-2"
+  assume_role { role_arn = "arn:aws:iam::210987654321:role/reader" }
+}
+provider "aws" {
+  alias  = "role"
+  assume_role { role_arn = var.role }
+}
+provider "aws" {
+  alias   = "profile"
+  profile = "other"
+}
+provider "aws" {
+  alias               = "allowed"
+  allowed_account_ids = ["123456789012"]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "elsewhere"),
+    [
+        ("", ""),
+        ("provider = aws", ""),
+        ("provider = aws.same", ""),
+        ("provider = aws.allowed", ""),
+        ('region = "ap-northeast-2"', ""),
+        ("region = null", ""),
+        ("provider = aws.dr", "account 123456789012, region ap-northeast-1"),
+        ("provider = aws.theirs", "account 210987654321, region ap-northeast-2"),
+        ("provider = aws.role", "account known only to Terraform, region ap-northeast-2"),
+        ("provider = aws.profile", "account known only to Terraform, region ap-northeast-2"),
+        ("provider = aws.nobody", "account known only to Terraform, region known only to Terraform"),
+        ('region = "us-east-1"', "account 123456789012, region us-east-1"),
+        ("region = aws_x.y.region", "account 123456789012, region known only to Terraform"),
+        ('provider = aws.dr\n  region = "ap-northeast-2"', ""),
+    ],
+)
+def test_a_provider_s_region_and_account_are_where_a_parameter_is(traced: Write, written: str, elsewhere: str) -> None:
+    environments = {"prod": {"account": "123456789012", "region": "ap-northeast-2"}}
+    block = f'"aws_ssm_parameter" "it" {{\n  name = "/shared/it"\n  {written}\n}}\n'
+    found = traced({"fileflow/main.tf": ELSEWHERE + f"data {block}resource {block}"}, environments=environments)
+    assert [each.elsewhere for each in found.consumers] == [elsewhere]
+    assert [each.elsewhere for each in found.producers] == [elsewhere]
+
+
+def test_a_module_works_where_the_providers_do_that_it_is_given(traced: Write) -> None:
+    calls = """
+module "inherits" { source = "./inner" }
+module "given" {
+  source    = "./inner"
+  providers = {
+    aws      = aws.dr
+    aws.near = aws
+  }
+}
+"""
+    inner = (
+        reads("/shared/default")
+        + 'data "aws_ssm_parameter" "near" {\n  name = "/shared/near"\n  provider = aws.near\n}\n'
+    )
+    environments = {"prod": {"account": "123456789012", "region": "ap-northeast-2"}}
+    found = traced({"fileflow/main.tf": ELSEWHERE + calls, "fileflow/inner/main.tf": inner}, environments=environments)
+    assert {each.address: each.elsewhere for each in found.consumers} == {
+        "module.inherits.data.aws_ssm_parameter.it": "",
+        "module.inherits.data.aws_ssm_parameter.near": "account known only to Terraform, region known only to Terraform",
+        "module.given.data.aws_ssm_parameter.it": "account 123456789012, region ap-northeast-1",
+        "module.given.data.aws_ssm_parameter.near": "",
+    }
+
+
+def test_one_name_in_two_regions_is_not_made_twice(traced: Write) -> None:
+    made = parameter("/shared/both", "one") + parameter("/shared/both", "two").replace("{", "{\n  provider = aws.dr", 1)
+    found = traced({"infra/x/main.tf": ELSEWHERE + made}, environments={"prod": {"region": "ap-northeast-2"}})
+    assert of_rule("duplicate-producer", found) == []
+    twice = made.replace("provider = aws.dr", "provider = aws.same")
+    found = traced({"infra/x/main.tf": ELSEWHERE + twice}, environments={"prod": {"region": "ap-northeast-2"}})
+    assert [each.level for each in of_rule("duplicate-producer", found)] == ["error"]
+
+
+def test_each_environment_reads_in_its_own_region(traced: Write) -> None:
+    files = {
+        "fileflow/main.tf": 'variable "region" {}\nprovider "aws" { region = var.region }\n' + reads("/shared/it"),
+        "fileflow/environments/dev/terraform.tfvars": 'region = "us-east-1"\n',
+        "fileflow/environments/prod/terraform.tfvars": 'region = "ap-northeast-2"\n',
+    }
+    environments = {"dev": {"region": "us-east-1"}, "prod": {"region": "ap-northeast-2"}}
+    (consumer,) = traced(files, environments=environments).consumers
+    assert (consumer.environment, consumer.elsewhere) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("region", "account", "elsewhere"),
+    [
+        ("${data.aws_region.current.name}", "${data.aws_caller_identity.current.account_id}", ""),
+        ("${data.aws_region.current.region}", "123456789012", ""),
+        ("ap-northeast-2", "${aws_x.y.id}", "account known only to Terraform, region ap-northeast-2"),
+    ],
+)
+def test_an_arn_s_open_parts_are_not_taken_for_ours(traced: Write, region: str, account: str, elsewhere: str) -> None:
+    environments = {"prod": {"account": "123456789012", "region": "ap-northeast-2"}}
+    arn = f"arn:aws:ssm:{region}:{account}:parameter/shared/it"
+    (consumer,) = traced({"fileflow/main.tf": reads(arn)}, environments=environments).consumers
+    assert (consumer.resolved, consumer.elsewhere) == (True, elsewhere)
+
+
 def test_a_path_reads_all_that_is_below_it(traced: Write) -> None:
     made = parameter("/shared/use/a", "a") + parameter("/shared/use/deep/b", "b") + parameter("/shared/use-not/c", "c")
     code = (
