@@ -99,7 +99,7 @@ def modules_not_read(trace: Trace) -> Iterator[Finding]:
             "module-not-read",
             "info",
             owner,
-            f"{owner} calls {many} whose code is not on this machine, so that nobody knows here which exports they make and read: "
+            f"{owner} calls {many} whose code is not known here in full: nobody sees which other exports are made and read there: "
             f"{_few(list(map(str, modules)))}.",
             "Run terraform init in its folder: what that fetches is read.",
             file=modules[0].file,

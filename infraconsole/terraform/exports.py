@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache as once
 from importlib import resources
@@ -13,21 +13,31 @@ from pathlib import Path
 
 from infraconsole.config import Config
 from infraconsole.terraform import provider_places, ssm_names
-from infraconsole.terraform.evaluate import Instance, Scope, Unknown, Value, instances
+from infraconsole.terraform.evaluate import instances
 from infraconsole.terraform.flow import Flow, Origin, Sink
-from infraconsole.terraform.hcl import Attribute
 from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, NotRead, root_modules, source_of
+from infraconsole.terraform.parameters import (
+    BY_PATH,
+    PARAMETER,
+    Found,
+    There,
+    found_in,
+    may_be_below,
+    names_given,
+    shown,
+    shown_value,
+    without_index,
+)
 from infraconsole.terraform.plan import module_steps
-from infraconsole.terraform.provider_places import Place, Providers
+from infraconsole.terraform.provider_places import Place
 from infraconsole.terraform.reader import Problem, Tree, read_trees
 from infraconsole.terraform.ssm_names import SsmName
 
 INFRASTRUCTURE = "infrastructure"
-PARAMETER = "aws_ssm_parameter"
-BY_PATH = "aws_ssm_parameters_by_path"
 REMOTE_STATE = "terraform_remote_state"
 MOST_CALLS = 2_000
 """Of modules below one root: those that call each other twice, level by level, never come to an end."""
+_TOO_MANY = f"too many modules are called, more than {MOST_CALLS:,}"
 
 
 @dataclass(frozen=True)
@@ -210,87 +220,6 @@ def trace(config: Config, cache: Path) -> Trace:
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A parameter's resource or data source, as often as it is there, in one environment. `text` is its name or path as far as it
-    is known, `place` what that means."""
-
-    flow: Flow
-    located: Located
-    index: str
-    prefix: str
-    name: Value
-    type: Value
-    value: Value
-    certain: bool
-    elsewhere: str = ""
-    recursive: bool = False
-
-    @property
-    def address(self) -> str:
-        return f"{self.prefix}{self.located.address}{self.index}"
-
-    @property
-    def by_path(self) -> bool:
-        return self.located.type == BY_PATH
-
-    @property
-    def text(self) -> str:
-        return self.name.text if isinstance(self.name, Unknown) else str(self.name)
-
-    @property
-    def place(self) -> SsmName | None:
-        """None where the name is not known."""
-        written = self.name.filled if isinstance(self.name, Unknown) else self.name
-        if not isinstance(written, str) or not written:
-            return None
-        if self.located.block.kind == "resource":
-            return None if isinstance(self.name, Unknown) else SsmName(written)
-        return ssm_names.parse(written)
-
-    @property
-    def shown_name(self) -> str:
-        place = self.place
-        return place.name if place else self.text
-
-    @property
-    def why(self) -> str:
-        if self.place is not None:
-            return ""
-        return self.name.why if isinstance(self.name, Unknown) else "it is no text"
-
-    @property
-    def line(self) -> int:
-        return self.located.block.line
-
-
-@dataclass(frozen=True)
-class _There:
-    """A module as often as it is there in one environment: `prefix` is the address before what is in it, `certain` whether it is
-    there for certain, and `providers` where its providers work."""
-
-    flow: Flow
-    scope: Scope
-    providers: Providers
-    prefix: str = ""
-    certain: bool = True
-
-    def called(self, call: Located, inner: Flow, instance: Instance) -> _There:
-        arguments = {
-            each.path: instance.scope.evaluate(node)
-            for each in call.block.attributes
-            if (node := each.node) and each.path != "source"
-        }
-        scope = inner.module.called_with(arguments)
-        return _There(
-            inner,
-            scope,
-            provider_places.of_call(inner.module, scope, call.block, self.providers),
-            f"{self.prefix}module.{call.name}{instance.index}.",
-            self.certain and instance.certain,
-        )
-
-
 class _Project:
     """A root module in all the environments that it is applied to. `owner` is INFRASTRUCTURE or the service whose code it is;
     `unread` are the modules below it that nobody could look into."""
@@ -309,6 +238,7 @@ class _Project:
         self.environments = module.environments(config.environments)
         self._not_read: dict[tuple[str, ...], tuple[Located, str]] = {}
         self._usual_places: dict[str, Place] = {}
+        self._known_instances: dict[str, Sequence[There]] = {}
         self._callees, self._tree = callees, tree
         self._calls = 0
         self.flow = self._flow(module, (), frozenset())
@@ -322,25 +252,28 @@ class _Project:
         for call in module.of_kind("module"):
             self._calls += 1
             there = (*path, call.name)
-            found: Module | NotRead = NotRead("too many modules are called")
+            found: Module | NotRead = NotRead(_TOO_MANY)
             if self._calls <= MOST_CALLS:
                 found = self._callees.find(module, call, self._tree, self.module.folder, ".".join(there))
             if isinstance(found, NotRead):
                 self._not_read[there] = (call, found.why)
-            elif os.path.realpath(found.folder) not in here:
+                continue
+            if self._callees.is_partial(found):
+                self._not_read[there] = (call, f"not all of {found.folder} can be read")
+            if os.path.realpath(found.folder) not in here:
                 inner[call.name] = self._flow(found, there, here)
         return Flow(module, inner)
 
     def unread(self) -> Iterator[UnreadModule]:
         """Those that are there in some environment, as far as count and for_each tell."""
         given: dict[tuple[str, ...], dict[str, None]] = {}
-        for environment in self.environments if self._not_read else ():
-            for there in self._instances(environment):
-                path = tuple(_without_index(step) for step in module_steps(there.prefix.rstrip(".")))
-                for call in there.flow.module.of_kind("module"):
-                    if (*path, call.name) in self._not_read and instances(call.block, there.scope):
-                        names = given.setdefault((*path, call.name), {})
-                        names |= dict.fromkeys(_names_given(call, there.scope, self.root))
+        everywhere = [there for environment in self.environments for there in self._instances(environment)]
+        for there in everywhere if self._not_read else ():
+            path = tuple(without_index(step) for step in module_steps(there.prefix.rstrip(".")))
+            for call in there.flow.module.of_kind("module"):
+                if (*path, call.name) in self._not_read and instances(call.block, there.scope):
+                    names = given.setdefault((*path, call.name), {})
+                    names |= dict.fromkeys(names_given(call, there.scope, self.root))
         for path, names in given.items():
             call, why = self._not_read[path]
             address = ".".join(f"module.{name}" for name in path)
@@ -356,8 +289,8 @@ class _Project:
                 environment=environment,
                 module=self.place,
                 address=found.address,
-                type=_shown(found.type, found.located.block.attribute("type")),
-                value=_shown_value(found),
+                type=shown(found.type, found.located.block.attribute("type")),
+                value=shown_value(found),
                 file=found.located.file,
                 line=found.line,
                 certain=found.certain,
@@ -370,7 +303,7 @@ class _Project:
         for found, environment in self._everywhere(("data", "ephemeral")):
             key = found.index.strip('[]"')
 
-            def is_it(origin: Origin, found: _Found = found, key: str = key) -> bool:
+            def is_it(origin: Origin, found: Found = found, key: str = key) -> bool:
                 return (
                     origin.flow is found.flow
                     and (origin.kind, origin.type) == (found.located.block.kind, found.located.type)
@@ -429,11 +362,11 @@ class _Project:
                     )
                     yield RemoteState(self.reader, prefix + located.address, located.file, located.block.line, uses)
 
-    def _everywhere(self, kinds: tuple[str, ...]) -> Iterator[tuple[_Found, str]]:
+    def _everywhere(self, kinds: tuple[str, ...]) -> Iterator[tuple[Found, str]]:
         """Each parameter with its environment. What is the same in all of them is there once, with "" for the environment,
         unless its name has an environment in it that never changes, or its folder is that of one environment."""
         by_environment = {environment: tuple(self._found(kinds, environment)) for environment in self.environments}
-        seen: dict[object, list[tuple[str, _Found]]] = {}
+        seen: dict[object, list[tuple[str, Found]]] = {}
         for environment, all_found in by_environment.items():
             for found in all_found:
                 key = (found.located.file, found.line, found.address, found.text, found.certain, found.elsewhere)
@@ -445,7 +378,7 @@ class _Project:
                 for environment, found in places:
                     yield found, environment
 
-    def _constant_environment(self, found: _Found, environment: str) -> str:
+    def _constant_environment(self, found: Found, environment: str) -> str:
         """The environment of what is the same wherever the module is applied; "" where it does not hang on one."""
         if self.module.folder.name == environment:
             return environment
@@ -458,126 +391,44 @@ class _Project:
                 return value if isinstance(value, str) else ""
         return ""
 
-    def _instances(self, environment: str) -> Iterator[_There]:
-        """The root and every module call below it as often as it is there."""
-        scope = self.module.scope(environment, self.service)
-        pending = [_There(self.flow, scope, provider_places.of_root(self.module, scope))]
-        seen = 0
-        while pending:
-            there = pending.pop()
-            yield there
-            for call in there.flow.module.of_kind("module"):
-                inner = there.flow.inner.get(call.name)
-                for instance in instances(call.block, there.scope) if inner else ():
-                    seen += 1
-                    if inner is None or seen > MOST_CALLS:
-                        break
-                    pending.append(there.called(call, inner, instance))
+    def _instances(self, environment: str) -> Sequence[There]:
+        """The root and every module call below it as often as it is there. Calls that are left out count as not read."""
+        if environment not in self._known_instances:
+            scope = self.module.scope(environment, self.service)
+            found = [There(self.flow, scope, provider_places.of_root(self.module, scope))]
+            for there in found:  # which grows
+                for call in there.flow.module.of_kind("module"):
+                    if inner := there.flow.inner.get(call.name):
+                        found += self._called(there, call, inner, MOST_CALLS + 1 - len(found))
+            self._known_instances[environment] = found
+        return self._known_instances[environment]
 
-    def _found(self, kinds: tuple[str, ...], environment: str) -> Iterator[_Found]:
+    def _called(self, there: There, call: Located, inner: Flow, most: int) -> Iterator[There]:
+        for number, instance in enumerate(instances(call.block, there.scope)):
+            if number >= most:
+                path = (*(without_index(step) for step in module_steps(there.prefix.rstrip("."))), call.name)
+                self._not_read[path] = (call, _TOO_MANY)
+                return
+            yield there.called(call, inner, instance)
+
+    def _found(self, kinds: tuple[str, ...], environment: str) -> Iterator[Found]:
         for there in self._instances(environment):
             for kind in kinds:
                 yield from self._found_in(kind, there, environment)
 
-    def _found_in(self, kind: str, there: _There, environment: str) -> Iterator[_Found]:
+    def _found_in(self, kind: str, there: There, environment: str) -> Iterator[Found]:
         for located in there.flow.module.of_kind(kind):
             if located.type not in (PARAMETER, BY_PATH):
                 continue
             for instance in instances(located.block, there.scope):
-                found = _found_as(there, located, instance)
-                if _may_be_below(self.root, found):
+                found = found_in(there, located, instance)
+                if may_be_below(self.root, found):
                     place = provider_places.of_block(located.block, there.providers, instance.scope)
                     yield replace(found, elsewhere=self._elsewhere(found.place, place, environment))
 
 
-def _found_as(there: _There, located: Located, instance: Instance) -> _Found:
-    block = located.block
-    attribute = block.attribute("path" if located.type == BY_PATH else "name") or block.attribute("arn")
-    return _Found(
-        there.flow,
-        located,
-        instance.index,
-        there.prefix,
-        name=_evaluated(attribute, instance.scope),
-        type=_evaluated(block.attribute("type"), instance.scope),
-        value=_evaluated(_value_of(located), instance.scope),
-        certain=there.certain and instance.certain,
-        recursive=_evaluated(block.attribute("recursive"), instance.scope) is True,
-    )
-
-
 def _or_open(part: str | None) -> str:
     return "known only to Terraform" if part is None or ssm_names.is_open(part) else part
-
-
-def _value_of(located: Located) -> Attribute | None:
-    """The one of its values that a parameter's resource is given."""
-    values = (located.block.attribute(path) for path in ("value", "insecure_value", "value_wo"))
-    return next((each for each in values if each is not None), None)
-
-
-def _without_index(step: str) -> str:
-    """`module.a["x"]` → `a`."""
-    return step.removeprefix("module.").partition("[")[0]
-
-
-def _names_given(call: Located, scope: Scope, root: str) -> Iterator[str]:
-    """The names of exports among the values that a call is given."""
-    for instance in instances(call.block, scope):
-        for attribute in call.block.attributes:
-            node = attribute.node
-            if node and attribute.path not in ("source", "version", "for_each", "count", "providers", "depends_on"):
-                yield from _names_in(instance.scope.evaluate(node), f"{root}/")
-
-
-def _names_in(value: Value, beginning: str) -> Iterator[str]:
-    if isinstance(value, str):
-        if value.startswith(beginning):
-            yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield from _names_in(each, beginning)
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _names_in(key, beginning)
-            yield from _names_in(each, beginning)
-
-
-def _evaluated(attribute: Attribute | None, scope: Scope) -> Value:
-    if attribute is None:
-        return Unknown("", "it is not given")
-    node = attribute.node
-    return scope.evaluate(node) if node else Unknown(attribute.text, "it is not evaluated")
-
-
-def _may_be_below(root: str, found: _Found) -> bool:
-    """Whether a parameter is an export, or may be one for all that is known of its name."""
-    below = f"{root}/"
-    if (place := found.place) is not None:
-        path = place.name.rstrip("/") + "/"
-        return place.name.startswith(below) or (found.by_path and below.startswith(path))
-    if isinstance(found.name, Unknown):
-        begins = ssm_names.beginning(found.name.prefix)
-        return begins.startswith(below) or below.startswith(begins)
-    return False
-
-
-def _shown(value: Value, attribute: Attribute | None) -> str:
-    """A value that comes from `each` as what it is there; else the expression as it is written."""
-    written = attribute.text if attribute else ""
-    if "each." in written and isinstance(value, Unknown | str):
-        return value.text if isinstance(value, Unknown) else value
-    return written.strip('"') if written.count('"') == 2 and "${" not in written else written
-
-
-def _shown_value(found: _Found) -> str:
-    """A secret that is written down in the code is not shown: neither directly nor by way of `each`."""
-    attribute = _value_of(found.located)
-    if found.type in ("String", "StringList"):
-        return _shown(found.value, attribute)
-    if attribute is None or attribute.node is None or attribute.node[0] in ("lit", "tpl"):
-        return "(not shown)"
-    return attribute.text
 
 
 def _uses(sinks: Iterable[Sink]) -> tuple[Use, ...]:

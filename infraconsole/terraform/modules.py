@@ -149,15 +149,16 @@ class NotRead:
 
 
 class Callees:
-    """The modules that are called, where they can be read: folders, and what an `init` has fetched. Those outside a tree are read
-    when asked for, and what is wrong with them is in `problems`. `cache` is as in `read_tree`; `state` is the console's own
-    folder, below which its `init` installs."""
+    """The modules that are called, where they can be read: folders, and what an `init` has fetched. Those that were not read with
+    a tree (outside of it, hidden, installed) are read when asked for, and what is wrong with them is in `problems`. `cache` is as
+    in `read_tree`; `state` is the console's own folder, below which its `init` installs."""
 
     def __init__(self, cache: Path, state: Path | None = None) -> None:
         self.problems: list[Problem] = []
         self._cache = cache
         self._state = state
         self._outside: dict[tuple[Path, bool], Module] = {}
+        self._partial: set[Path] = set()
         self._installed: dict[Path, Mapping[str, Installed]] = {}
 
     def find(self, caller: Module, call: Located, tree: Tree, root: Path, path: str) -> Module | NotRead:
@@ -169,8 +170,6 @@ class Callees:
                 return module_in(tree, folder)
             if not target.is_dir():
                 return NotRead(f"there is no folder {target}")
-            if target.is_relative_to(os.path.realpath(tree.root)):
-                return NotRead(f"{target} holds no code that can be read")
             return self._read(target, tree.tofu)
         installed = self._installed_of(root).get(path)
         wanted = _literal(call, "version")
@@ -180,10 +179,16 @@ class Callees:
             return self._read(Path(os.path.realpath(installed.folder)), tree.tofu)
         return NotRead(kind_of(source))
 
+    def is_partial(self, module: Module) -> bool:
+        """Whether a part of what was found outside a tree could not be read."""
+        return module.folder in self._partial
+
     def _read(self, target: Path, tofu: bool) -> Module | NotRead:
         if (target, tofu) not in self._outside:
             outside = read_tree(target, self._cache, below=False, tofu=tofu)
             self.problems += outside.problems
+            if not outside.is_whole:
+                self._partial.add(target)
             self._outside[target, tofu] = module_in(outside, target)
         module = self._outside[target, tofu]
         return module if module.blocks else NotRead(f"{target} holds no code that can be read")

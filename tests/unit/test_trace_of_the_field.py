@@ -174,6 +174,66 @@ def test_a_registry_module_that_init_has_fetched_is_read(traced: Write, tmp_path
     assert [each.why for each in found.unread_modules] == ["registry; 1.1.2 is here, the code wants ~> 2.0"]
 
 
+BROKEN = 'resource "aws_ssm_parameter" "b" {\n  name = "/shared/broken\n}\n'
+
+
+def installed(root: Path, key: str, source: str, code: dict[str, str]) -> None:
+    """As an `init` in `root` leaves a module behind."""
+    for name, text in code.items():
+        file = root / ".terraform/modules" / key / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    listed = {"Key": key, "Source": source, "Dir": f".terraform/modules/{key}"}
+    (root / ".terraform/modules/modules.json").write_text(json.dumps({"Modules": [listed]}))
+
+
+@pytest.mark.parametrize("source", ["../../outside", "git::https://github.com/x/y.git"])
+def test_of_a_module_that_is_read_in_part_nobody_says_what_it_does_not_make(
+    traced: Write, tmp_path: Path, source: str
+) -> None:
+    call = f'module "m" {{ source = "{source}" }}\n'
+    code = {"main.tf": parameter("/shared/read"), "broken.tf": BROKEN}
+    traced({"infra/x/main.tf": call, **{f"outside/{name}": text for name, text in code.items()}})
+    installed(tmp_path / "infra/x", "m", "git::https://github.com/x/y.git", code)
+    found = traced({"fileflow/a.tf": reads("/shared/read", "a") + reads("/shared/broken", "b")})
+    (module,) = found.unread_modules
+    assert (module.address, "not all of" in module.why) == ("module.m", True)
+    assert [each.name for each in found.producers] == ["/shared/read"], "what was read counts"
+    (finding,) = of_rule("consumed-not-exported", found)
+    assert (finding.level, finding.subject) == ("warning", "/shared/broken")
+    assert "Not read: module.m in x" in finding.message
+    assert [each.subject for each in of_rule("exported-not-consumed", found)] == []
+
+
+def test_the_modules_in_an_installed_module_are_read(traced: Write, tmp_path: Path) -> None:
+    source = "git::https://github.com/x/y.git"
+    traced({"infra/x/main.tf": f'module "m" {{ source = "{source}" }}\n'})
+    inside = {
+        "main.tf": 'module "sub" { source = "./modules/sub" }\nmodule "empty" { source = "./modules/empty" }\n',
+        "modules/sub/main.tf": parameter("/shared/deep"),
+        "modules/empty/README.md": "",
+    }
+    installed(tmp_path / "infra/x", "m", source, inside)
+    found = traced({"fileflow/a.tf": reads("/shared/deep")})
+    assert [each.address for each in found.producers] == ["module.m.module.sub.aws_ssm_parameter.it"]
+    assert [each.address for each in found.unread_modules] == ["module.m.module.empty"]
+
+
+def test_instances_of_modules_that_are_left_out_count_as_not_read(traced: Write) -> None:
+    files = {
+        "infra/x/main.tf": 'module "a" {\n  source = "../modules/a"\n  count = 50\n}\n',
+        "infra/modules/a/main.tf": 'module "b" {\n  source = "../b"\n  count = 50\n}\n',
+        "infra/modules/b/main.tf": parameter("/shared/${path.module}"),
+        "fileflow/a.tf": reads("/shared/other"),
+    }
+    found = traced(files)
+    assert [(each.address, "too many" in each.why) for each in found.unread_modules] == [("module.a.module.b", True)]
+    assert len(found.producers) == 2_000 - 50
+    assert [each.level for each in of_rule("consumed-not-exported", found)] == ["warning"]
+    found = traced({"infra/modules/a/main.tf": files["infra/modules/a/main.tf"].replace("50", "39")})
+    assert (found.unread_modules, len(found.producers)) == ((), 50 * 39)
+
+
 def test_what_one_service_makes_and_another_reads_is_an_export(traced: Write) -> None:
     found = traced(
         {"maker/main.tf": parameter("/shared/maker/topic-arn"), "reader/main.tf": reads("/shared/maker/topic-arn")},
