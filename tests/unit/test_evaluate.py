@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from infraconsole.terraform.evaluate import Instance, Scope, Unknown, instances
-from infraconsole.terraform.functions import SetOf
 from infraconsole.terraform.hcl import digest
+from infraconsole.terraform.kinds import ListOf, SetOf
 from infraconsole.terraform.nodes import Node
 
 
@@ -41,7 +41,7 @@ def value(expression: str, within: Scope | None = None) -> Any:
         ('trimsuffix("x-arn", "-arn")', "x"),
         ('concat(["a"], ["b", "c"])', ["a", "b", "c"]),
         ('toset(["b", "a", "b"])', SetOf(["a", "b"])),
-        ('split(",", "a,b")', ["a", "b"]),
+        ('split(",", "a,b")', ListOf(["a", "b"])),
         ('lookup({ a = "x" }, "a", "y")', "x"),
         ('lookup({ a = "x" }, "b", "y")', "y"),
         ('{ prod = "p", dev = "d" }[var.environment]', "p"),

@@ -400,6 +400,33 @@ def test_an_arn_s_open_parts_are_not_taken_for_ours(traced: Write, region: str, 
     assert (consumer.resolved, consumer.elsewhere) == (True, elsewhere)
 
 
+def test_a_variable_is_of_its_declared_type(traced: Write) -> None:
+    inner = (
+        'variable "number" { type = string }\n'
+        'variable "names" { type = set(string) }\n'
+        'variable "about" { type = object({ name = string, deep = optional(string, "usual") }) }\n'
+        + parameter("/shared/is-text", "text").replace("{", '{\n  count = var.number == "1" ? 1 : 0', 1)
+        + parameter("/shared/each/${each.key}", "each").replace("{", "{\n  for_each = var.names", 1)
+        + parameter("/shared/${var.about.name}/${var.about.deep}", "deep")
+    )
+    call = 'module "m" {\n  source = "./m"\n  number = 1\n  names = ["b", "a", "b"]\n  about = { name = 7 }\n}\n'
+    root = 'variable "port" { type = string }\n' + parameter('/shared/${var.port == "80" ? "web" : "other"}', "port")
+    found = traced(
+        {
+            "infra/x/main.tf": call + root,
+            "infra/x/terraform.tfvars": "port = 80\n",
+            "infra/x/m/main.tf": inner,
+        }
+    )
+    assert [each.name for each in found.producers if each.resolved] == [
+        "/shared/7/usual",
+        "/shared/each/a",
+        "/shared/each/b",
+        "/shared/is-text",
+        "/shared/web",
+    ]
+
+
 def test_a_path_reads_all_that_is_below_it(traced: Write) -> None:
     made = parameter("/shared/use/a", "a") + parameter("/shared/use/deep/b", "b") + parameter("/shared/use-not/c", "c")
     code = (
