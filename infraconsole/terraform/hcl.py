@@ -17,6 +17,7 @@ from infraconsole.terraform.nodes import Node, number_of, parts_of, text_of
 
 FORMAT_VERSION = 3
 """Of the digest: raised whenever the same text gives another one, so that older ones on the disk are not used."""
+_TOO_DEEP = "it is nested too deeply to be read."
 TEXT_LIMIT = 1_000
 """Characters of an expression's text that are kept."""
 
@@ -136,7 +137,7 @@ def digest(text: str, *, is_json: bool = False) -> Digest:
             pass
         raise  # python-hcl2's words
     except RecursionError as error:
-        raise HclUnreadable(1, "it is nested too deeply to be read.") from error
+        raise HclUnreadable(1, _TOO_DEEP) from error
 
 
 def _plain_blocks(text: str) -> Iterator[Block]:
@@ -540,15 +541,36 @@ _COMMENT = "//"
 """A member of this name is a comment, at the top and in every block (Terraform, JSON Configuration Syntax)."""
 
 
+def _json_document(text: str) -> tfjson.Place:
+    try:
+        return tfjson.parse(text)
+    except json.JSONDecodeError as error:
+        raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
+
+
+def json_variables(text: str) -> Digest:
+    """Of a `.tfvars.json` file: a variable may have any name, and its strings are no templates. Raises HclUnreadable."""
+    try:
+        return Digest(tuple(_json_assignments(text)))
+    except RecursionError as error:
+        raise HclUnreadable(1, _TOO_DEEP) from error
+
+
+def _json_assignments(text: str) -> Iterator[Block]:
+    found = []
+    for name, place in tfjson.members(_json_document(text)):
+        if name != _COMMENT:
+            node = _json_node(place, None)
+            found.append(_made(name, place.line, text_of(node), node, []))
+    if found:
+        yield Block("", (), found[0].line, tuple(found))
+
+
 def _json_blocks(text: str) -> Iterator[Block]:
     """Terraform's JSON syntax: the same blocks, every string of it a template. Nested blocks look like maps there, so what
     they refer to belongs to the attribute at the top."""
-    try:
-        document = tfjson.parse(text)
-    except json.JSONDecodeError as error:
-        raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
     loose = []
-    for kind, place in tfjson.members(document):
+    for kind, place in tfjson.members(_json_document(text)):
         if kind == _COMMENT:
             continue
         if kind == "locals" or (kind in _LABELS and tfjson.members(place)):
@@ -595,10 +617,11 @@ def _json_attribute(name: str, place: tfjson.Place) -> Attribute:
     return _made(name, place.line, text_of(node), node, reader.references)
 
 
-def _json_node(place: tfjson.Place, reader: _Expressions) -> Node:
+def _json_node(place: tfjson.Place, reader: _Expressions | None) -> Node:
+    """Without a reader, strings are what they are."""
     value = place.value
     if isinstance(value, str):
-        return reader.template(value, place.line)
+        return reader.template(value, place.line) if reader else ["lit", value]
     if isinstance(value, list):
         return ["list", [_json_node(each, reader) for each in value]]
     if isinstance(value, dict):

@@ -1,5 +1,5 @@
-"""The process of its own that `hcl_workers` asks: one JSON document a line, {"text", "json"}, answered with {"digest"} or {"line",
-"why", "limit"}. Building python-hcl2's grammar and parsing take seconds that no view has."""
+"""The process of its own that `hcl_workers` asks: a JSON document a line, {"text", "json", "variables"}, answered with {"digest"}
+or {"line", "why", "limit"}. Building python-hcl2's grammar and parsing take seconds that no view has."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def serve(seconds: int) -> None:
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"digest": hcl.digest(request["text"], is_json=request["json"]).as_json()}
+        text = request["text"]
+        found = hcl.json_variables(text) if request.get("variables") else hcl.digest(text, is_json=request["json"])
+        return {"digest": found.as_json()}
     except hcl.HclUnreadable as error:
         line, why = error.line, error.why
     except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over is that file's problem, not the others'

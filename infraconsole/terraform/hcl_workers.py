@@ -29,11 +29,12 @@ _WORKER = ("-P", "-m", "infraconsole.terraform.hcl_worker")
 
 @dataclass(frozen=True)
 class Source:
-    """A file's text on its way to a worker; `key` is what the answer is known by."""
+    """A file's text on its way to a worker; `key` is what the answer is known by, `is_variables` of a `.tfvars.json`."""
 
     key: str
     text: str
     is_json: bool = False
+    is_variables: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class _Worker:
             )
 
     def outcome(self, source: Source) -> Outcome:
-        request = {"text": source.text, "json": source.is_json}
+        request = {"text": source.text, "json": source.is_json, "variables": source.is_variables}
         answer = self._answer(request)
         if answer is None:
             code = self.process.wait()

@@ -133,12 +133,13 @@ class _Reading:
         if outcome is None:
             content, status = _content(path)
             text = _text(content)
-            is_json = path.name.endswith(_JSON)
-            key = f"{'json' if is_json else 'hcl'}-{hashlib.sha256(content).hexdigest()}"
+            is_json, is_variables = path.name.endswith(_JSON), path.name.endswith(".tfvars.json")
+            kind = "variables" if is_variables else "json" if is_json else "hcl"
+            key = f"{kind}-{hashlib.sha256(content).hexdigest()}"
             self._known.remember(str(path), status, key)
             outcome = self._outcomes.get(key) or self._known.outcome(key)
             if outcome is None:
-                self.sources[key] = Source(key, text, is_json)
+                self.sources[key] = Source(key, text, is_json, is_variables)
         if outcome is not None:
             self._outcomes[key] = outcome
         self._keys[path] = key

@@ -427,6 +427,24 @@ def test_a_variable_is_of_its_declared_type(traced: Write) -> None:
     ]
 
 
+def test_variables_in_json_may_be_named_like_blocks(traced: Write) -> None:
+    names = ("resource", "data", "module", "locals", "terraform", "provider", "variable", "output", "check")
+    code = "".join(f'variable "{name}" {{}}\n' + parameter(f"/shared/${{var.{name}.n}}", name) for name in names)
+    values = {name: {"n": name} for name in names} | {"//": {"n": "a comment"}}
+    text = parameter("/shared/${var.text}/x", "text") + 'variable "text" {}\n'
+    found = traced(
+        {
+            "infra/x/main.tf": code + text,
+            "infra/x/terraform.tfvars.json": json.dumps(values),
+            "infra/x/a.auto.tfvars.json": json.dumps({"text": "${literally}"}),
+        }
+    )
+    assert sorted(each.name for each in found.producers if each.resolved) == sorted(
+        [*(f"/shared/{name}" for name in names), "/shared/${literally}/x"]
+    )
+    assert found.problems == ()
+
+
 def test_a_path_reads_all_that_is_below_it(traced: Write) -> None:
     made = parameter("/shared/use/a", "a") + parameter("/shared/use/deep/b", "b") + parameter("/shared/use-not/c", "c")
     code = (
