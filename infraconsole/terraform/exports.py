@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from infraconsole.config import Config
-from infraconsole.terraform import provider_places, ssm_names
+from infraconsole.terraform import binary, provider_places, ssm_names
 from infraconsole.terraform.evaluate import instances
 from infraconsole.terraform.flow import Flow, Origin, Sink
 from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, NotRead, root_modules, source_of
@@ -195,7 +195,7 @@ def trace(config: Config, cache: Path) -> Trace:
     missing = {owner: root for owner, root in roots.items() if not root.is_dir()}
     unread |= missing.keys()
     there = {owner: root for owner, root in roots.items() if owner not in missing}
-    read = ((root, config.program_of(owner).is_tofu) for owner, root in there.items())
+    read = ((root, binary.reads_tofu(config.program_of(owner))) for owner, root in there.items())
     for owner, tree in zip(there, read_trees(tuple(read), cache), strict=True):
         problems |= dict.fromkeys(tree.problems)
         if not tree.is_whole:
