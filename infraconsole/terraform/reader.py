@@ -162,12 +162,15 @@ class _Reading:
             elif outcome.limit:
                 problems.append(_limit(path, outcome))
             else:
-                mend = "Fix that line; `terraform validate` says more."
+                mend = "Fix that line; `terraform validate` says more." if outcome.lasting else _TRY_IT
                 problems.append(_unread(path, outcome.line, outcome.why, mend))
         if left and trouble:
             why = f"{left} files below it cannot be read. {trouble.title} {trouble.cause}".strip()
             problems.append(Problem(str(self.root), 1, "error", f"{self.root}: {why}", trouble.mend))
         return Tree(self.root, tuple(files), tuple(problems), self.tofu)
+
+
+_TRY_IT = "Whether the file is wrong is not known: `terraform validate` says it. It is read again within an hour."
 
 
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:

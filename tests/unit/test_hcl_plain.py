@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infraconsole.errors import PrerequisiteMissing
-from infraconsole.terraform import hcl, hcl_plain, hcl_worker, tfvars
+from infraconsole.terraform import binary, hcl, hcl_plain, hcl_worker, tfvars
 from infraconsole.terraform.evaluate import Scope, Unknown, is_known
 from infraconsole.terraform.hcl import HclUnreadable, digest
 from infraconsole.terraform.hcl_workers import Source, parse
@@ -184,6 +184,50 @@ def test_what_terraform_takes_is_the_reader_s_limit(monkeypatch: pytest.MonkeyPa
     assert (
         subprocess.run(["terraform", "fmt", "-"], input=ODD.encode(), capture_output=True, check=False).returncode == 0
     )
+
+
+SAYS_NOTHING = {
+    "it is killed": "kill -9 $$",
+    "it is out of memory": "exit 137",
+    "it is broken": "exit 1",
+    "it takes too long": "exec sleep 30",
+}
+
+
+@pytest.mark.parametrize("script", SAYS_NOTHING.values(), ids=SAYS_NOTHING)
+def test_where_nobody_can_say_it_the_file_is_not_wrong_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    program = tmp_path / "terraform"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(hcl_worker, "_VERDICT_SECONDS", 0.5)
+    monkeypatch.setenv("INFRACONSOLE_TERRAFORM", str(program))
+    told = hcl_worker.answer({"text": "a = = 1\n", "json": False})
+    assert (told["limit"], told["lasting"]) == (False, False)
+
+
+def test_without_any_terraform_nobody_can_say_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(binary, "wheel_library", lambda: None)
+    assert not hcl_worker.answer({"text": "a = = 1\n", "json": False})["lasting"]
+    assert hcl_worker.answer({"text": '{"a": 1', "json": True})["lasting"], "JSON is read in full"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("no space"), AssertionError("a defect")])
+@pytest.mark.parametrize("is_json", [False, True])
+def test_what_goes_wrong_here_is_not_kept(monkeypatch: pytest.MonkeyPatch, error: Exception, is_json: bool) -> None:
+    def fails(text: str, *, is_json: bool = False) -> hcl.Digest:
+        raise error
+
+    monkeypatch.setattr(hcl, "digest", fails)
+    assert not hcl_worker.answer({"text": "a = 1\n", "json": is_json})["lasting"]
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+def test_what_terraform_refuses_is_wrong_until_it_is_changed() -> None:
+    told = hcl_worker.answer({"text": "a = = 1\n", "json": False})
+    assert (told["limit"], told["lasting"]) == (False, True)
 
 
 def test_a_worker_reads_what_python_hcl2_refuses() -> None:
