@@ -212,12 +212,31 @@ def test_an_encrypted_state_is_called_so() -> None:
         ("1.11.4", "!= 1.11.4", False),
         ("1.12.0-beta1", ">= 1.11", False),
         ("1.12.0-beta1", "1.12.0-beta1", True),
+        ("1.11.4", "~> 1", True),
+        ("2.3.4", "~> 1", True),
+        ("1.11.4", "~> 0", True),
+        ("1.11.4", "~> v1", True),
+        ("1.11.4", "~> 2", False),
+        ("1.11.4", "~> 1, < 2", True),
+        ("2.0.0", "~> 1, < 2", False),
+        ("1.11.4", "~> 1.0.0.0", False),
+        ("1.11.4", "~> 1.11.4.0", False),
+        ("1.11.4.2", "~> 1.11.4.0", True),
+        ("1.12.0-beta1", "~> 1.11", False),
+        ("1.12.0-beta2", ">= 1.12.0-beta1", True),
+        ("1.13.0-beta1", ">= 1.12.0-beta1", False),
+        ("1.12.0-beta1", "~> 1.12.0-beta1", True),
+        ("1.12.0", "~> 1.12.0-beta1", False),
+        ("1.12.0", ">= 1.12.0-beta1", True),
+        ("1.12.0-beta.10", "> 1.12.0-beta.9", True),
+        ("1.12.0-rc.1", "> 1.12.0-beta.9", True),
         ("1.11.4", "latest", None),
         ("1.11.4", "latest:^1.9", None),
         ("1.11.4", "", None),
     ],
 )
 def test_constraints_mean_what_terraform_means_by_them(version: str, constraint: str, expected: bool | None) -> None:
+    """As hashicorp/go-version has it; those of 1.11.4 were tried on Terraform."""
     assert pins.meets(version, constraint) is expected
 
 
