@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from infraconsole.terraform.functions import as_number, as_text, to_set
-from infraconsole.terraform.kinds import ListOf, MapOf, SetOf, Unknown, alike, fits, inside, kind_of, shape_of
+from infraconsole.terraform.kinds import ListOf, MapOf, SetOf, Unknown, alike, inside, kind_of
 from infraconsole.terraform.nodes import Node
 
 Value = Any
@@ -19,14 +19,15 @@ Value = Any
 def united(taken: Value, other: Value) -> Value:
     """The side of a conditional that is taken, once both sides are made the same type. Raises TypeError where that would convert
     what is in a collection, or cannot be."""
-    if isinstance(taken, Unknown) or taken is None or other is None:
+    is_plain = not isinstance(taken, list | dict)
+    if (
+        isinstance(taken, Unknown)
+        or taken is None
+        or (is_plain and isinstance(other, Unknown))
+        or alike([taken, other])
+    ):
         return taken
-    is_open = _leads_to(Unknown, taken) or _leads_to(Unknown, other)
-    if is_open and isinstance(taken, list | dict) and not _has_texts_alone(taken):
-        raise TypeError("of which type the other side is, is not known here")
-    if fits(shape_of(taken), shape_of(other)):
-        return taken
-    if not isinstance(taken, list | dict) and not isinstance(other, list | dict):
+    if is_plain and not isinstance(other, list | dict):
         return _one_type([taken, other])[0]
     if type(taken) is type(other) is list and len(taken) == len(other):
         return [united(mine, theirs) for mine, theirs in zip(taken, other, strict=True)]
@@ -60,16 +61,6 @@ def _one_type(items: Sequence[Value]) -> list[Value]:
 
 def _different() -> TypeError:
     return TypeError("values of different types are not made one here")
-
-
-def _leads_to(kind: type, value: Value) -> bool:
-    return isinstance(value, kind) or any(_leads_to(kind, item) for item in inside(value))
-
-
-def _has_texts_alone(value: Value) -> bool:
-    if isinstance(value, list | dict):
-        return all(map(_has_texts_alone, inside(value)))
-    return value is None or isinstance(value, str | Unknown)
 
 
 # --- Declared types ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact
 from typing import Any
 
-from infraconsole.terraform.kinds import ListOf, MapOf, SetOf, Unknown, alike, equal, fits, shape_of
+from infraconsole.terraform.kinds import ListOf, MapOf, SetOf, alike, equal
 
 Value = Any
 
@@ -165,8 +165,8 @@ def to_set(items: list[Value]) -> SetOf:
 
 
 def _alike(items: list[Value]) -> list[Value]:
-    """Raises TypeError for types that Terraform would convert, and for what is not known to be of one."""
-    if not alike(items) or (len(items) > 1 and any(isinstance(item, Unknown) for item in items)):
+    """Raises TypeError for types that Terraform would convert, or might."""
+    if not alike(items):
         raise TypeError("items of several types are not resolved")
     return items
 
@@ -234,7 +234,7 @@ def _merge(*maps: dict[str, Value]) -> dict[str, Value]:
 
 
 def _are_one_type(kind: type, values: Sequence[Value]) -> bool:
-    return all(isinstance(each, kind) and fits(shape_of(each), shape_of(values[0])) for each in values)
+    return all(isinstance(each, kind) for each in values) and alike(values)
 
 
 def _lookup(items: dict[str, Value], key: str, *default: Value) -> Value:

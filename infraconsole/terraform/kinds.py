@@ -6,6 +6,7 @@ After zclconf/go-cty (cty/convert) and hashicorp/hcl (hclsyntax, conditionals).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,9 @@ class Unknown:
 Shape = Any
 """A type: a word, or a word with the shapes of what is inside."""
 ANY = "any"
-"""Of null, of what is not known, and of what would be in an empty collection."""
+"""Of null, and of what would be in an empty collection."""
+OPEN = "open"
+"""Of what is not known: it may be a text, which no text beside it minds."""
 
 
 def kind_of(item: Value) -> str:
@@ -47,11 +50,13 @@ def kind_of(item: Value) -> str:
 
 
 def shape_of(value: Value) -> Shape:
-    if value is None or isinstance(value, Unknown):
+    if value is None:
         return ANY
+    if isinstance(value, Unknown):
+        return OPEN
     if isinstance(value, SetOf | ListOf | MapOf):
-        items = list(value.values()) if isinstance(value, MapOf) else value
-        return (kind_of(value), next((shape_of(item) for item in items if shape_of(item) != ANY), ANY))
+        shapes = [shape_of(item) for item in inside(value)]
+        return (kind_of(value), next((shape for shape in shapes if shape not in (ANY, OPEN)), (shapes or [ANY])[0]))
     if isinstance(value, list):
         return ("tuple", tuple(map(shape_of, value)))
     if isinstance(value, dict):
@@ -59,19 +64,38 @@ def shape_of(value: Value) -> Shape:
     return kind_of(value)
 
 
-def fits(one: Shape, other: Shape) -> bool:
-    """Whether neither would have to be converted to be the other's type."""
+def joined(one: Shape, other: Shape) -> Shape:
+    """The type that both are, as far as either tells. Raises TypeError where one would have to be converted to be the other's, or
+    may have to be."""
     if ANY in (one, other):
-        return True
-    if not isinstance(one, tuple) or not isinstance(other, tuple):
-        return bool(one == other)
-    return len(one) == len(other) and all(map(fits, one, other))
+        return one if other == ANY else other
+    if OPEN in (one, other):
+        if _has_texts_alone(one) and _has_texts_alone(other):
+            return OPEN
+    elif isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        return tuple(map(joined, one, other))
+    elif one == other:
+        return one
+    raise TypeError("values of different types are not made one here")
+
+
+def _has_texts_alone(shape: Shape) -> bool:
+    """Whether nothing in it is changed by being made a text."""
+    if not isinstance(shape, tuple):
+        return shape in ("str", ANY, OPEN)
+    kind, inner = shape
+    if kind == "object":
+        return all(_has_texts_alone(each) for _, each in inner)
+    return all(map(_has_texts_alone, inner)) if kind == "tuple" else _has_texts_alone(inner)
 
 
 def alike(items: Iterable[Value]) -> bool:
     """Whether they are of one type as they are; null is of any."""
-    shapes = [shape for item in items if (shape := shape_of(item)) != ANY]
-    return all(shape == shapes[0] for shape in shapes)
+    try:
+        functools.reduce(joined, map(shape_of, items), ANY)
+    except TypeError:
+        return False
+    return True
 
 
 def equal(left: Value, right: Value) -> bool:
