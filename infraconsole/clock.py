@@ -86,7 +86,7 @@ class ToldTime:
 
     @classmethod
     def here(cls, endpoint: str, tempo: Tempo) -> ToldTime:
-        return cls(endpoint, os.getpid(), boot(), tempo)
+        return cls(endpoint, os.getpid(), _boot_id(), tempo)
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> ToldTime:
@@ -101,7 +101,8 @@ class ToldTime:
     def holds_at(self, endpoint: str) -> bool:
         """Whether it is still the time of what answers at `endpoint`, an address on this machine. Raises OSError where its process
         has ended, and ValueError."""
-        if self.boot != boot() or urlsplit(self.endpoint).port != urlsplit(endpoint).port or self.pid <= 0:
+        is_of_this_start = self.boot == _boot_id() and self.tempo.since <= time.monotonic()
+        if not is_of_this_start or urlsplit(self.endpoint).port != urlsplit(endpoint).port or self.pid <= 0:
             return False
         os.kill(self.pid, 0)
         return True
@@ -118,10 +119,15 @@ def _told(file: str, _modified: int, _inode: int) -> ToldTime:
 def boot() -> str:
     """Which start of this machine `seconds` counts from. Where that cannot be told it is only good in one process, and so is what
     this gives."""
+    return _boot_id() or f"process-{secrets.token_hex(8)}"
+
+
+def _boot_id() -> str:
+    """ "" where the machine does not tell, as macOS."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        return f"process-{secrets.token_hex(8)}"
+        return ""
 
 
 @dataclass(frozen=True)

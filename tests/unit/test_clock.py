@@ -178,6 +178,7 @@ def test_nothing_else_moves_the_time_of_day(tmp_path: Path, monkeypatch: pytest.
         {"pid": 0},
         {"pid": -1},
         {"pid": None},
+        {"since": time.monotonic() + 86_400},
     ],
 )
 def test_an_emulator_that_has_ended_no_longer_moves_the_time_of_day(
@@ -190,6 +191,17 @@ def test_an_emulator_that_has_ended_no_longer_moves_the_time_of_day(
     assert clock.now() - datetime.now(UTC) > timedelta(days=1)
     told(file, 1.0, timedelta(days=2), **otherwise)
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(hours=1)
+
+
+def test_a_machine_that_does_not_tell_its_start_has_the_emulator_s_time_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "clock.json"
+    monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", HERE)
+    monkeypatch.setattr(clock, "_boot_id", lambda: "")
+    told(file, 1.0, timedelta(days=2))
+    assert clock.now() - datetime.now(UTC) > timedelta(days=1)
 
 
 def test_a_world_that_ends_takes_its_clock_with_it(tmp_path: Path) -> None:
