@@ -129,9 +129,28 @@ def test_aws_is_asked_only_for_what_it_can_answer_here(tmp_path: Path) -> None:
         "/shared/label",
         "/shared/sel",
     ]
+    assert any("All 3 exports" in note for note in context.notes)
+    (told,) = (note for note in context.notes if "not looked for" in note)
+    assert "/shared/alias (account 123456789012, region ap-northeast-1)" in told
+    assert told.endswith("and 1 more.")
 
 
 def test_a_parameter_whose_version_is_not_known_has_to_be_there(tmp_path: Path) -> None:
     traced_through(tmp_path, {"fileflow/main.tf": 'data "aws_ssm_parameter" "v" { name = "/shared/a:${var.v}" }\n'})
     with pytest.raises(HeldUp, match=r"/shared/a\."):
         deploy._refuse_missing_exports(cast(StepContext, Context(tmp_path)))
+
+
+def test_what_a_module_makes_elsewhere_is_not_looked_for_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makes = 'resource "aws_ssm_parameter" "NAME" {\n  name = "/shared/NAME"\n  provider = WHERE\n}\n'
+    code = PLACES.partition('data "')[0]
+    for name, where in (("near", "aws"), ("far", "aws.dr"), ("open", "aws.open")):
+        code += makes.replace("NAME", name).replace("WHERE", where)
+    traced_through(tmp_path, {"infra/x/main.tf": code})
+    context = Context(tmp_path)
+    document = {"infrastructure": {"path": "infra"}, "environments": {"prod": {"region": "ap-northeast-2"}}}
+    context.config = config.parse(document, tmp_path / "infraconsole.toml")
+    context.target = Target("x", "prod", "ap-northeast-2", is_module=True)
+    context.output = lambda *lines: None  # type: ignore[attr-defined]
+    monkeypatch.setattr(deploy, "_shown", lambda context, names: ())
+    assert deploy._verify_exports(cast(StepContext, context)) == {"exports": ["/shared/near"]}
