@@ -38,11 +38,13 @@ def seconds() -> float:
 
 def now() -> datetime:
     """The time of day, in UTC."""
-    file = os.environ.get(CLOCK_VARIABLE)
-    if file and is_emulator(os.environ.get("AWS_ENDPOINT_URL", "")):
+    file, endpoint = os.environ.get(CLOCK_VARIABLE), os.environ.get("AWS_ENDPOINT_URL", "")
+    if file and is_emulator(endpoint):
         try:
             stat = Path(file).stat()
-            return _told(file, stat.st_mtime_ns, stat.st_ino).now()
+            told = _told(file, stat.st_mtime_ns, stat.st_ino)
+            if told.holds_at(endpoint):
+                return told.tempo.now()
         except (OSError, ValueError, TypeError, KeyError, OverflowError):
             pass
     return datetime.now(UTC)
@@ -72,22 +74,60 @@ class Tempo:
         return {"at": self.at.isoformat(), "since": self.since, "factor": self.factor}
 
 
+@dataclass(frozen=True)
+class ToldTime:
+    """What an emulator says of its time of day: at which address it answers, in which process, since which start of the machine.
+    An emulator that was killed leaves its file behind, which says nothing any more."""
+
+    endpoint: str
+    pid: int
+    boot: str
+    tempo: Tempo
+
+    @classmethod
+    def here(cls, endpoint: str, tempo: Tempo) -> ToldTime:
+        return cls(endpoint, os.getpid(), _boot_id(), tempo)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> ToldTime:
+        """Raises ValueError, TypeError, KeyError."""
+        at = datetime.fromisoformat(given["at"]).astimezone(UTC)
+        tempo = Tempo(at, float(given["since"]), float(given["factor"]))
+        return cls(str(given["endpoint"]), int(given["pid"]), str(given["boot"]), tempo)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"endpoint": self.endpoint, "pid": self.pid, "boot": self.boot, **self.tempo.as_json()}
+
+    def holds_at(self, endpoint: str) -> bool:
+        """Whether it is still the time of what answers at `endpoint`, an address on this machine. Raises OSError where its process
+        has ended, and ValueError."""
+        is_of_this_start = self.boot == _boot_id() and self.tempo.since <= time.monotonic()
+        if not is_of_this_start or urlsplit(self.endpoint).port != urlsplit(endpoint).port or self.pid <= 0:
+            return False
+        os.kill(self.pid, 0)
+        return True
+
+
 @lru_cache(maxsize=1)
-def _told(file: str, _modified: int, _inode: int) -> Tempo:
+def _told(file: str, _modified: int, _inode: int) -> ToldTime:
     """Read again only when it has changed. Raises OSError, ValueError, TypeError, KeyError."""
     with Path(file).open(encoding="utf-8") as opened:
-        given = json.load(opened)
-    return Tempo(datetime.fromisoformat(given["at"]).astimezone(UTC), float(given["since"]), float(given["factor"]))
+        return ToldTime.from_json(json.load(opened))
 
 
 @cache
 def boot() -> str:
     """Which start of this machine `seconds` counts from. Where that cannot be told it is only good in one process, and so is what
     this gives."""
+    return _boot_id() or f"process-{secrets.token_hex(8)}"
+
+
+def _boot_id() -> str:
+    """ "" where the machine does not tell, as macOS."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        return f"process-{secrets.token_hex(8)}"
+        return ""
 
 
 @dataclass(frozen=True)

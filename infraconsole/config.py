@@ -196,8 +196,7 @@ class Config:
 
     def region_of(self, environment: str) -> str:
         """The region of an environment: its own, the file's, AWS_REGION or AWS_DEFAULT_REGION; else ConfigError."""
-        settings = self.environment(environment)
-        region = settings.region or self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        region = self.known_region(environment)
         if not region:
             raise ConfigError(
                 f"No region is set for {environment}.",
@@ -205,6 +204,11 @@ class Config:
                 mend=f'Write region = "{naming.PRIMARY_REGION}" into {self.file or FILE_NAME}.',
             )
         return region
+
+    def known_region(self, environment: str) -> str:
+        """As `region_of`; "" where there is none."""
+        own = self.environment(environment).region or self.region
+        return own or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
 
     def target(self, service: str, environment: str, account: str = "") -> Target:
         """`service` may also be a module of the infrastructure repository: `network`, `ecr/fileflow`."""

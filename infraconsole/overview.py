@@ -385,6 +385,7 @@ class Overview:
         from infraconsole.checks import environments
         from infraconsole.config import state_folder
         from infraconsole.errors import PrerequisiteMissing
+        from infraconsole.terraform import binary
         from infraconsole.terraform.reader import read_tree
 
         root = self.config.service(service).path
@@ -395,7 +396,7 @@ class Overview:
                 mend=f'Write path = "…/infrastructure/terraform" into {self.config.file or "infraconsole.toml"}.',
             )
         return environments.compare_code(
-            read_tree(root, state_folder() / "cache", tofu=self.config.program_of(service).is_tofu),
+            read_tree(root, state_folder() / "cache", tofu=binary.reads_tofu(self.config.program_of(service))),
             tuple(self.config.environments),
         )
 

@@ -36,6 +36,7 @@ from infraconsole.terraform import commands, events, tfvars
 from infraconsole.terraform.exports import INFRASTRUCTURE, trace
 from infraconsole.terraform.state import managed
 
+_SOME = 3
 _STRAYS_SHOWN = 10
 
 
@@ -190,12 +191,12 @@ def _refuse_missing_exports(context: StepContext) -> None:
         if (f"{producer.owner}/{producer.module}" if target.is_module else producer.owner) == reader
         and producer.environment in environments
     }
-    read = {
-        consumer.asked: consumer
+    reads = [
+        consumer
         for consumer in sorted(found.consumers, key=lambda each: each.must_be_there)
         if consumer.service == reader and consumer.environment in environments and consumer.resolved
-        if not consumer.by_path and not consumer.elsewhere
-    }
+    ]
+    read = {consumer.asked: consumer for consumer in reads if not consumer.by_path and not consumer.elsewhere}
     _, missing = Ssm(context.reads).parameters(sorted(read))
     needed = [name for name in missing if read[name].must_be_there and read[name].name not in own]
     if needed:
@@ -211,9 +212,17 @@ def _refuse_missing_exports(context: StepContext) -> None:
         context.note(f"{name} ({read[name].address}) does not exist; {why}.", warning=True)
     if not missing:
         context.note(f"All {len(read)} exports that the code reads are there.")
+    elsewhere = [f"{each.asked} ({each.elsewhere})" for each in reads if each.elsewhere]
+    if elsewhere:
+        context.note(f"Read elsewhere, and not looked for: {_some(elsewhere)}.")
     unread = [str(module) for module in found.unread_modules if module.owner == (reader.partition("/")[0])]
     if unread:
-        context.note(f"Not read, so that what it reads was not looked for: {', '.join(unread[:3])}.")
+        context.note(f"Not read, so that what it reads was not looked for: {_some(unread)}.")
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SOME} more" if len(texts) > _SOME else ""
+    return f"{', '.join(texts[:_SOME])}{more}"
 
 
 def _verify_exports(context: StepContext) -> Mapping[str, Any]:
@@ -223,6 +232,7 @@ def _verify_exports(context: StepContext) -> Mapping[str, Any]:
             producer.name
             for producer in found.producers
             if producer.resolved
+            and not producer.elsewhere
             and (producer.owner, producer.module) == (INFRASTRUCTURE, context.target.service)
             and producer.environment in ("", context.target.environment)
         }

@@ -6,12 +6,13 @@ Pure: from the Terraform code as read and from what runs. Secrets are masked on 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from infraconsole.secret_places import MASK, masked, names_a_secret
+from infraconsole.terraform import variables
 from infraconsole.terraform.attributes import differences, same, shown
 from infraconsole.terraform.evaluate import Scope, Unknown
 from infraconsole.terraform.hcl import Attribute
@@ -114,6 +115,10 @@ class Comparison:
         return sum(line.standing is standing for line in self.lines)
 
 
+Typed = Callable[[str, Any], Any]
+"""What a variable is when it is given a value; values are shown as they are written, and compared as Terraform takes them."""
+
+
 def compare_code(tree: Tree, environments: Sequence[str]) -> Comparison:
     """Of the module at the root of `tree`."""
     module = next((each for each in root_modules(tree) if each.folder == tree.root), None)
@@ -125,7 +130,7 @@ def compare_code(tree: Tree, environments: Sequence[str]) -> Comparison:
         name: {**always, **_given(module.environment_tfvars[name])} if name in module.environment_tfvars else None
         for name in environments
     }
-    found = compare(environments, _declared(module), given)
+    found = compare(environments, _declared(module), given, _typed(module))
     return Comparison(found.environments, found.lines, found.without_file, problems, found.values)
 
 
@@ -133,17 +138,19 @@ def compare(
     environments: Sequence[str],
     declared: Mapping[str, Declared],
     given: Mapping[str, Mapping[str, Given] | None],
+    typed: Typed = lambda name, value: value,
 ) -> Comparison:
     """`given`: by environment, None for one that has no variables' file. Without any declaration nothing is undeclared."""
     names = dict.fromkeys([*declared, *(name for values in given.values() for name in values or ())])
-    lines = [_line(name, environments, declared.get(name), given, known=declared) for name in names]
+    lines = [_line(name, environments, declared.get(name), given, typed, known=declared) for name in names]
     values: dict[str, dict[str, Any]] = {}
     for environment in environments:
         file = given.get(environment)
         if file is None:
             continue
         defaults = {name: each.default for name, each in declared.items() if each.has_default}
-        values[environment] = {**defaults, **{name: each.value for name, each in file.items()}}
+        written = {**defaults, **{name: each.value for name, each in file.items()}}
+        values[environment] = {name: typed(name, value) for name, value in written.items()}
     return Comparison(
         tuple(environments),
         tuple(sorted(lines, key=_weight)),
@@ -161,6 +168,7 @@ def _line(
     environments: Sequence[str],
     declaration: Declared | None,
     given: Mapping[str, Mapping[str, Given] | None],
+    typed: Typed,
     *,
     known: Mapping[str, Declared],
 ) -> Line:
@@ -189,7 +197,7 @@ def _line(
     elif missing and declaration is not None:
         standing = Standing.MISSING
         hint = f"{' and '.join(missing)} give{'s' * (len(missing) == 1)} it no value, and it has no default."
-    elif missing or any(not _same(values[0], value) for value in values[1:]):
+    elif missing or any(not _same(typed(name, values[0]), typed(name, value)) for value in values[1:]):
         standing = Standing.DIFFERS
     return Line(
         name,
@@ -249,6 +257,16 @@ def _declared(module: Module) -> Mapping[str, Declared]:
             place=f"{located.file}:{block.line}",
         )
     return found
+
+
+def _typed(module: Module) -> Typed:
+    declared = {located.name: variables.declared(located.block) for located in module.of_kind("variable")}
+
+    def typed(name: str, value: Any) -> Any:
+        taken = declared[name].taken(value) if name in declared else value
+        return value if isinstance(taken, Unknown) else taken
+
+    return typed
 
 
 def _given(attributes: Mapping[str, Attribute]) -> Mapping[str, Given]:

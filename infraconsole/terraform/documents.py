@@ -16,7 +16,7 @@ import msgspec
 
 
 class Exact(float):
-    """A number with more digits than a float keeps. Equal to what has the same value, digit by digit."""
+    """A number with more digits than a float keeps, or beyond its range. Equal to what has the same value, digit by digit."""
 
     __slots__ = ("digits",)
     digits: str
@@ -27,15 +27,13 @@ class Exact(float):
         return made
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Exact):
-            return Decimal(self.digits) == Decimal(other.digits)
-        return isinstance(other, int | float) and Decimal(self.digits) == Decimal(repr(float(other)))
+        return isinstance(other, int | float) and _value(self) == _value(other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(Decimal(self.digits))
+        return hash(_value(self))
 
     def __repr__(self) -> str:
         return self.digits
@@ -46,7 +44,21 @@ class Exact(float):
 def number(digits: str) -> float:
     """A float, where it keeps the digits."""
     found = float(digits)
-    return found if Decimal(repr(found)) == Decimal(digits) else Exact(digits)
+    return found if _decimal(digits) == Decimal(repr(found)) else Exact(digits)
+
+
+def _value(written: float) -> Decimal | str:
+    if isinstance(written, Exact):
+        return _decimal(written.digits)
+    return Decimal(written) if isinstance(written, int) else Decimal(repr(written))
+
+
+def _decimal(digits: str) -> Decimal | str:
+    """The digits themselves where their exponent is beyond what can be computed with."""
+    try:
+        return Decimal(digits)
+    except ArithmeticError:
+        return digits
 
 
 _DECODER = msgspec.json.Decoder(float_hook=number)

@@ -9,18 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infraconsole.terraform.conversions import united
 from infraconsole.terraform.functions import (
     LENIENT,
     OPERATIONS,
     STRICT,
-    SetOf,
     as_index,
     as_number,
     as_text,
-    equal,
     plain_number,
 )
 from infraconsole.terraform.hcl import TEXT_LIMIT, Block
+from infraconsole.terraform.kinds import ListOf, SetOf, equal
+from infraconsole.terraform.kinds import Unknown as Unknown
 from infraconsole.terraform.nodes import Node, text_of
 
 MOST_CHARACTERS = 10_000
@@ -30,19 +31,8 @@ MOST_STEPS = 100_000
 MOST_INSTANCES = 1_000
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """An expression that cannot be evaluated here: its text, why not, and what a text that it becomes begins with. `filled` is a
-    template with all put in that is known, `/shared/rds/prod/${aws_db_instance.x.id}`; "" of any other expression."""
-
-    text: str
-    why: str
-    prefix: str = ""
-    filled: str = ""
-
-
 Value = Any
-"""str, int, float, bool, None, a list, a SetOf or a dict of values, or Unknown, also within the latter three."""
+"""str, int, float, bool, None, a collection of values as in `kinds`, or Unknown, also within collections."""
 
 
 class Scope:
@@ -212,14 +202,20 @@ def _stepped(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Va
         if isinstance(step, str):
             value = value[step]
         elif step[0] == "*":
-            items = value if isinstance(value, list) else [value]
-            return [_stepped(scope, item, steps[number + 1 :], node) for item in items]
+            return _splat(scope, value, steps[number + 1 :], node)
         else:
             index = scope.value(step[1])
             if isinstance(index, Unknown):
                 return Unknown(text_of(node), index.why)
             value = value[as_index(value, index)] if isinstance(value, list) else value[as_text(index)]
     return value
+
+
+def _splat(scope: Scope, value: Value, steps: Sequence[Any], node: Node) -> Value:
+    """Null has no items, and what is no list is one item."""
+    items = [] if value is None else value if isinstance(value, list) else [value]
+    made = [_stepped(scope, item, steps, node) for item in items]
+    return ListOf(made) if isinstance(value, ListOf | SetOf) else made
 
 
 def _call(scope: Scope, node: Node) -> Value:
@@ -249,10 +245,7 @@ def _conditional(scope: Scope, node: Node) -> Value:
     if isinstance(condition, Unknown):
         return Unknown(text_of(node), condition.why)
     taken, other = (node[2], node[3]) if _truth(condition) else (node[3], node[2])
-    value = scope.value(taken)
-    if isinstance(value, bool | int | float) and isinstance(scope.value(other), str):
-        return as_text(value)  # both sides are made the same type
-    return value
+    return united(scope.value(taken), scope.value(other))
 
 
 def _operator(scope: Scope, node: Node) -> Value:

@@ -5,28 +5,39 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache as once
 from importlib import resources
 from pathlib import Path
 
 from infraconsole.config import Config
-from infraconsole.terraform import ssm_names
-from infraconsole.terraform.evaluate import Scope, Unknown, Value, instances
+from infraconsole.terraform import binary, provider_places, ssm_names
+from infraconsole.terraform.evaluate import instances
 from infraconsole.terraform.flow import Flow, Origin, Sink
-from infraconsole.terraform.hcl import Attribute
 from infraconsole.terraform.modules import ENVIRONMENT_NAMES, Callees, Located, Module, NotRead, root_modules, source_of
+from infraconsole.terraform.parameters import (
+    BY_PATH,
+    PARAMETER,
+    Found,
+    There,
+    found_in,
+    may_be_below,
+    names_given,
+    shown,
+    shown_value,
+    without_index,
+)
 from infraconsole.terraform.plan import module_steps
+from infraconsole.terraform.provider_places import Place
 from infraconsole.terraform.reader import Problem, Tree, read_trees
 from infraconsole.terraform.ssm_names import SsmName
 
 INFRASTRUCTURE = "infrastructure"
-PARAMETER = "aws_ssm_parameter"
-BY_PATH = "aws_ssm_parameters_by_path"
 REMOTE_STATE = "terraform_remote_state"
 MOST_CALLS = 2_000
 """Of modules below one root: those that call each other twice, level by level, never come to an end."""
+_TOO_MANY = f"too many modules are called, more than {MOST_CALLS:,}"
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ class Producer:
     """A resource that makes an export. `name` is the expression's text where it is not `resolved`; `environment` is ""
     where the name does not depend on it. `owner` is INFRASTRUCTURE or a service, `module` the folder below the infrastructure
     root, or the service with the folder below its own; `type` and `value` are the expressions' texts.
-    `certain` is False where only Terraform knows whether there is such a resource at all; `why` says why a name is not resolved."""
+    `certain` is False where only Terraform knows whether there is such a resource at all; `why` says why a name is not resolved,
+    `elsewhere` in which other account or region it is made."""
 
     name: str
     resolved: bool
@@ -48,6 +60,7 @@ class Producer:
     certain: bool = True
     why: str = ""
     owner: str = INFRASTRUCTURE
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,8 +103,8 @@ class Consumer:
 
     @property
     def asked(self) -> str:
-        """The name as AWS is asked for it."""
-        return f"{self.name}:{self.selector}" if self.selector else self.name
+        """The name as AWS is asked for it: of a version or label that only Terraform knows, the parameter has to be there."""
+        return f"{self.name}:{self.selector}" if self.selector and not ssm_names.is_open(self.selector) else self.name
 
     @property
     def must_be_there(self) -> bool:
@@ -182,7 +195,7 @@ def trace(config: Config, cache: Path) -> Trace:
     missing = {owner: root for owner, root in roots.items() if not root.is_dir()}
     unread |= missing.keys()
     there = {owner: root for owner, root in roots.items() if owner not in missing}
-    read = ((root, config.program_of(owner).is_tofu) for owner, root in there.items())
+    read = ((root, binary.reads_tofu(config.program_of(owner))) for owner, root in there.items())
     for owner, tree in zip(there, read_trees(tuple(read), cache), strict=True):
         problems |= dict.fromkeys(tree.problems)
         if not tree.is_whole:
@@ -207,59 +220,6 @@ def trace(config: Config, cache: Path) -> Trace:
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A parameter's resource or data source, as often as it is there, in one environment. `text` is its name or path as far as it
-    is known, `place` what that means."""
-
-    flow: Flow
-    located: Located
-    index: str
-    prefix: str
-    name: Value
-    type: Value
-    value: Value
-    certain: bool
-    recursive: bool = False
-
-    @property
-    def address(self) -> str:
-        return f"{self.prefix}{self.located.address}{self.index}"
-
-    @property
-    def by_path(self) -> bool:
-        return self.located.type == BY_PATH
-
-    @property
-    def text(self) -> str:
-        return self.name.text if isinstance(self.name, Unknown) else str(self.name)
-
-    @property
-    def place(self) -> SsmName | None:
-        """None where the name is not known."""
-        written = self.name.filled if isinstance(self.name, Unknown) else self.name
-        if not isinstance(written, str) or not written:
-            return None
-        if self.located.block.kind == "resource":
-            return None if isinstance(self.name, Unknown) else SsmName(written)
-        return ssm_names.parse(written)
-
-    @property
-    def shown_name(self) -> str:
-        place = self.place
-        return place.name if place else self.text
-
-    @property
-    def why(self) -> str:
-        if self.place is not None:
-            return ""
-        return self.name.why if isinstance(self.name, Unknown) else "it is no text"
-
-    @property
-    def line(self) -> int:
-        return self.located.block.line
-
-
 class _Project:
     """A root module in all the environments that it is applied to. `owner` is INFRASTRUCTURE or the service whose code it is;
     `unread` are the modules below it that nobody could look into."""
@@ -277,6 +237,8 @@ class _Project:
             self.place, self.reader = owner if folder == "." else f"{owner}/{folder}", owner
         self.environments = module.environments(config.environments)
         self._not_read: dict[tuple[str, ...], tuple[Located, str]] = {}
+        self._usual_places: dict[str, Place] = {}
+        self._known_instances: dict[str, Sequence[There]] = {}
         self._callees, self._tree = callees, tree
         self._calls = 0
         self.flow = self._flow(module, (), frozenset())
@@ -290,25 +252,28 @@ class _Project:
         for call in module.of_kind("module"):
             self._calls += 1
             there = (*path, call.name)
-            found: Module | NotRead = NotRead("too many modules are called")
+            found: Module | NotRead = NotRead(_TOO_MANY)
             if self._calls <= MOST_CALLS:
                 found = self._callees.find(module, call, self._tree, self.module.folder, ".".join(there))
             if isinstance(found, NotRead):
                 self._not_read[there] = (call, found.why)
-            elif os.path.realpath(found.folder) not in here:
+                continue
+            if self._callees.is_partial(found):
+                self._not_read[there] = (call, f"not all of {found.folder} can be read")
+            if os.path.realpath(found.folder) not in here:
                 inner[call.name] = self._flow(found, there, here)
         return Flow(module, inner)
 
     def unread(self) -> Iterator[UnreadModule]:
         """Those that are there in some environment, as far as count and for_each tell."""
         given: dict[tuple[str, ...], dict[str, None]] = {}
-        for environment in self.environments if self._not_read else ():
-            for flow, scope, prefix, _ in self._instances(environment):
-                path = tuple(_without_index(step) for step in module_steps(prefix.rstrip(".")))
-                for call in flow.module.of_kind("module"):
-                    if (*path, call.name) in self._not_read and instances(call.block, scope):
-                        names = given.setdefault((*path, call.name), {})
-                        names |= dict.fromkeys(_names_given(call, scope, self.root))
+        everywhere = [there for environment in self.environments for there in self._instances(environment)]
+        for there in everywhere if self._not_read else ():
+            path = tuple(without_index(step) for step in module_steps(there.prefix.rstrip(".")))
+            for call in there.flow.module.of_kind("module"):
+                if (*path, call.name) in self._not_read and instances(call.block, there.scope):
+                    names = given.setdefault((*path, call.name), {})
+                    names |= dict.fromkeys(names_given(call, there.scope, self.root))
         for path, names in given.items():
             call, why = self._not_read[path]
             address = ".".join(f"module.{name}" for name in path)
@@ -324,20 +289,21 @@ class _Project:
                 environment=environment,
                 module=self.place,
                 address=found.address,
-                type=_shown(found.type, found.located.block.attribute("type")),
-                value=_shown_value(found),
+                type=shown(found.type, found.located.block.attribute("type")),
+                value=shown_value(found),
                 file=found.located.file,
                 line=found.line,
                 certain=found.certain,
                 why=found.why,
                 owner=self.owner,
+                elsewhere=found.elsewhere,
             )
 
     def consumers(self) -> Iterator[Consumer]:
         for found, environment in self._everywhere(("data", "ephemeral")):
             key = found.index.strip('[]"')
 
-            def is_it(origin: Origin, found: _Found = found, key: str = key) -> bool:
+            def is_it(origin: Origin, found: Found = found, key: str = key) -> bool:
                 return (
                     origin.flow is found.flow
                     and (origin.kind, origin.type) == (found.located.block.kind, found.located.type)
@@ -360,21 +326,29 @@ class _Project:
                 selector=place.selector if place else "",
                 by_path=found.by_path,
                 recursive=found.recursive,
-                elsewhere=self._elsewhere(place, environment) if place else "",
+                elsewhere=found.elsewhere,
                 certain=found.certain,
                 warns=bool(found.located.block.within),
             )
 
-    def _elsewhere(self, place: SsmName, environment: str) -> str:
-        """The account and region of an ARN that is another environment's or nobody's, as far as the settings tell."""
-        for name in (environment,) if environment else self.environments:
-            about = self.config.environment(name)
-            region = about.region or self.config.region
-            if (place.account and about.account and place.account != about.account) or (
-                place.region and region and place.region != region
-            ):
-                return f"account {place.account or about.account or '?'}, region {place.region or region}"
-        return ""
+    def _elsewhere(self, written: SsmName | None, place: Place, environment: str) -> str:
+        """The account and region that a parameter is in, where they are not the environment's, or only Terraform knows them; those
+        of an ARN come first."""
+        usual = self._usual(environment)
+        ours = self.config.environment(environment).account or usual.account or ""
+        here = self.config.known_region(environment) or usual.region or ""
+        account = _or_open(written.account if written and written.account else place.account)
+        region = _or_open(written.region if written and written.region else place.region)
+        if account in ("", ours) and region in ("", here):
+            return ""
+        return f"account {account or ours or '?'}, region {region or here or '?'}"
+
+    def _usual(self, environment: str) -> Place:
+        """Where the root's provider without an alias works."""
+        if environment not in self._usual_places:
+            providers = provider_places.of_root(self.module, self.module.scope(environment, self.service))
+            self._usual_places[environment] = providers.get("aws", provider_places.HERE)
+        return self._usual_places[environment]
 
     def remote_states(self) -> Iterator[RemoteState]:
         for prefix, flow in self.flow.walk():
@@ -388,14 +362,14 @@ class _Project:
                     )
                     yield RemoteState(self.reader, prefix + located.address, located.file, located.block.line, uses)
 
-    def _everywhere(self, kinds: tuple[str, ...]) -> Iterator[tuple[_Found, str]]:
+    def _everywhere(self, kinds: tuple[str, ...]) -> Iterator[tuple[Found, str]]:
         """Each parameter with its environment. What is the same in all of them is there once, with "" for the environment,
         unless its name has an environment in it that never changes, or its folder is that of one environment."""
         by_environment = {environment: tuple(self._found(kinds, environment)) for environment in self.environments}
-        seen: dict[object, list[tuple[str, _Found]]] = {}
+        seen: dict[object, list[tuple[str, Found]]] = {}
         for environment, all_found in by_environment.items():
             for found in all_found:
-                key = (found.located.file, found.line, found.address, found.text, found.certain)
+                key = (found.located.file, found.line, found.address, found.text, found.certain, found.elsewhere)
                 seen.setdefault(key, []).append((environment, found))
         for places in seen.values():
             if len(places) == len(by_environment):
@@ -404,7 +378,7 @@ class _Project:
                 for environment, found in places:
                     yield found, environment
 
-    def _constant_environment(self, found: _Found, environment: str) -> str:
+    def _constant_environment(self, found: Found, environment: str) -> str:
         """The environment of what is the same wherever the module is applied; "" where it does not hang on one."""
         if self.module.folder.name == environment:
             return environment
@@ -417,120 +391,44 @@ class _Project:
                 return value if isinstance(value, str) else ""
         return ""
 
-    def _instances(self, environment: str) -> Iterator[tuple[Flow, Scope, str, bool]]:
-        """The root and every module call below it as often as it is there: with its scope, the address before what is in it, and
-        whether it is there for certain."""
-        pending = [(self.flow, self.module.scope(environment, self.service), "", True)]
-        seen = 0
-        while pending:
-            flow, scope, prefix, certain = pending.pop()
-            yield flow, scope, prefix, certain
-            for call in flow.module.of_kind("module"):
-                inner = flow.inner.get(call.name)
-                for instance in instances(call.block, scope) if inner else ():
-                    seen += 1
-                    if inner is None or seen > MOST_CALLS:
-                        break
-                    arguments = {
-                        each.path: instance.scope.evaluate(node)
-                        for each in call.block.attributes
-                        if (node := each.node) and each.path != "source"
-                    }
-                    below = f"{prefix}module.{call.name}{instance.index}."
-                    pending.append((inner, inner.module.called_with(arguments), below, certain and instance.certain))
+    def _instances(self, environment: str) -> Sequence[There]:
+        """The root and every module call below it as often as it is there. Calls that are left out count as not read."""
+        if environment not in self._known_instances:
+            scope = self.module.scope(environment, self.service)
+            found = [There(self.flow, scope, provider_places.of_root(self.module, scope))]
+            for there in found:  # which grows
+                for call in there.flow.module.of_kind("module"):
+                    if inner := there.flow.inner.get(call.name):
+                        found += self._called(there, call, inner, MOST_CALLS + 1 - len(found))
+            self._known_instances[environment] = found
+        return self._known_instances[environment]
 
-    def _found(self, kinds: tuple[str, ...], environment: str) -> Iterator[_Found]:
-        for flow, scope, prefix, certain in self._instances(environment):
+    def _called(self, there: There, call: Located, inner: Flow, most: int) -> Iterator[There]:
+        for number, instance in enumerate(instances(call.block, there.scope)):
+            if number >= most:
+                path = (*(without_index(step) for step in module_steps(there.prefix.rstrip("."))), call.name)
+                self._not_read[path] = (call, _TOO_MANY)
+                return
+            yield there.called(call, inner, instance)
+
+    def _found(self, kinds: tuple[str, ...], environment: str) -> Iterator[Found]:
+        for there in self._instances(environment):
             for kind in kinds:
-                yield from self._found_in(kind, flow, scope, prefix, certain)
+                yield from self._found_in(kind, there, environment)
 
-    def _found_in(self, kind: str, flow: Flow, scope: Scope, prefix: str, certain: bool) -> Iterator[_Found]:
-        for located in flow.module.of_kind(kind):
+    def _found_in(self, kind: str, there: There, environment: str) -> Iterator[Found]:
+        for located in there.flow.module.of_kind(kind):
             if located.type not in (PARAMETER, BY_PATH):
                 continue
-            named = "path" if located.type == BY_PATH else "name"
-            attribute = located.block.attribute(named) or located.block.attribute("arn")
-            for instance in instances(located.block, scope):
-                name = _evaluated(attribute, instance.scope)
-                kind_of_value = _evaluated(located.block.attribute("type"), instance.scope)
-                value = _evaluated(_value_of(located), instance.scope)
-                recursive = _evaluated(located.block.attribute("recursive"), instance.scope)
-                sure = certain and instance.certain
-                found = _Found(
-                    *(flow, located, instance.index, prefix, name, kind_of_value, value, sure), recursive is True
-                )
-                if _may_be_below(self.root, found):
-                    yield found
+            for instance in instances(located.block, there.scope):
+                found = found_in(there, located, instance)
+                if may_be_below(self.root, found):
+                    place = provider_places.of_block(located.block, there.providers, instance.scope)
+                    yield replace(found, elsewhere=self._elsewhere(found.place, place, environment))
 
 
-def _value_of(located: Located) -> Attribute | None:
-    """The one of its values that a parameter's resource is given."""
-    values = (located.block.attribute(path) for path in ("value", "insecure_value", "value_wo"))
-    return next((each for each in values if each is not None), None)
-
-
-def _without_index(step: str) -> str:
-    """`module.a["x"]` → `a`."""
-    return step.removeprefix("module.").partition("[")[0]
-
-
-def _names_given(call: Located, scope: Scope, root: str) -> Iterator[str]:
-    """The names of exports among the values that a call is given."""
-    for instance in instances(call.block, scope):
-        for attribute in call.block.attributes:
-            node = attribute.node
-            if node and attribute.path not in ("source", "version", "for_each", "count", "providers", "depends_on"):
-                yield from _names_in(instance.scope.evaluate(node), f"{root}/")
-
-
-def _names_in(value: Value, beginning: str) -> Iterator[str]:
-    if isinstance(value, str):
-        if value.startswith(beginning):
-            yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield from _names_in(each, beginning)
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _names_in(key, beginning)
-            yield from _names_in(each, beginning)
-
-
-def _evaluated(attribute: Attribute | None, scope: Scope) -> Value:
-    if attribute is None:
-        return Unknown("", "it is not given")
-    node = attribute.node
-    return scope.evaluate(node) if node else Unknown(attribute.text, "it is not evaluated")
-
-
-def _may_be_below(root: str, found: _Found) -> bool:
-    """Whether a parameter is an export, or may be one for all that is known of its name."""
-    below = f"{root}/"
-    if (place := found.place) is not None:
-        path = place.name.rstrip("/") + "/"
-        return place.name.startswith(below) or (found.by_path and below.startswith(path))
-    if isinstance(found.name, Unknown):
-        begins = ssm_names.beginning(found.name.prefix)
-        return begins.startswith(below) or below.startswith(begins)
-    return False
-
-
-def _shown(value: Value, attribute: Attribute | None) -> str:
-    """A value that comes from `each` as what it is there; else the expression as it is written."""
-    written = attribute.text if attribute else ""
-    if "each." in written and isinstance(value, Unknown | str):
-        return value.text if isinstance(value, Unknown) else value
-    return written.strip('"') if written.count('"') == 2 and "${" not in written else written
-
-
-def _shown_value(found: _Found) -> str:
-    """A secret that is written down in the code is not shown: neither directly nor by way of `each`."""
-    attribute = _value_of(found.located)
-    if found.type in ("String", "StringList"):
-        return _shown(found.value, attribute)
-    if attribute is None or attribute.node is None or attribute.node[0] in ("lit", "tpl"):
-        return "(not shown)"
-    return attribute.text
+def _or_open(part: str | None) -> str:
+    return "known only to Terraform" if part is None or ssm_names.is_open(part) else part
 
 
 def _uses(sinks: Iterable[Sink]) -> tuple[Use, ...]:

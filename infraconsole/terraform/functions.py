@@ -7,16 +7,13 @@ After hashicorp/terraform's internal/lang/funcs and zclconf/go-cty's cty/functio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact
 from typing import Any
 
+from infraconsole.terraform.kinds import ListOf, MapOf, SetOf, alike, equal
+
 Value = Any
-
-
-class SetOf(list[Value]):
-    """A set: sorted, without an order of its own that could be asked for."""
-
 
 _EXACT = Context(prec=200, traps=[Inexact])
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
@@ -49,21 +46,6 @@ def as_index(items: list[Value], index: Value) -> int:
     if isinstance(items, SetOf) or place < 0 or int(place) != place:
         raise LookupError(f"there is no item {place}")
     return int(place)
-
-
-def equal(left: Value, right: Value) -> bool:
-    """Terraform converts nothing here: "1" is not 1, and true is not 1."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        return left == right
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(equal, left, right))
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(equal(item, right[key]) for key, item in left.items())
-    return bool(left == right)
 
 
 def _decimal(value: int | float) -> Decimal:
@@ -156,8 +138,8 @@ def _replace(text: str, old: str, new: str) -> str:
     return _text(text).replace(old, new)
 
 
-def _split(separator: str, text: str) -> list[str]:
-    return _text(text).split(separator) if separator else list(_ascii(text))
+def _split(separator: str, text: str) -> ListOf:
+    return ListOf(_text(text).split(separator) if separator else _ascii(text))
 
 
 _WORD = re.compile(r"(?<![A-Za-z0-9_])[a-z]")
@@ -168,7 +150,7 @@ def _title(text: str) -> str:
     return _WORD.sub(lambda match: match[0].upper(), _ascii(text))
 
 
-def _to_set(items: list[Value]) -> SetOf:
+def to_set(items: list[Value]) -> SetOf:
     found: list[Value] = []
     kinds = {type(item) for item in _is(list, items)}
     if kinds <= {str}:
@@ -183,18 +165,14 @@ def _to_set(items: list[Value]) -> SetOf:
 
 
 def _alike(items: list[Value]) -> list[Value]:
-    """Raises TypeError for types that Terraform would convert."""
-    if len({_kind(item) for item in items}) > 1:
+    """Raises TypeError for types that Terraform would convert, or might."""
+    if not alike(items):
         raise TypeError("items of several types are not resolved")
     return items
 
 
-def _kind(item: Value) -> str:
-    return "number" if isinstance(item, int | float) and not isinstance(item, bool) else type(item).__name__
-
-
 def _coalesce(*items: Value) -> Value:
-    _alike([item for item in items if item is not None])
+    _alike(list(items))
     found = [item for item in items if item not in (None, "")]
     if not found:
         raise ValueError("none of them has a value")
@@ -213,14 +191,15 @@ def _contains(items: list[Value], wanted: Value) -> bool:
     return any(equal(item, wanted) for item in items)
 
 
-def _distinct(items: list[Value]) -> list[Value]:
+def _distinct(items: list[Value]) -> ListOf:
     _alike(_is(list, items))
-    return [item for number, item in enumerate(items) if not any(equal(item, before) for before in items[:number])]
+    kept = [item for number, item in enumerate(items) if not any(equal(item, before) for before in items[:number])]
+    return ListOf(kept)
 
 
 STRICT: Mapping[str, Callable[..., Value]] = {
     "coalesce": _coalesce,
-    "compact": lambda items: [_text(item) for item in _is(list, items) if item not in (None, "")],
+    "compact": lambda items: ListOf(_text(item) for item in _is(list, items) if item not in (None, "")),
     "contains": _contains,
     "distinct": _distinct,
     "endswith": lambda text, end: _text(text).endswith(end),
@@ -232,7 +211,7 @@ STRICT: Mapping[str, Callable[..., Value]] = {
     "startswith": lambda text, start: _text(text).startswith(start),
     "title": _title,
     "tonumber": as_number,
-    "toset": _to_set,
+    "toset": to_set,
     "tostring": as_text,
     "trim": lambda text, letters: _text(text).strip(_text(letters)) if letters else text,
     "trimprefix": lambda text, prefix: _text(text).removeprefix(prefix),
@@ -244,14 +223,23 @@ STRICT: Mapping[str, Callable[..., Value]] = {
 
 
 def _concat(*lists: list[Value]) -> list[Value]:
-    return [item for each in lists for item in _is(list, each)]
+    """A list of lists of one type, a tuple of anything else."""
+    found = [item for each in lists for item in _is(list, each)]
+    return ListOf(found) if _are_one_type(ListOf, lists) else found
 
 
 def _merge(*maps: dict[str, Value]) -> dict[str, Value]:
-    return {key: value for each in maps if each is not None for key, value in _is(dict, each).items()}
+    found = {key: value for each in maps if each is not None for key, value in _is(dict, each).items()}
+    return MapOf(found) if _are_one_type(MapOf, maps) else found
+
+
+def _are_one_type(kind: type, values: Sequence[Value]) -> bool:
+    return all(isinstance(each, kind) for each in values) and alike(values)
 
 
 def _lookup(items: dict[str, Value], key: str, *default: Value) -> Value:
+    if default and isinstance(items, MapOf) and items and not alike([*items.values(), default[0]]):
+        raise TypeError("a default of another type is not resolved")
     return _is(dict, items).get(key, default[0]) if default else items[key]
 
 
@@ -259,8 +247,22 @@ def _element(items: list[Value], index: Value) -> Value:
     return _is(list, items)[as_index(items, index) % len(items)]
 
 
+def _keys(items: dict[str, Value]) -> list[Value]:
+    return _of_map(items, sorted(_is(dict, items)))
+
+
 def _values(items: dict[str, Value]) -> list[Value]:
-    return [items[key] for key in sorted(_is(dict, items))]
+    return _of_map(items, [items[key] for key in sorted(_is(dict, items))])
+
+
+def _of_map(items: dict[str, Value], found: list[Value]) -> list[Value]:
+    """A map's are a list, an object's a tuple."""
+    return ListOf(found) if isinstance(items, MapOf) else found
+
+
+def _to_map(items: dict[str, Value]) -> MapOf:
+    _alike(list(_is(dict, items).values()))
+    return MapOf(items)
 
 
 def _length(items: Value) -> int:
@@ -285,13 +287,13 @@ LENIENT: Mapping[str, Callable[..., Value]] = {
     "concat": _concat,
     "element": _element,
     "flatten": _flatten,
-    "keys": lambda items: sorted(_is(dict, items)),
+    "keys": _keys,
     "length": _length,
     "lookup": _lookup,
     "merge": _merge,
     "one": _one,
-    "tolist": lambda items: list(_alike(_is(list, items))),
-    "tomap": lambda items: dict(items) if _alike(list(_is(dict, items).values())) is not None else {},
+    "tolist": lambda items: ListOf(_alike(_is(list, items))),
+    "tomap": _to_map,
     "values": _values,
 }
 """Which may hold what is not known: a map's keys are known though its values are not."""

@@ -89,7 +89,9 @@ def digests_of(paths: Sequence[Path]) -> Iterator[Digest]:
     sources = []
     for path in paths:
         with contextlib.suppress(OSError, ValueError):
-            sources.append(Source(str(path), files.read(path, MOST_BYTES).decode("utf-8-sig"), path.suffix == ".json"))
+            text = files.read(path, MOST_BYTES).decode("utf-8-sig")
+            is_json = path.suffix == ".json"
+            sources.append(Source(str(path), text, is_json, is_json))
     yield from (digest for digest in _digests(tuple(sources)).values() if digest)
 
 

@@ -4,6 +4,7 @@ lines. Besides `tfvars`, the only place that uses python-hcl2, in the process of
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,9 @@ from infraconsole.errors import InfraconsoleError
 from infraconsole.terraform import hcl_plain, tfjson
 from infraconsole.terraform.nodes import Node, number_of, parts_of, text_of
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the digest: raised whenever the same text gives another one, so that older ones on the disk are not used."""
+_TOO_DEEP = "it is nested too deeply to be read."
 TEXT_LIMIT = 1_000
 """Characters of an expression's text that are kept."""
 
@@ -135,7 +137,7 @@ def digest(text: str, *, is_json: bool = False) -> Digest:
             pass
         raise  # python-hcl2's words
     except RecursionError as error:
-        raise HclUnreadable(1, "it is nested too deeply to be read.") from error
+        raise HclUnreadable(1, _TOO_DEEP) from error
 
 
 def _plain_blocks(text: str) -> Iterator[Block]:
@@ -345,8 +347,6 @@ class _Expressions:
         return ["lit", {"true": True, "false": False}.get(str(tree.children[0]))]
 
     def _string(self, tree: Any) -> Node:
-        from hcl2.utils import process_escape_sequences
-
         parts: list[Any] = []
         for part in _trees(tree.children):
             inner = part.children[0]
@@ -356,7 +356,10 @@ class _Expressions:
                     raise HclUnreadable(self.first_line + inner.line - 1, _UNCLOSED)
                 if inner.type in ("ESCAPED_INTERPOLATION", "ESCAPED_DIRECTIVE"):
                     written = written[1:]
-                parts.append(process_escape_sequences(written))
+                try:
+                    parts.append(hcl_plain.unescaped(written))
+                except ValueError as error:
+                    raise HclUnreadable(self.first_line + inner.line - 1, f"{error}.") from error
             elif inner.data == "interpolation":
                 parts.append(self.node(_only(inner.children)))
             else:
@@ -374,11 +377,18 @@ class _Expressions:
         base, index = _trees(tree.children)
         return self._step(tree, base, [self._get_step(index)])
 
-    def _attr_splat_expr_term(self, tree: Any) -> Node:
+    def _full_splat_expr_term(self, tree: Any) -> Node:
         base, splat = _trees(tree.children)
         return self._step(tree, base, [["*"], *(self._get_step(step) for step in _trees(splat.children))])
 
-    _full_splat_expr_term = _attr_splat_expr_term
+    def _attr_splat_expr_term(self, tree: Any) -> Node:
+        """`.*` goes on over names alone: what begins with an index in brackets is of the whole list."""
+        base, splat = _trees(tree.children)
+        steps = _trees(splat.children)
+        names = list(itertools.takewhile(lambda step: step.data != "braces_index", steps))
+        of_each = self._step(tree, base, [["*"], *map(self._get_step, names)])
+        of_all = [self._get_step(step) for step in steps[len(names) :]]
+        return ["get", of_each, of_all] if of_all else of_each
 
     def _get_step(self, tree: Any) -> Any:
         if tree.data == "get_attr":
@@ -394,7 +404,7 @@ class _Expressions:
             if inner.data in ("get_attr_expr_term", "index_expr_term"):
                 below, step = _trees(inner.children)
                 steps = [self._get_step(step), *steps]
-            elif inner.data in ("attr_splat_expr_term", "full_splat_expr_term"):
+            elif inner.data == "full_splat_expr_term":
                 below, splat = _trees(inner.children)
                 steps = [["*"], *(self._get_step(step) for step in _trees(splat.children)), *steps]
             elif inner.data == "identifier":
@@ -472,12 +482,8 @@ class _Expressions:
 
     def _heredoc_template(self, tree: Any) -> Node:
         opening, *lines = str(tree.children[0]).rstrip("\n").split("\n")
-        body = lines[:-1]
-        if opening.startswith("<<-"):
-            indents = [len(each) - len(each.lstrip()) for each in body if each.strip()]
-            body = [each[min(indents, default=0) :] for each in body]
-        written = "".join(f"{each}\n" for each in body)
-        return self.template(written, self.first_line + tree.meta.line)
+        written = "".join(f"{each}\n" for each in lines[:-1])
+        return self.template(written, self.first_line + tree.meta.line, "<<-" if opening.startswith("<<-") else "<<")
 
     _heredoc_template_trim = _heredoc_template
 
@@ -493,49 +499,13 @@ class _Expressions:
             del self.bound[before:]
         return ["raw", self.text[tree.meta.start_pos : tree.meta.end_pos] if not tree.meta.empty else ""]
 
-    def template(self, text: str, line: int) -> Node:
+    def template(self, text: str, line: int, heredoc: str = "") -> Node:
         """A template without quotes, as in a heredoc or a JSON string, whose first line is `line`. Raises HclUnreadable."""
-        parts: list[Any] = []
-        at = 0
-        while match := _OPENING.search(text, at):
-            parts.append(text[at : match.start()])
-            if match[0] in ("$${", "%%{"):
-                parts.append(match[0][1:])
-                at = match.end()
-                continue
-            here = line + text.count("\n", 0, match.start())
-            end = _closing(text, match.end())
-            if end < 0:
-                raise HclUnreadable(here, f"this template has no closing brace: {match[0]!r}.")
-            inner = text[match.end() : end]
-            parts.append(self._directive(inner, here) if match[0] == "%{" else self._interpolation(inner, here))
-            at = end + 1
-        parts.append(text[at:])
-        return _template([part for part in parts if part != ""])
-
-    def _interpolation(self, inner: str, line: int) -> Node:
-        node = self._parsed(f"_ = ({inner.strip('~')}\n)", line)
-        return ["raw", "${" + inner + "}"] if inner.startswith("~") or inner.endswith("~") else node
-
-    def _directive(self, inner: str, line: int) -> Node:
-        words = " ".join(inner.strip().strip("~").split())
-        if match := re.match(r"for (\w+)(?: ?, ?(\w+))? in (.*)", words):
-            self.bound += [name for name in match.groups()[:2] if name]
-            self._parsed(f"_ = ({match[3]})", line)
-        elif words.startswith("if"):
-            self._parsed(f"_ = ({words[2:]})", line)
-        return ["raw", "%{" + inner + "}"]
-
-    def _parsed(self, text: str, line: int) -> Node:
         try:
-            tree = _tree(text, line)
-        except HclUnreadable as error:
-            # The closing bracket, which stands on a line of its own, is none of the file's.
-            raise HclUnreadable(min(error.line, line + max(0, text.count("\n") - 1)), error.why) from error
-        reader = _Expressions(text, line)
-        reader.bound = self.bound
-        node = reader.node(_trees(_only(_only(tree.children).children).children)[1])
-        self.references += reader.references
+            node, references = hcl_plain.template_of(text, line, _is_followed, Reference, self.bound, heredoc=heredoc)
+        except hcl_plain.Refused as error:
+            raise HclUnreadable(error.line, f"this is not valid HCL: {error.why}.") from error
+        self.references += references
         return node
 
 
@@ -552,32 +522,6 @@ def _template(parts: list[Any]) -> Node:
     if len(joined) == 1:
         return ["lit", joined[0]] if isinstance(joined[0], str) else joined[0]
     return ["tpl", joined]
-
-
-_OPENING = re.compile(r"\$\$\{|%%\{|\$\{|%\{")
-
-
-def _closing(text: str, at: int) -> int:
-    """Where the brace is closed that was opened before `at`; -1 where it is not. Quoted texts may hold templates again."""
-    stack = ["{"]
-    while at < len(text):
-        letter = text[at]
-        if stack[-1] == '"':
-            if letter == "\\":
-                at += 1
-            elif letter == '"':
-                stack.pop()
-            elif text.startswith(("${", "%{"), at) and text[at - 1] != letter:
-                stack.append("{")
-                at += 1
-        elif letter in '"{':
-            stack.append(letter)
-        elif letter == "}":
-            stack.pop()
-            if not stack:
-                return at
-        at += 1
-    return -1
 
 
 # --- JSON --------------------------------------------------------------------------------------------------------------
@@ -597,15 +541,36 @@ _COMMENT = "//"
 """A member of this name is a comment, at the top and in every block (Terraform, JSON Configuration Syntax)."""
 
 
+def _json_document(text: str) -> tfjson.Place:
+    try:
+        return tfjson.parse(text)
+    except json.JSONDecodeError as error:
+        raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
+
+
+def json_variables(text: str) -> Digest:
+    """Of a `.tfvars.json` file: a variable may have any name, and its strings are no templates. Raises HclUnreadable."""
+    try:
+        return Digest(tuple(_json_assignments(text)))
+    except RecursionError as error:
+        raise HclUnreadable(1, _TOO_DEEP) from error
+
+
+def _json_assignments(text: str) -> Iterator[Block]:
+    found = []
+    for name, place in tfjson.members(_json_document(text)):
+        if name != _COMMENT:
+            node = _json_node(place, None)
+            found.append(_made(name, place.line, text_of(node), node, []))
+    if found:
+        yield Block("", (), found[0].line, tuple(found))
+
+
 def _json_blocks(text: str) -> Iterator[Block]:
     """Terraform's JSON syntax: the same blocks, every string of it a template. Nested blocks look like maps there, so what
     they refer to belongs to the attribute at the top."""
-    try:
-        document = tfjson.parse(text)
-    except json.JSONDecodeError as error:
-        raise HclUnreadable(error.lineno, f"this is not valid JSON: {error.msg}.") from error
     loose = []
-    for kind, place in tfjson.members(document):
+    for kind, place in tfjson.members(_json_document(text)):
         if kind == _COMMENT:
             continue
         if kind == "locals" or (kind in _LABELS and tfjson.members(place)):
@@ -652,10 +617,11 @@ def _json_attribute(name: str, place: tfjson.Place) -> Attribute:
     return _made(name, place.line, text_of(node), node, reader.references)
 
 
-def _json_node(place: tfjson.Place, reader: _Expressions) -> Node:
+def _json_node(place: tfjson.Place, reader: _Expressions | None) -> Node:
+    """Without a reader, strings are what they are."""
     value = place.value
     if isinstance(value, str):
-        return reader.template(value, place.line)
+        return reader.template(value, place.line) if reader else ["lit", value]
     if isinstance(value, list):
         return ["list", [_json_node(each, reader) for each in value]]
     if isinstance(value, dict):

@@ -7,12 +7,15 @@ After HCL's own specification (hashicorp/hcl, hclsyntax/spec.md). Comments and, 
 from __future__ import annotations
 
 import re
+import sys
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infraconsole.terraform.nodes import Node, number_of, parts_of
+from infraconsole.terraform.templates import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +68,7 @@ def body_of(text: str, is_followed: Callable[[str, bool], bool], reference: Make
     return found
 
 
+_LINE_END = re.compile(r"\n")
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _SPACE = re.compile(r"(?:[ \t\r\ufeff]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
@@ -72,6 +76,7 @@ _SPACE_AND_LINES = re.compile(r"(?:\s|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _HEREDOC = re.compile(r"<<(-?)([^\W\d][\w-]*)[ \t]*\n")
 _LITERAL = re.compile(r'[^"\\\n$%]+')
 _ESCAPE = re.compile(r'\\(?:([nrt"\\])|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))')
+_SURROGATES = range(0xD800, 0xE000)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _OPERATORS: tuple[tuple[str, ...], ...] = (
     ("||",),
@@ -85,6 +90,44 @@ _OPERATORS: tuple[tuple[str, ...], ...] = (
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
+def template_of(
+    text: str,
+    line: int,
+    is_followed: Callable[[str, bool], bool],
+    reference: MakeReference,
+    bound: list[str],
+    *,
+    heredoc: str = "",
+) -> tuple[Node, list[Reference]]:
+    """A template without quotes whose first line is `line`: a JSON string, or the inside of a heredoc that `heredoc` opens, `<<` or
+    `<<-`. `bound` are the names that the `for` expressions around it bind. Raises Refused."""
+    reader = _Reader(text, line, is_followed, reference)
+    reader.bound = bound
+    return reader.template(heredoc), reader.references
+
+
+def unescaped(text: str) -> str:
+    """Of a literal between quotes. Raises ValueError for what is no escape, and for what is no character."""
+    made, at = "", 0
+    while (begin := text.find("\\", at)) >= 0:
+        character, end = _escape_at(text, begin)
+        made, at = made + text[at:begin] + character, end
+    return made + text[at:]
+
+
+def _escape_at(text: str, at: int) -> tuple[str, int]:
+    """The character, and where the escape ends. Raises ValueError."""
+    match = _ESCAPE.match(text, at)
+    if match is None:
+        raise ValueError(f"{text[at : at + 2]!r} is no escape")
+    if match[1]:
+        return _ESCAPES[match[1]], match.end()
+    number = int(match[2] or match[3], 16)
+    if number > sys.maxunicode or number in _SURROGATES:
+        raise ValueError(f"{match[0]!r} is no character")
+    return chr(number), match.end()
+
+
 class _Reader:
     def __init__(
         self, text: str, first_line: int, is_followed: Callable[[str, bool], bool], reference: MakeReference
@@ -96,13 +139,14 @@ class _Reader:
         """Whether a line break is but a blank here, as within brackets."""
         self.bound: list[str] = []
         self.references: list[Reference] = []
+        self._ends = [match.start() for match in _LINE_END.finditer(text)]
         self._is_followed = is_followed
         self._reference = reference
 
     # Where it stands
 
     def line(self, at: int | None = None) -> int:
-        return self.first_line + self.text.count("\n", 0, self.at if at is None else at)
+        return self.first_line + bisect_left(self._ends, self.at if at is None else at)
 
     def refused(self, why: str) -> Refused:
         return Refused(self.line(min(self.at, len(self.text.rstrip()))), why)
@@ -324,6 +368,8 @@ class _Reader:
     def _made(self, base: Node, steps: list[Any], line: int) -> Node:
         if base[0] != "ref":
             return ["get", base, steps] if steps else base
+        if steps and ["*"] in base[1]:  # the steps are those of the whole list
+            return ["get", base, steps]
         root = base[1][0]
         if len(base[1]) == 1 and root not in self.bound and self._is_followed(root, bool(steps)):
             self.references.append(self._reference(parts_of([root, *steps]), line))
@@ -408,7 +454,7 @@ class _Reader:
 
     def _quoted(self) -> Node:
         self.at += 1
-        parts = _Parts()
+        parts = Parts()
         while True:
             if self.at >= len(self.text) or self.text[self.at] == "\n":
                 raise self.refused("a text in quotes has no closing quote on its line")
@@ -417,15 +463,15 @@ class _Reader:
                 self.at += 1
                 return parts.node()
             if letter == "\\":
-                escape = _ESCAPE.match(self.text, self.at)
-                if escape is None:
-                    raise self.refused(f"{self.text[self.at : self.at + 2]!r} is no escape")
-                self.at = escape.end()
-                parts.text(_ESCAPES[escape[1]] if escape[1] else chr(int(escape[2] or escape[3], 16)))
+                try:
+                    character, self.at = _escape_at(self.text, self.at)
+                except ValueError as error:
+                    raise self.refused(str(error)) from error
+                parts.text(character)
             else:
                 self._part(parts)
 
-    def _part(self, parts: _Parts) -> None:
+    def _part(self, parts: Parts) -> None:
         """A piece of text, an interpolation or a directive."""
         for doubled in ("$${", "%%{"):
             if self.text.startswith(doubled, self.at):
@@ -441,18 +487,20 @@ class _Reader:
             self.at = match.end() if match else self.at + 1
             parts.text(match[0] if match else self.text[self.at - 1])
 
-    def _interpolation(self, parts: _Parts) -> None:
+    def _interpolation(self, parts: Parts) -> None:
         self.at += 2
         if self.text.startswith("~", self.at):
             self.at += 1
             parts.strip_before()
         with self.lines(over=True):
-            parts.node_(self.expression())
+            parts.add(self.expression())
             if self.taken("~"):
                 parts.strip_after()
+            if not self.next_is("}") and self.at >= len(self.text):
+                raise self.refused("this template has no closing brace")
             self.must("}")
 
-    def _directive(self, parts: _Parts) -> None:
+    def _directive(self, parts: Parts) -> None:
         """Not evaluated; what it refers to is collected all the same."""
         begin = self.at
         self.at += 2
@@ -472,67 +520,28 @@ class _Reader:
                 raise self.refused(f"{word!r} is no directive")
             self.taken("~")
             self.must("}")
-        parts.node_(["raw", self.text[begin : self.at]])
+        parts.add(["raw", self.text[begin : self.at]])
 
     def _heredoc(self, opening: re.Match[str]) -> Node:
         ending = re.compile(rf"^[ \t]*{re.escape(opening[2])}[ \t\r]*$", re.MULTILINE)
         closing = ending.search(self.text, opening.end())
         if closing is None:
             raise self.refused(f"the heredoc {opening[2]} has no end")
-        body = self.text[opening.end() : closing.start()]
-        if opening[1]:
-            lines = body.split("\n")
-            indent = min((len(each) - len(each.lstrip()) for each in lines if each.strip()), default=0)
-            body = "\n".join(each[indent:] if each.strip() else each.lstrip(" \t") for each in lines)
-        inner = _Reader(body, self.line(opening.end()), self._is_followed, self._reference)
+        inner = _Reader(
+            self.text[opening.end() : closing.start()], self.line(opening.end()), self._is_followed, self._reference
+        )
         inner.bound, inner.references = self.bound, self.references
-        parts, before = _Parts(), len(self.bound)
-        while inner.at < len(body):
-            if body[inner.at] in '"\\\n':
-                parts.text(body[inner.at])
-                inner.at += 1
-            else:
-                inner._part(parts)
-        del self.bound[before:]
         self.at = closing.end()
-        return parts.node()
+        return inner.template(f"<<{opening[1]}")
 
-
-class _Parts:
-    """A template on its way: texts and nodes, and the white space that strip markers take from the texts."""
-
-    def __init__(self) -> None:
-        self._parts: list[Any] = []
-        self._strips = False
-
-    def text(self, written: str) -> None:
-        if self._strips:
-            written = written.lstrip()
-            self._strips = not written
-        if not written:
-            return
-        if self._parts and isinstance(self._parts[-1], str):
-            self._parts[-1] += written
-        else:
-            self._parts.append(written)
-
-    def node_(self, node: Node) -> None:
-        self._strips = False
-        self._parts.append(node)
-
-    def strip_before(self) -> None:
-        if self._parts and isinstance(self._parts[-1], str):
-            self._parts[-1] = self._parts[-1].rstrip()
-            if not self._parts[-1]:
-                self._parts.pop()
-
-    def strip_after(self) -> None:
-        self._strips = True
-
-    def node(self) -> Node:
-        """Nothing but text is a literal, and nothing but one node is that node."""
-        if not self._parts:
-            return ["lit", ""]
-        if len(self._parts) == 1:
-            return ["lit", self._parts[0]] if isinstance(self._parts[0], str) else list(self._parts[0])
-        return ["tpl", self._parts]
+    def template(self, heredoc: str) -> Node:
+        """All of the text, in which quotes and backslashes mean nothing."""
+        parts, before = Parts(by_line=bool(heredoc)), len(self.bound)
+        while self.at < len(self.text):
+            if self.text[self.at] in '"\\\n':
+                parts.text(self.text[self.at])
+                self.at += 1
+            else:
+                self._part(parts)
+        del self.bound[before:]
+        return parts.node(unindent=heredoc == "<<-")

@@ -1,11 +1,10 @@
-"""The process of its own that `hcl_workers` asks: one JSON document a line, {"text", "json"}, answered with {"digest"} or {"line",
-"why", "limit"}. Building python-hcl2's grammar and parsing take seconds that no view has."""
+"""The process of its own that `hcl_workers` asks: a JSON document a line, {"text", "json", "variables"}, answered with {"digest"}
+or {"line", "why", "limit", "lasting"}. Building python-hcl2's grammar and parsing take seconds that no view has."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from typing import Any
 from infraconsole.terraform import binary, hcl
 
 _VERDICT_SECONDS = 5.0
-_IS_VALID = (0, 3)
-"""`fmt -check`: 3 where it would write the same differently."""
+_VERDICTS = {0: True, 3: True, 2: False}
+"""Of `fmt -check`: 3 where it would write the same differently, 2 where it cannot read it."""
 
 
 def serve(seconds: int) -> None:
@@ -39,28 +38,28 @@ def serve(seconds: int) -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
+    failed = False
     try:
-        return {"digest": hcl.digest(request["text"], is_json=request["json"]).as_json()}
+        text = request["text"]
+        found = hcl.json_variables(text) if request.get("variables") else hcl.digest(text, is_json=request["json"])
+        return {"digest": found.as_json()}
     except hcl.HclUnreadable as error:
         line, why = error.line, error.why
     except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over is that file's problem, not the others'
-        line, why = 1, f"it cannot be read here ({type(error).__name__}: {str(error)[:200]})."
-    if not request["json"] and is_valid(request["text"]):
-        return {
-            "line": line,
-            "why": f"Terraform takes it for valid; this console's reader does not know it: {why}",
-            "limit": True,
-        }
-    return {"line": line, "why": why, "limit": False}
+        line, why, failed = 1, f"it cannot be read here ({type(error).__name__}: {str(error)[:200]}).", True
+    valid = None if request["json"] else is_valid(request["text"])
+    if valid:
+        why = f"Terraform takes it for valid; this console's reader does not know it: {why}"
+    # JSON is judged by a parser that knows all of it; of HCL only Terraform can say that a file is wrong.
+    is_certain = not failed and (request["json"] or valid is not None)
+    return {"line": line, "why": why, "limit": bool(valid), "lasting": is_certain}
 
 
-def is_valid(text: str) -> bool:
-    """Whether Terraform itself, where there is one, takes that for HCL (`terraform fmt -`)."""
-    program = shutil.which("terraform") or shutil.which("tofu")
-    library = binary.wheel_library()
-    argv = (program,) if program else binary.wheel_argv(library) if library else ()
+def is_valid(text: str) -> bool | None:
+    """Whether Terraform itself takes that for HCL (`terraform fmt -`); None where there is none, or it does not say."""
+    argv = binary.formatter()
     if not argv:
-        return False
+        return None
     try:
         ended = subprocess.run(
             [*argv, "fmt", "-no-color", "-check", "-"],
@@ -71,8 +70,8 @@ def is_valid(text: str) -> bool:
             env={**os.environ, "CHECKPOINT_DISABLE": "1"},
         )
     except (OSError, ValueError, subprocess.SubprocessError):
-        return False
-    return ended.returncode in _IS_VALID
+        return None
+    return _VERDICTS.get(ended.returncode)
 
 
 if __name__ == "__main__":

@@ -29,17 +29,19 @@ _WORKER = ("-P", "-m", "infraconsole.terraform.hcl_worker")
 
 @dataclass(frozen=True)
 class Source:
-    """A file's text on its way to a worker; `key` is what the answer is known by."""
+    """A file's text on its way to a worker; `key` is what the answer is known by, `is_variables` of a `.tfvars.json`."""
 
     key: str
     text: str
     is_json: bool = False
+    is_variables: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a source: its digest, or the line and the reason why there is none. `lasting` is False where another
-    attempt on the same text may end better: the worker died or was too slow. `limit`: Terraform takes it for valid."""
+    attempt on the same text may end better: the worker died or was too slow, or nobody could say whether the text is wrong.
+    `limit`: Terraform takes it for valid."""
 
     key: str
     digest: Digest | None
@@ -93,7 +95,7 @@ def _work(
                 return
             worker = worker or _Worker(file_seconds)
             outcome = worker.outcome(source)
-            if not outcome.lasting:
+            if worker.has_ended:
                 worker.end()
                 worker = None
             ready.put(outcome)
@@ -135,7 +137,7 @@ class _Worker:
             )
 
     def outcome(self, source: Source) -> Outcome:
-        request = {"text": source.text, "json": source.is_json}
+        request = {"text": source.text, "json": source.is_json, "variables": source.is_variables}
         answer = self._answer(request)
         if answer is None:
             code = self.process.wait()
@@ -147,7 +149,11 @@ class _Worker:
             return Outcome(source.key, None, 1, why, lasting=False)
         if "digest" in answer:
             return Outcome(source.key, Digest.from_json(answer["digest"]))
-        return Outcome(source.key, None, answer["line"], answer["why"], limit=bool(answer.get("limit")))
+        return Outcome(source.key, None, answer["line"], answer["why"], bool(answer["lasting"]), bool(answer["limit"]))
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
 
     def end(self) -> None:
         """Closing its standard input ends it; one that does not end is killed."""

@@ -6,15 +6,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from infraconsole import naming
 from infraconsole.terraform import backend, pins
-from infraconsole.terraform.evaluate import Scope, Unknown, Value
+from infraconsole.terraform.evaluate import Scope, Value
 from infraconsole.terraform.hcl import Attribute, Block
 from infraconsole.terraform.installed_modules import Installed, installed_in, is_of, kind_of
-from infraconsole.terraform.nodes import Node
 from infraconsole.terraform.reader import Problem, TerraformFile, Tree, read_tree
+from infraconsole.terraform.variables import Declared, declared, evaluated
 
 MODULES = "modules"
 """The folder of what is only called, never applied by itself."""
@@ -82,29 +83,32 @@ class Module:
         """What names mean when it is applied to `environment`. The variables that the guide spells in two ways are looked
         for in both, and the environment's name and the service's stand in where the files give them no value."""
         given = {**self.tfvars, **self.environment_tfvars.get(environment, {})}
-        values = {name: _value(attribute) for name, attribute in given.items()}
+        values = {name: evaluated(attribute) for name, attribute in given.items()}
         fallbacks: dict[str, Value] = {"env": environment, "environment": environment}
         if service:
             fallbacks |= {"service": service, "service_name": service}
         variables: dict[str, Value] = {}
-        for name in {*self._defaults(), *fallbacks, *values}:
-            variables[name] = _first(values, self._defaults(), name, _OTHER_SPELLING.get(name, ""), fallbacks)
+        defaults = {name: declared.default for name, declared in self._declared.items() if declared.has_default}
+        for name in {*defaults, *fallbacks, *values}:
+            variables[name] = _first(values, defaults, name, _OTHER_SPELLING.get(name, ""), fallbacks)
         return self._scope({name: value for name, value in variables.items() if value is not _NOTHING})
 
     def called_with(self, arguments: Mapping[str, Value]) -> Scope:
         """What names mean when it is called by another module."""
-        return self._scope({**self._defaults(), **arguments})
+        defaults = {name: declared.default for name, declared in self._declared.items() if declared.has_default}
+        return self._scope({**defaults, **arguments})
 
     def _scope(self, variables: Mapping[str, Value]) -> Scope:
         nodes = {name: attribute.node for name, attribute in self.locals().items()}
-        return Scope(variables, {name: node for name, node in nodes.items() if node})
+        values = {
+            name: self._declared[name].taken(value) if name in self._declared else value
+            for name, value in variables.items()
+        }
+        return Scope(values, {name: node for name, node in nodes.items() if node})
 
-    def _defaults(self) -> Mapping[str, Value]:
-        found = {}
-        for located in self.of_kind("variable"):
-            if default := located.block.attribute("default"):
-                found[located.name] = _value(default)
-        return found
+    @cached_property
+    def _declared(self) -> Mapping[str, Declared]:
+        return {located.name: declared(located.block) for located in self.of_kind("variable")}
 
 
 _NOTHING = object()
@@ -118,11 +122,6 @@ def _first(
         if key in values:
             return values[key]
     return _NOTHING
-
-
-def _value(attribute: Attribute) -> Value:
-    node: Node | None = attribute.node
-    return Scope({}, {}).evaluate(node) if node else Unknown(attribute.text, "it is not read")
 
 
 def root_modules(tree: Tree) -> tuple[Module, ...]:
@@ -149,15 +148,16 @@ class NotRead:
 
 
 class Callees:
-    """The modules that are called, where they can be read: folders, and what an `init` has fetched. Those outside a tree are read
-    when asked for, and what is wrong with them is in `problems`. `cache` is as in `read_tree`; `state` is the console's own
-    folder, below which its `init` installs."""
+    """The modules that are called, where they can be read: folders, and what an `init` has fetched. Those that were not read with
+    a tree (outside of it, hidden, installed) are read when asked for, and what is wrong with them is in `problems`. `cache` is as
+    in `read_tree`; `state` is the console's own folder, below which its `init` installs."""
 
     def __init__(self, cache: Path, state: Path | None = None) -> None:
         self.problems: list[Problem] = []
         self._cache = cache
         self._state = state
         self._outside: dict[tuple[Path, bool], Module] = {}
+        self._partial: set[Path] = set()
         self._installed: dict[Path, Mapping[str, Installed]] = {}
 
     def find(self, caller: Module, call: Located, tree: Tree, root: Path, path: str) -> Module | NotRead:
@@ -169,8 +169,6 @@ class Callees:
                 return module_in(tree, folder)
             if not target.is_dir():
                 return NotRead(f"there is no folder {target}")
-            if target.is_relative_to(os.path.realpath(tree.root)):
-                return NotRead(f"{target} holds no code that can be read")
             return self._read(target, tree.tofu)
         installed = self._installed_of(root).get(path)
         wanted = _literal(call, "version")
@@ -180,10 +178,16 @@ class Callees:
             return self._read(Path(os.path.realpath(installed.folder)), tree.tofu)
         return NotRead(kind_of(source))
 
+    def is_partial(self, module: Module) -> bool:
+        """Whether a part of what was found outside a tree could not be read."""
+        return module.folder in self._partial
+
     def _read(self, target: Path, tofu: bool) -> Module | NotRead:
         if (target, tofu) not in self._outside:
             outside = read_tree(target, self._cache, below=False, tofu=tofu)
             self.problems += outside.problems
+            if not outside.is_whole:
+                self._partial.add(target)
             self._outside[target, tofu] = module_in(outside, target)
         module = self._outside[target, tofu]
         return module if module.blocks else NotRead(f"{target} holds no code that can be read")

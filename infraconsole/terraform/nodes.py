@@ -107,7 +107,7 @@ def substituted(node: Node, names: Mapping[str, Node]) -> Node:
     there = names[root]
     if not steps:
         return there
-    return ["ref", [*there[1], *steps]] if there[0] == "ref" else ["get", there, steps]
+    return ["ref", [*there[1], *steps]] if there[0] == "ref" and ["*"] not in there[1] else ["get", there, steps]
 
 
 def _changed(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from infraconsole import files, naming
 
@@ -53,12 +54,12 @@ def meets(version: str, constraint: str) -> bool | None:
 
 def _holds(have: re.Match[str], part: re.Match[str]) -> bool:
     operator = part[1] or "="
-    if have[3] and operator not in ("=", "!=") and not part[3]:
-        return False  # a prerelease is taken only where it is named
     mine, wanted = _ordered(have), _ordered(part)
-    if operator == "~>":
-        kept = _numbers(part[2])[:-1] or _numbers(part[2])
-        return mine >= wanted and _numbers(have[2])[: len(kept)] == kept
+    if operator not in ("=", "!="):
+        if have[3] and (not part[3] or mine.numbers != wanted.numbers):
+            return False  # a prerelease is taken only where it is named
+        if operator == "~>":
+            return _is_next(have, part) and mine >= wanted
     return {
         "=": mine == wanted,
         "!=": mine != wanted,
@@ -69,10 +70,28 @@ def _holds(have: re.Match[str], part: re.Match[str]) -> bool:
     }[operator]
 
 
-def _ordered(match: re.Match[str]) -> tuple[Numbers, bool, str]:
+def _is_next(have: re.Match[str], part: re.Match[str]) -> bool:
+    """All but the last of the numbers that are written stay: `~> 1.9` ends before 2, and `~> 1` never ends."""
+    mine, wanted = _numbers(have[2]), _numbers(part[2])
+    if (part[3] and not have[3]) or len(wanted) > max(3, len(mine)):
+        return False
+    kept = wanted[:-1]
+    return (*mine, 0, 0)[: len(kept)] == kept
+
+
+class _Order(NamedTuple):
     """A prerelease comes before its release."""
+
+    numbers: Numbers
+    is_release: bool
+    prerelease: tuple[tuple[bool, int, str], ...]
+
+
+def _ordered(match: re.Match[str]) -> _Order:
     numbers = _numbers(match[2])
-    return (*numbers, *(0,) * (4 - len(numbers))), not match[3], match[3] or ""
+    words = match[3].split(".") if match[3] else []
+    prerelease = tuple((not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words)
+    return _Order((*numbers, *(0,) * (4 - len(numbers))), not match[3], prerelease)
 
 
 def _numbers(written: str) -> Numbers:

@@ -31,25 +31,10 @@ from infraconsole.terraform.attributes import (
     path_name,
 )
 from infraconsole.terraform.plan_actions import Action, action_of
+from infraconsole.terraform.plan_parts import FLAGS, unknown_parts
 
 FORMAT_MAJOR = "1"
-_FLAGS = ("applyable", "complete", "errored")
 _ABSENT = msgspec.Raw(b"null")
-_KNOWN_PARTS = frozenset(
-    (
-        *("format_version", "terraform_version", "variables", "planned_values", "proposed_unknown", "resource_drift"),
-        *(
-            "resource_changes",
-            "deferred_changes",
-            "deferred_action_invocations",
-            "output_changes",
-            "action_invocations",
-        ),
-        *("prior_state", "configuration", "relevant_attributes", "checks", "timestamp", *_FLAGS, "infraconsole_record"),
-    )
-)
-"""Of a plan's document (Terraform 1.17's internal/command/jsonplan/plan.go, and the mark of our own records)."""
-_EMPTY = (b"null", b"{}", b"[]", b"false", b'""')
 _EPHEMERAL = "ephemeral"
 
 
@@ -489,12 +474,8 @@ class Plan:
 
     @property
     def unknown_parts(self) -> tuple[str, ...]:
-        """The names of what a newer Terraform has put into the plan and nobody here knows."""
-        return tuple(
-            name
-            for name, value in self._parts.items()
-            if name not in _KNOWN_PARTS and bytes(value).strip() not in _EMPTY
-        )
+        """The names of what a newer Terraform has put into the plan and nobody here knows, or not in that shape."""
+        return tuple(unknown_parts(self._parts))
 
     def write_only(self) -> Mapping[str, tuple[str, ...]]:
         """By address, the write-only arguments whose values are sent: of what is created, and where their version changes."""
@@ -618,7 +599,7 @@ def _read(data: bytes, name: str) -> Plan:
         entries = _ENTRIES.decode(changes) if (changes := parts.get("resource_changes", _ABSENT)) != _ABSENT else []
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise PlanUnreadable(f"{name} has no valid list of changes.", cause=str(error), mend=_MEND) from error
-    flags = [value if isinstance(value := _part(parts, key), bool) else None for key in _FLAGS]
+    flags = [value if isinstance(value := _part(parts, key), bool) else None for key in FLAGS]
     return Plan(
         format_version=version,
         terraform_version=_as_text(_part(parts, "terraform_version")),

@@ -133,12 +133,13 @@ class _Reading:
         if outcome is None:
             content, status = _content(path)
             text = _text(content)
-            is_json = path.name.endswith(_JSON)
-            key = f"{'json' if is_json else 'hcl'}-{hashlib.sha256(content).hexdigest()}"
+            is_json, is_variables = path.name.endswith(_JSON), path.name.endswith(".tfvars.json")
+            kind = "variables" if is_variables else "json" if is_json else "hcl"
+            key = f"{kind}-{hashlib.sha256(content).hexdigest()}"
             self._known.remember(str(path), status, key)
             outcome = self._outcomes.get(key) or self._known.outcome(key)
             if outcome is None:
-                self.sources[key] = Source(key, text, is_json)
+                self.sources[key] = Source(key, text, is_json, is_variables)
         if outcome is not None:
             self._outcomes[key] = outcome
         self._keys[path] = key
@@ -161,12 +162,15 @@ class _Reading:
             elif outcome.limit:
                 problems.append(_limit(path, outcome))
             else:
-                mend = "Fix that line; `terraform validate` says more."
+                mend = "Fix that line; `terraform validate` says more." if outcome.lasting else _TRY_IT
                 problems.append(_unread(path, outcome.line, outcome.why, mend))
         if left and trouble:
             why = f"{left} files below it cannot be read. {trouble.title} {trouble.cause}".strip()
             problems.append(Problem(str(self.root), 1, "error", f"{self.root}: {why}", trouble.mend))
         return Tree(self.root, tuple(files), tuple(problems), self.tofu)
+
+
+_TRY_IT = "Whether the file is wrong is not known: `terraform validate` says it. It is read again within an hour."
 
 
 def _unread(path: Path, line: int, why: str, mend: str) -> Problem:

@@ -11,17 +11,21 @@ _ARN = re.compile(r"arn:[\w${}.-]*:ssm:(?P<region>.*?):(?P<account>[^:]*):parame
 @dataclass(frozen=True)
 class SsmName:
     """`selector` is a version's number or a label, "" without. `region` and `account` are an ARN's; "" where the code does
-    not say which, or only Terraform knows them."""
+    not say which, or says that they are those which it is applied in."""
 
     name: str
     selector: str = ""
     region: str = ""
     account: str = ""
 
-    @property
-    def asked(self) -> str:
-        """As GetParameters takes it."""
-        return f"{self.name}:{self.selector}" if self.selector else self.name
+
+_OWN = re.compile(r"\$\{data\.aws_(?:region\.\w+\.(?:region|name|id)|caller_identity\.\w+\.account_id)\}")
+"""Of the account and region that the environment is in."""
+
+
+def is_open(part: str) -> bool:
+    """Whether it has in it what only Terraform knows."""
+    return "${" in part or "%{" in part
 
 
 def parse(written: str) -> SsmName | None:
@@ -29,11 +33,11 @@ def parse(written: str) -> SsmName | None:
     region = account = ""
     if match := _ARN.fullmatch(written):
         written = match["name"]
-        region, account = ("" if "${" in part else part for part in (match["region"], match["account"]))
+        region, account = ("" if _OWN.fullmatch(part) else part for part in (match["region"], match["account"]))
     elif written.startswith("arn:"):
         return None
     name, _, selector = written.partition(":")
-    if "${" in name or "%{" in name:
+    if is_open(name):
         return None
     return SsmName(name, selector, region, account)
 

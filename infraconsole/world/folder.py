@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infraconsole import naming
-from infraconsole.clock import Tempo
+from infraconsole.clock import Tempo, ToldTime
 from infraconsole.world import history
 from infraconsole.world.company import Company
 
@@ -36,8 +36,14 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def write_clock(root: Path, tempo: Tempo) -> None:
-    write_private(root / CLOCK_FILE, json.dumps(tempo.as_json()) + "\n")
+def write_clock(root: Path, endpoint: str, tempo: Tempo) -> None:
+    write_private(root / CLOCK_FILE, json.dumps(ToldTime.here(endpoint, tempo).as_json()) + "\n")
+
+
+def clear(root: Path) -> None:
+    """Take away what tells others of a world, since it ends."""
+    for file in (CLOCK_FILE, WORLD_FILE):
+        (root / file).unlink(missing_ok=True)
 
 
 def write_credentials(root: Path, access_key: str, secret: str, token: str) -> None:

@@ -326,7 +326,7 @@ def start(
             mend="Use it (`infraconsole demo env`), or end it with `infraconsole demo down`.",
         )
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (root / folder.WORLD_FILE).unlink(missing_ok=True)
+    folder.clear(root)
     log = root / folder.LOG_FILE
     with log.open("ab") as errors:
         begun = errors.tell()
@@ -376,7 +376,7 @@ def _clear(root: Path, pid: int) -> None:
     if _read(root, pid) is None:
         return
     procs.end_executors(root / folder.STATE)
-    (root / folder.WORLD_FILE).unlink(missing_ok=True)
+    folder.clear(root)
 
 
 def _read(root: Path, pid: int | None = None) -> World | None:

@@ -105,7 +105,7 @@ class WorldServer:
     def announce(self, *, linger: bool) -> None:
         """From now on the world can be found."""
         self._lingers = linger
-        folder.write_clock(self.root, self.clock.tempo())
+        folder.write_clock(self.root, self.endpoint, self.clock.tempo())
         self._write_world()
 
     def _write_world(self) -> None:
@@ -126,7 +126,7 @@ class WorldServer:
     def close(self) -> None:
         procs.end_executors(self.root / folder.STATE)
         # The sockets need no closing: they, and the threads that serve them, end with the process.
-        (self.root / folder.WORLD_FILE).unlink(missing_ok=True)
+        folder.clear(self.root)
 
     # The scenario
 
@@ -212,7 +212,7 @@ class WorldServer:
             self.clock.set_factor(float(given["factor"]))
         if "advance" in given:
             self.clock.advance(float(given["advance"]))
-        folder.write_clock(self.root, self.clock.tempo())
+        folder.write_clock(self.root, self.endpoint, self.clock.tempo())
         return {"factor": self.clock.factor, "now": self.clock.now().isoformat()}
 
     def _renew(self, given: dict[str, Any]) -> Any:

@@ -43,15 +43,20 @@ def code_rows(entry: Entry | None, impact: Sequence[ImpactLine]) -> Iterable[Row
     if entry is None:
         return
     for producer in entry.producers:
-        yield _row("writes", producer.module, producer.address, producer.value, producer.file, producer.line, GOOD)
+        value = "; ".join(filter(None, (producer.value, _in(producer.elsewhere))))
+        yield _row("writes", producer.module, producer.address, value, producer.file, producer.line, GOOD)
     for use in impact:
         what, tone = ("replace", BAD) if use.replaces else ("change", WARN)
         whose = f"{short_owner(use.service)} {use.environment}".strip()
         yield _row(what, whose, use.address, use.attribute, use.file, use.line, tone)
     for consumer in entry.consumers:
         whose = f"{short_owner(consumer.service)} {consumer.environment}".strip()
-        mapped = ", ".join(consumer.locals)
+        mapped = ", ".join(filter(None, (*consumer.locals, _in(consumer.elsewhere))))
         yield _row("reads", whose, consumer.address, mapped, consumer.file, consumer.line, PLAIN)
+
+
+def _in(elsewhere: str) -> str:
+    return f"in {elsewhere}" if elsewhere else ""
 
 
 def _row(what: str, whose: str, address: str, attribute: str, file: str, line: int, tone: str) -> Row:

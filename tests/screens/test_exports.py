@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -18,8 +19,11 @@ from infraconsole.errors import AccessDenied, AwsNotFound, Throttled
 from infraconsole.exports import last_visit
 from infraconsole.screens.exports import ExportScreen, ExportsScreen
 from infraconsole.screens.exports import reveal as reveal_module
+from infraconsole.screens.exports.cells import Entry
+from infraconsole.screens.exports.code import code_rows
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.rows import Rows
+from infraconsole.terraform.exports import Consumer
 from tests.screens.conftest import FakeAccess, just_now
 from tests.screens.seen import focused_id, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
@@ -373,3 +377,10 @@ async def test_throttled_and_hostile_exports_do_no_harm(app: ConsoleApp, aws: Ex
         await pilot.press("r")
         await until_seen(pilot, "AWS throttles.")
         assert "hostile" in text_of(app), "what was there stays"
+
+
+def test_code_that_reads_elsewhere_says_where() -> None:
+    reader = Consumer("/shared/x", True, "fileflow", "", "data.aws_ssm_parameter.x", "main.tf", 3)
+    other = dataclasses.replace(reader, line=9, locals=("local.x",), elsewhere="account 1, region us-east-1")
+    rows = list(code_rows(Entry("/shared/x", None, (), consumers=(reader, other)), ()))
+    assert [row.cells["attribute"].text for row in rows] == ["", "local.x, in account 1, region us-east-1"]

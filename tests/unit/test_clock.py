@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from infraconsole import clock
 from infraconsole.clock import Deadline, Stamp
+from infraconsole.world import folder as world_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,9 +128,18 @@ def _is_now(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("now", "utcnow")
 
 
-def told(file: Path, factor: float, ahead: timedelta) -> None:
+HERE = "http://127.0.0.1:5000"
+
+
+def told(file: Path, factor: float, ahead: timedelta, **otherwise: object) -> None:
     tempo = clock.Tempo(datetime.now(UTC) + ahead, time.monotonic(), factor)
-    file.write_text(json.dumps(tempo.as_json()))
+    file.write_text(json.dumps({**clock.ToldTime.here(HERE, tempo).as_json(), **otherwise}))
+
+
+def ended_process() -> int:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
 
 
 def test_an_emulator_on_this_machine_keeps_a_time_of_day_of_its_own(
@@ -144,6 +155,8 @@ def test_an_emulator_on_this_machine_keeps_a_time_of_day_of_its_own(
     assert clock.now() - first >= timedelta(seconds=50)
     told(file, 1.0, timedelta(days=2))
     assert clock.now() - datetime.now(UTC) > timedelta(days=1), "it may be changed at any time"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:5000")
+    assert clock.now() - datetime.now(UTC) > timedelta(days=1), "this is the same emulator"
 
 
 @pytest.mark.parametrize("endpoint", ["", "https://ecs.eu-west-1.amazonaws.com", "http://10.0.0.5:5000"])
@@ -153,6 +166,49 @@ def test_nothing_else_moves_the_time_of_day(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"endpoint": "http://127.0.0.1:5001"},
+        {"endpoint": "http://127.0.0.1"},
+        {"boot": "an earlier start of the machine"},
+        {"pid": ended_process()},
+        {"pid": 0},
+        {"pid": -1},
+        {"pid": None},
+        {"since": time.monotonic() + 86_400},
+    ],
+)
+def test_an_emulator_that_has_ended_no_longer_moves_the_time_of_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, otherwise: dict[str, object]
+) -> None:
+    file = tmp_path / "clock.json"
+    monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", HERE)
+    told(file, 1.0, timedelta(days=2))
+    assert clock.now() - datetime.now(UTC) > timedelta(days=1)
+    told(file, 1.0, timedelta(days=2), **otherwise)
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(hours=1)
+
+
+def test_a_machine_that_does_not_tell_its_start_has_the_emulator_s_time_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "clock.json"
+    monkeypatch.setenv(clock.CLOCK_VARIABLE, str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", HERE)
+    monkeypatch.setattr(clock, "_boot_id", lambda: "")
+    told(file, 1.0, timedelta(days=2))
+    assert clock.now() - datetime.now(UTC) > timedelta(days=1)
+
+
+def test_a_world_that_ends_takes_its_clock_with_it(tmp_path: Path) -> None:
+    world_folder.write_clock(tmp_path, HERE, clock.Tempo(datetime.now(UTC), 0.0, 1.0))
+    (tmp_path / world_folder.WORLD_FILE).write_text("{}")
+    world_folder.clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"at": 1, "since": 2, "factor": 3}', '{"at": "x"}'])

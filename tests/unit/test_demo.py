@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from infraconsole import cli
-from infraconsole.world import procs, server
+from infraconsole.cli import demo
+from infraconsole.errors import JournalError, UsageError
+from infraconsole.world import process, procs, server
 from infraconsole.world.scenarios import SCENARIOS
 
 
@@ -48,3 +50,51 @@ def test_a_world_stays_for_a_run_under_way_however_long(tmp_path: Path, monkeypa
     running.clear()
     kept.join(10)
     assert not kept.is_alive()
+
+
+class AWorld:
+    """What the demo does to a world that it started."""
+
+    scenario, endpoint = "healthy", "http://127.0.0.1:1"
+
+    def __init__(self, root: Path) -> None:
+        self.dir = root
+        self.done: list[str] = []
+
+    def outlive(self) -> None:
+        self.done.append("outlive")
+
+    def linger(self) -> None:
+        self.done.append("linger")
+
+    def stop(self) -> None:
+        self.done.append("stop")
+
+    def apply(self) -> None:
+        pass
+
+    def call(self, *words: str) -> str:
+        return " ".join(words)
+
+    def change_scenario(self, name: str) -> None:
+        self.done.append(name)
+
+
+@pytest.mark.parametrize(
+    "failure", [UsageError("no terminal"), JournalError("damaged"), RuntimeError("a defect"), KeyboardInterrupt()]
+)
+@pytest.mark.parametrize(("runs", "ends"), [([], "stop"), (["run-1"], "linger")])
+def test_a_console_that_fails_leaves_no_world_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, runs: list[str], ends: str
+) -> None:
+    world = AWorld(tmp_path)
+
+    def fail(**_: object) -> int:
+        raise failure
+
+    monkeypatch.setattr(demo, "_new_world", lambda *_, **__: world)
+    monkeypatch.setattr(demo, "console", fail)
+    monkeypatch.setattr(process, "resumable_runs", lambda _: runs)
+    with pytest.raises(type(failure)):
+        demo._with_console(None, "healthy", 1.0)
+    assert world.done == ["outlive", ends]

@@ -31,6 +31,10 @@ def test_what_terraform_wrote_is_read_as_by_the_own_reader(file: Path) -> None:
         r'"\ud83d\ude00 \u0000"',
         r'"\ud800"',
         "1e400",
+        "-1e400",
+        "1e-400",
+        "1e99999999999999999999",
+        "1e-99999999999999999999",
         "Infinity",
     ],
 )
@@ -38,6 +42,21 @@ def test_values_do_not_differ_from_those_of_the_own_reader(text: str) -> None:
     found = documents.load(text.encode())
     wanted = json.loads(text, parse_float=documents.number)
     assert (found, type(found), repr(found)) == (wanted, type(wanted), repr(wanted))
+
+
+def test_numbers_beyond_a_float_are_compared_digit_by_digit() -> None:
+    huge = documents.number("1e400")
+    assert huge == 10**400
+    assert huge != 10**400 + 1
+    assert hash(huge) == hash(10**400)
+    assert huge not in (math.inf, -math.inf, 1.0, True, None, "1e400")
+    assert documents.number("9007199254740993.0") == 2**53 + 1
+    assert documents.number("9007199254740993.0") != 2**53
+    endless = documents.number("1e99999999999999999999")
+    assert endless == documents.number("1e99999999999999999999")
+    assert endless not in (huge, 10**400, math.inf, documents.number("1e99999999999999999998"))
+    assert differences({"a": huge}, {"a": 10**400 + 1})
+    assert json.loads(documents.text([huge, endless]), parse_float=str) == ["1e400", "1e99999999999999999999"]
 
 
 def test_what_is_no_number_is_taken_as_by_the_own_reader() -> None:

@@ -165,3 +165,35 @@ def test_code_without_a_root_module(tmp_path: Path) -> None:
     found = compare_code(read_tree(tmp_path, tmp_path / "cache"), PLACES)
     assert found.lines == ()
     assert found.without_file == PLACES
+
+
+def test_values_are_compared_as_terraform_takes_them(tmp_path: Path) -> None:
+    code = (
+        'variable "port" { type = string }\n'
+        'variable "zones" { type = set(string) }\n'
+        'variable "about" { type = object({ size = number, kind = optional(string, "usual") }) }\n'
+        'variable "tag" {\n  default = "x"\n  nullable = false\n}\n'
+        'variable "any" {}\n'
+        'variable "wrong" { type = number }\n'
+        'variable "cpu" { type = number }\n'
+    )
+    (tmp_path / "main.tf").write_text(code)
+    for name, text in {
+        "dev": 'port = 80\nzones = ["b", "a"]\nabout = { size = "1" }\ntag = null\nany = 1\nwrong = "x"\ncpu = "512"\n',
+        "prod": 'port = "80"\nzones = ["a", "b", "a"]\nabout = { size = 1, kind = "usual", odd = 2 }\nany = "1"\nwrong = "y"\n'
+        "cpu = 512\n",
+    }.items():
+        (tmp_path / "environments" / name).mkdir(parents=True)
+        (tmp_path / "environments" / name / "terraform.tfvars").write_text(text)
+    found = compare_code(read_tree(tmp_path, tmp_path / "cache"), PLACES)
+    assert {each.name: each.standing for each in found.lines} == {
+        "port": Standing.SAME,
+        "zones": Standing.SAME,
+        "about": Standing.SAME,
+        "tag": Standing.SAME,
+        "cpu": Standing.SAME,
+        "any": Standing.DIFFERS,
+        "wrong": Standing.DIFFERS,
+    }
+    assert line(found, "zones").sides["dev"].words != line(found, "zones").sides["prod"].words, "shown as written"
+    assert found.values["dev"]["cpu"] == 512

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from infraconsole.terraform.evaluate import Instance, Scope, Unknown, instances
-from infraconsole.terraform.functions import SetOf
 from infraconsole.terraform.hcl import digest
+from infraconsole.terraform.kinds import ListOf, SetOf
 from infraconsole.terraform.nodes import Node
 
 
@@ -41,7 +41,7 @@ def value(expression: str, within: Scope | None = None) -> Any:
         ('trimsuffix("x-arn", "-arn")', "x"),
         ('concat(["a"], ["b", "c"])', ["a", "b", "c"]),
         ('toset(["b", "a", "b"])', SetOf(["a", "b"])),
-        ('split(",", "a,b")', ["a", "b"]),
+        ('split(",", "a,b")', ListOf(["a", "b"])),
         ('lookup({ a = "x" }, "a", "y")', "x"),
         ('lookup({ a = "x" }, "b", "y")', "y"),
         ('{ prod = "p", dev = "d" }[var.environment]', "p"),
@@ -166,3 +166,31 @@ def test_each_and_count_mean_something_within_their_instance() -> None:
 def test_a_local_does_not_see_the_names_of_the_place_that_asks_for_it() -> None:
     within = scope(local={"l": "each.key"}).binding(each={"key": "k", "value": "v"})
     assert isinstance(value("local.l", within), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("expression", "resolved"),
+    [
+        ("var.on ? { v = { name = local.n, value = aws_vpc.a.id, overwrite = true } } : {}", True),
+        (
+            'var.on ? { v = { name = local.n, value = aws_x.a.id, n = 1 }, w = { name = "b", value = "c", n = 2 } } : {}',
+            True,
+        ),
+        ('var.on ? [{ name = local.n, ids = [aws_x.a.id, "b"] }, { name = "b", ids = ["a", "b"] }] : []', True),
+        ("var.on ? [{ name = local.n, value = 1 }, { name = aws_x.y.name, value = 2 }] : []", True),
+        ("var.on ? [local.n, aws_x.a.id] : []", True),
+        ("var.on ? [local.n] : aws_x.a.ids", True),
+        ("var.on ? local.n : aws_x.a.id", True),
+        ("var.on ? { v = { name = local.n, value = 1 }, w = { name = local.n, value = aws_x.a.id } } : {}", False),
+        ("var.on ? { name = local.n, port = 80 } : aws_x.a.map", False),
+        ("var.on ? [1, aws_x.a.id] : []", False),
+        ("tolist([local.n, aws_x.a.id])", True),
+        ("tolist([aws_x.b.id, aws_x.a.id])", True),
+        ("tolist([1, aws_x.a.id])", False),
+        ("tomap({ a = local.n, b = aws_x.a.id })", True),
+    ],
+)
+def test_what_is_known_beside_what_is_not_stays_known_where_it_cannot_change(expression: str, resolved: bool) -> None:
+    found = value(expression, scope(local={"n": '"/shared/n"'}, on=True))
+    assert isinstance(found, Unknown) is not resolved
+    assert not resolved or "/shared/n" in repr(found) or "aws_x.b.id" in repr(found)

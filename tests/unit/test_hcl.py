@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from infraconsole.terraform.hcl import TEXT_LIMIT, Attribute, Block, Digest, HclUnreadable, digest
+from infraconsole.terraform import hcl_worker
+from infraconsole.terraform.hcl import TEXT_LIMIT, Attribute, Block, Digest, HclUnreadable, digest, json_variables
 from infraconsole.terraform.nodes import text_of
 
 
@@ -206,3 +207,15 @@ def test_variables_in_json_and_broken_json() -> None:
     with pytest.raises(HclUnreadable) as caught:
         digest('{\n"a": 1,\n"b" 2}', is_json=True)
     assert caught.value.line == 3
+
+
+def test_variables_in_json_have_any_name_and_their_strings_are_no_templates() -> None:
+    text = '{"//": "c", "data": {"aws_x": {"y": "${z"}},\n "module": ["%{ if"]}'
+    answer = hcl_worker.answer({"text": text, "json": True, "variables": True})
+    (block,) = Digest.from_json(answer["digest"]).blocks
+    assert [(each.path, each.line, each.node) for each in block.attributes] == [
+        ("data", 1, ["map", [[["lit", "aws_x"], ["map", [[["lit", "y"], ["lit", "${z"]]]]]]]),
+        ("module", 2, ["list", [["lit", "%{ if"]]]),
+    ]
+    with pytest.raises(HclUnreadable):
+        json_variables('{"a": 1')

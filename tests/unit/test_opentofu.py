@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,48 @@ def test_a_program_that_is_not_there_is_named_with_its_line(tmp_path: Path) -> N
     assert "OpenTofu" in caught.value.mend
 
 
+@pytest.mark.parametrize(
+    ("product", "name", "expected"),
+    [
+        ("OpenTofu", "tofu", True),
+        ("OpenTofu", "tf-wrapper", True),
+        ("OpenTofu", "terraform", True),
+        ("Terraform", "terraform-1.9", False),
+        ("Terraform", "tf", False),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", "settings", "own", "path"])
+def test_the_code_is_read_as_the_program_reads_it_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, product: str, name: str, expected: bool, where: str
+) -> None:
+    made = 'resource "aws_ssm_parameter" "it" {\n  name = "/shared/NAME"\n}\n'
+    files = {"infra/x/a.tf": made.replace("NAME", "terraform"), "infra/x/a.tofu": made.replace("NAME", "tofu")}
+    file = program(tmp_path / "bin", "terraform" if where == "path" else name, product, "1.10.6")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    other = program(tmp_path / "other", "tofu" if product == "Terraform" else "terraform", "Neither", "1.0.0")
+    settings: dict[str, Any] = {}
+    if where == "environment":
+        monkeypatch.setenv(binary.VARIABLE, str(file))
+        settings = {"terraform": {"binary": str(other)}}
+    elif where == "settings":
+        settings = {"terraform": {"binary": str(file)}}
+    elif where == "own":
+        monkeypatch.setenv(binary.VARIABLE, str(other))
+        settings = {"infrastructure": {"path": "infra", "terraform": {"binary": str(file)}}}
+    monkeypatch.setattr(reader, "parse", parse_here)
+    found = traced_through(tmp_path, files, **settings)
+    assert [each.name for each in found.producers] == ["/shared/tofu" if expected else "/shared/terraform"]
+
+
+def test_a_link_to_opentofu_is_opentofu_and_what_is_not_there_goes_by_its_name(tmp_path: Path) -> None:
+    real = program(tmp_path / "bin", "tofu", "broken", "1.10.6")
+    (tmp_path / "bin/terraform").symlink_to(real)
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    assert binary.reads_tofu(config.Program(), environ)
+    assert binary.reads_tofu(config.Program("/gone/tofu-1.10"), environ)
+    assert not binary.reads_tofu(config.Program("/gone/terraform"), environ)
+
+
 def test_where_only_opentofu_is_there_the_way_to_use_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,12 +212,31 @@ def test_an_encrypted_state_is_called_so() -> None:
         ("1.11.4", "!= 1.11.4", False),
         ("1.12.0-beta1", ">= 1.11", False),
         ("1.12.0-beta1", "1.12.0-beta1", True),
+        ("1.11.4", "~> 1", True),
+        ("2.3.4", "~> 1", True),
+        ("1.11.4", "~> 0", True),
+        ("1.11.4", "~> v1", True),
+        ("1.11.4", "~> 2", False),
+        ("1.11.4", "~> 1, < 2", True),
+        ("2.0.0", "~> 1, < 2", False),
+        ("1.11.4", "~> 1.0.0.0", False),
+        ("1.11.4", "~> 1.11.4.0", False),
+        ("1.11.4.2", "~> 1.11.4.0", True),
+        ("1.12.0-beta1", "~> 1.11", False),
+        ("1.12.0-beta2", ">= 1.12.0-beta1", True),
+        ("1.13.0-beta1", ">= 1.12.0-beta1", False),
+        ("1.12.0-beta1", "~> 1.12.0-beta1", True),
+        ("1.12.0", "~> 1.12.0-beta1", False),
+        ("1.12.0", ">= 1.12.0-beta1", True),
+        ("1.12.0-beta.10", "> 1.12.0-beta.9", True),
+        ("1.12.0-rc.1", "> 1.12.0-beta.9", True),
         ("1.11.4", "latest", None),
         ("1.11.4", "latest:^1.9", None),
         ("1.11.4", "", None),
     ],
 )
 def test_constraints_mean_what_terraform_means_by_them(version: str, constraint: str, expected: bool | None) -> None:
+    """As hashicorp/go-version has it; those of 1.11.4 were tried on Terraform."""
     assert pins.meets(version, constraint) is expected
 
 

@@ -66,6 +66,32 @@ def test_the_totals_count_all_of_it() -> None:
     assert made(action_invocations=[CALL]).totals().changing == 1, "an action alone is something to do"
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("action_invocations", {"by": "name"}),
+        ("action_invocations", ["action.x.y"]),
+        ("deferred_changes", [{"reason": "new", "change": {}}]),
+        ("deferred_changes", [DEFERRED, {"resource_change": ["x"]}]),
+        ("deferred_action_invocations", [{"reason": "new"}]),
+        ("deferred_action_invocations", [None]),
+        ("resource_drift", {"aws_x.y": {}}),
+        ("output_changes", [{"name": "a"}]),
+        ("output_changes", {"a": "b"}),
+        ("checks", {"a": 1}),
+        ("prior_state", ["x"]),
+        ("configuration", "x"),
+        ("applyable", "yes"),
+        ("timestamp", 7),
+    ],
+)
+def test_a_known_part_of_another_shape_is_not_known(part: str, value: Any) -> None:
+    plan = made(QUEUE, **{part: value})
+    assert plan.unknown_parts == (part,)
+    assert plan.totals().unknown_parts == 1
+    assert [part in each.message for each in found(plan, "unknown-part")] == [True]
+
+
 def test_an_action_says_when_it_is_invoked_and_with_what() -> None:
     stop, call = made(QUEUE, **MORE).actions
     assert stop.when == "after the update of aws_sqs_queue.jobs"

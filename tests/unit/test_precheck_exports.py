@@ -85,3 +85,72 @@ def test_a_label_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> Non
     with pytest.raises(HeldUp, match="/shared/net/sel:stable") as caught:
         deploy._refuse_missing_exports(cast(StepContext, context))
     assert "/shared/own" not in str(caught.value)
+
+
+PLACES = """
+provider "aws" { region = "ap-northeast-2" }
+provider "aws" {
+  alias  = "dr"
+  region = "ap-northeast-1"
+}
+provider "aws" {
+  alias = "open"
+  region = data.external.x.result
+}
+data "aws_ssm_parameter" "here" { name = "/shared/here" }
+data "aws_ssm_parameter" "alias" {
+  provider = aws.dr
+  name     = "/shared/alias"
+}
+data "aws_ssm_parameter" "open" {
+  provider = aws.open
+  name     = "/shared/open"
+}
+data "aws_ssm_parameter" "region" {
+  region = "us-east-1"
+  name   = "/shared/region"
+}
+data "aws_ssm_parameter" "version" { name = "/shared/sel:${aws_x.y.version}" }
+data "aws_ssm_parameter" "label" { name = "/shared/label:v${var.version}" }
+module "inner" {
+  source    = "./inner"
+  providers = { aws = aws.dr }
+}
+"""
+
+
+def test_aws_is_asked_only_for_what_it_can_answer_here(tmp_path: Path) -> None:
+    inner = 'data "aws_ssm_parameter" "inner" { name = "/shared/inner" }\n'
+    traced_through(tmp_path, {"fileflow/main.tf": PLACES, "fileflow/inner/main.tf": inner})
+    context = Context(tmp_path, "/shared/here", "/shared/sel", "/shared/label")
+    deploy._refuse_missing_exports(cast(StepContext, context))
+    assert sorted(name for names in context.asked for name in names) == [
+        "/shared/here",
+        "/shared/label",
+        "/shared/sel",
+    ]
+    assert any("All 3 exports" in note for note in context.notes)
+    (told,) = (note for note in context.notes if "not looked for" in note)
+    assert "/shared/alias (account 123456789012, region ap-northeast-1)" in told
+    assert told.endswith("and 1 more.")
+
+
+def test_a_parameter_whose_version_is_not_known_has_to_be_there(tmp_path: Path) -> None:
+    traced_through(tmp_path, {"fileflow/main.tf": 'data "aws_ssm_parameter" "v" { name = "/shared/a:${var.v}" }\n'})
+    with pytest.raises(HeldUp, match=r"/shared/a\."):
+        deploy._refuse_missing_exports(cast(StepContext, Context(tmp_path)))
+
+
+def test_what_a_module_makes_elsewhere_is_not_looked_for_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makes = 'resource "aws_ssm_parameter" "NAME" {\n  name = "/shared/NAME"\n  provider = WHERE\n}\n'
+    code = PLACES.partition('data "')[0]
+    for name, where in (("near", "aws"), ("far", "aws.dr"), ("open", "aws.open")):
+        code += makes.replace("NAME", name).replace("WHERE", where)
+    traced_through(tmp_path, {"infra/x/main.tf": code})
+    context = Context(tmp_path)
+    document = {"infrastructure": {"path": "infra"}, "environments": {"prod": {"region": "ap-northeast-2"}}}
+    context.config = config.parse(document, tmp_path / "infraconsole.toml")
+    context.target = Target("x", "prod", "ap-northeast-2", is_module=True)
+    context.output = lambda *lines: None  # type: ignore[attr-defined]
+    monkeypatch.setattr(deploy, "_shown", lambda context, names: ())
+    assert deploy._verify_exports(cast(StepContext, context)) == {"exports": ["/shared/near"]}

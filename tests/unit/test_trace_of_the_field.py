@@ -174,6 +174,66 @@ def test_a_registry_module_that_init_has_fetched_is_read(traced: Write, tmp_path
     assert [each.why for each in found.unread_modules] == ["registry; 1.1.2 is here, the code wants ~> 2.0"]
 
 
+BROKEN = 'resource "aws_ssm_parameter" "b" {\n  name = "/shared/broken\n}\n'
+
+
+def installed(root: Path, key: str, source: str, code: dict[str, str]) -> None:
+    """As an `init` in `root` leaves a module behind."""
+    for name, text in code.items():
+        file = root / ".terraform/modules" / key / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    listed = {"Key": key, "Source": source, "Dir": f".terraform/modules/{key}"}
+    (root / ".terraform/modules/modules.json").write_text(json.dumps({"Modules": [listed]}))
+
+
+@pytest.mark.parametrize("source", ["../../outside", "git::https://github.com/x/y.git"])
+def test_of_a_module_that_is_read_in_part_nobody_says_what_it_does_not_make(
+    traced: Write, tmp_path: Path, source: str
+) -> None:
+    call = f'module "m" {{ source = "{source}" }}\n'
+    code = {"main.tf": parameter("/shared/read"), "broken.tf": BROKEN}
+    traced({"infra/x/main.tf": call, **{f"outside/{name}": text for name, text in code.items()}})
+    installed(tmp_path / "infra/x", "m", "git::https://github.com/x/y.git", code)
+    found = traced({"fileflow/a.tf": reads("/shared/read", "a") + reads("/shared/broken", "b")})
+    (module,) = found.unread_modules
+    assert (module.address, "not all of" in module.why) == ("module.m", True)
+    assert [each.name for each in found.producers] == ["/shared/read"], "what was read counts"
+    (finding,) = of_rule("consumed-not-exported", found)
+    assert (finding.level, finding.subject) == ("warning", "/shared/broken")
+    assert "Not read: module.m in x" in finding.message
+    assert [each.subject for each in of_rule("exported-not-consumed", found)] == []
+
+
+def test_the_modules_in_an_installed_module_are_read(traced: Write, tmp_path: Path) -> None:
+    source = "git::https://github.com/x/y.git"
+    traced({"infra/x/main.tf": f'module "m" {{ source = "{source}" }}\n'})
+    inside = {
+        "main.tf": 'module "sub" { source = "./modules/sub" }\nmodule "empty" { source = "./modules/empty" }\n',
+        "modules/sub/main.tf": parameter("/shared/deep"),
+        "modules/empty/README.md": "",
+    }
+    installed(tmp_path / "infra/x", "m", source, inside)
+    found = traced({"fileflow/a.tf": reads("/shared/deep")})
+    assert [each.address for each in found.producers] == ["module.m.module.sub.aws_ssm_parameter.it"]
+    assert [each.address for each in found.unread_modules] == ["module.m.module.empty"]
+
+
+def test_instances_of_modules_that_are_left_out_count_as_not_read(traced: Write) -> None:
+    files = {
+        "infra/x/main.tf": 'module "a" {\n  source = "../modules/a"\n  count = 50\n}\n',
+        "infra/modules/a/main.tf": 'module "b" {\n  source = "../b"\n  count = 50\n}\n',
+        "infra/modules/b/main.tf": parameter("/shared/${path.module}"),
+        "fileflow/a.tf": reads("/shared/other"),
+    }
+    found = traced(files)
+    assert [(each.address, "too many" in each.why) for each in found.unread_modules] == [("module.a.module.b", True)]
+    assert len(found.producers) == 2_000 - 50
+    assert [each.level for each in of_rule("consumed-not-exported", found)] == ["warning"]
+    found = traced({"infra/modules/a/main.tf": files["infra/modules/a/main.tf"].replace("50", "39")})
+    assert (found.unread_modules, len(found.producers)) == ((), 50 * 39)
+
+
 def test_what_one_service_makes_and_another_reads_is_an_export(traced: Write) -> None:
     found = traced(
         {"maker/main.tf": parameter("/shared/maker/topic-arn"), "reader/main.tf": reads("/shared/maker/topic-arn")},
@@ -218,6 +278,171 @@ def test_another_account_s_parameter_is_not_missed_here(traced: Write) -> None:
     here = arn.replace("us-east-1:210987654321", "ap-northeast-2:123456789012")
     found = traced({"fileflow/main.tf": reads(here)}, environments=environments)
     assert of_rule("consumed-not-exported", found, set())[0].level == "error"
+
+
+ELSEWHERE = """
+provider "aws" {
+  region = var.region
+  assume_role { role_arn = "arn:aws:iam::123456789012:role/terraform" }
+}
+provider "aws" {
+  alias  = "same"
+  region = "ap-northeast-2"
+}
+provider "aws" {
+  alias  = "dr"
+  region = "ap-northeast-1"
+}
+provider "aws" {
+  alias  = "theirs"
+  region = "ap-northeast-2"
+  assume_role { role_arn = "arn:aws:iam::210987654321:role/reader" }
+}
+provider "aws" {
+  alias  = "role"
+  assume_role { role_arn = var.role }
+}
+provider "aws" {
+  alias   = "profile"
+  profile = "other"
+}
+provider "aws" {
+  alias               = "allowed"
+  allowed_account_ids = ["123456789012"]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "elsewhere"),
+    [
+        ("", ""),
+        ("provider = aws", ""),
+        ("provider = aws.same", ""),
+        ("provider = aws.allowed", ""),
+        ('region = "ap-northeast-2"', ""),
+        ("region = null", ""),
+        ("provider = aws.dr", "account 123456789012, region ap-northeast-1"),
+        ("provider = aws.theirs", "account 210987654321, region ap-northeast-2"),
+        ("provider = aws.role", "account known only to Terraform, region ap-northeast-2"),
+        ("provider = aws.profile", "account known only to Terraform, region ap-northeast-2"),
+        ("provider = aws.nobody", "account known only to Terraform, region known only to Terraform"),
+        ('region = "us-east-1"', "account 123456789012, region us-east-1"),
+        ("region = aws_x.y.region", "account 123456789012, region known only to Terraform"),
+        ('provider = aws.dr\n  region = "ap-northeast-2"', ""),
+    ],
+)
+def test_a_provider_s_region_and_account_are_where_a_parameter_is(traced: Write, written: str, elsewhere: str) -> None:
+    environments = {"prod": {"account": "123456789012", "region": "ap-northeast-2"}}
+    block = f'"aws_ssm_parameter" "it" {{\n  name = "/shared/it"\n  {written}\n}}\n'
+    found = traced({"fileflow/main.tf": ELSEWHERE + f"data {block}resource {block}"}, environments=environments)
+    assert [each.elsewhere for each in found.consumers] == [elsewhere]
+    assert [each.elsewhere for each in found.producers] == [elsewhere]
+
+
+def test_a_module_works_where_the_providers_do_that_it_is_given(traced: Write) -> None:
+    calls = """
+module "inherits" { source = "./inner" }
+module "given" {
+  source    = "./inner"
+  providers = {
+    aws      = aws.dr
+    aws.near = aws
+  }
+}
+"""
+    inner = (
+        reads("/shared/default")
+        + 'data "aws_ssm_parameter" "near" {\n  name = "/shared/near"\n  provider = aws.near\n}\n'
+    )
+    environments = {"prod": {"account": "123456789012", "region": "ap-northeast-2"}}
+    found = traced({"fileflow/main.tf": ELSEWHERE + calls, "fileflow/inner/main.tf": inner}, environments=environments)
+    assert {each.address: each.elsewhere for each in found.consumers} == {
+        "module.inherits.data.aws_ssm_parameter.it": "",
+        "module.inherits.data.aws_ssm_parameter.near": "account known only to Terraform, region known only to Terraform",
+        "module.given.data.aws_ssm_parameter.it": "account 123456789012, region ap-northeast-1",
+        "module.given.data.aws_ssm_parameter.near": "",
+    }
+
+
+def test_one_name_in_two_regions_is_not_made_twice(traced: Write) -> None:
+    made = parameter("/shared/both", "one") + parameter("/shared/both", "two").replace("{", "{\n  provider = aws.dr", 1)
+    found = traced({"infra/x/main.tf": ELSEWHERE + made}, environments={"prod": {"region": "ap-northeast-2"}})
+    assert of_rule("duplicate-producer", found) == []
+    twice = made.replace("provider = aws.dr", "provider = aws.same")
+    found = traced({"infra/x/main.tf": ELSEWHERE + twice}, environments={"prod": {"region": "ap-northeast-2"}})
+    assert [each.level for each in of_rule("duplicate-producer", found)] == ["error"]
+
+
+def test_each_environment_reads_in_its_own_region(traced: Write) -> None:
+    files = {
+        "fileflow/main.tf": 'variable "region" {}\nprovider "aws" { region = var.region }\n' + reads("/shared/it"),
+        "fileflow/environments/dev/terraform.tfvars": 'region = "us-east-1"\n',
+        "fileflow/environments/prod/terraform.tfvars": 'region = "ap-northeast-2"\n',
+    }
+    environments = {"dev": {"region": "us-east-1"}, "prod": {"region": "ap-northeast-2"}}
+    (consumer,) = traced(files, environments=environments).consumers
+    assert (consumer.environment, consumer.elsewhere) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("region", "account", "elsewhere"),
+    [
+        ("${data.aws_region.current.name}", "${data.aws_caller_identity.current.account_id}", ""),
+        ("${data.aws_region.current.region}", "123456789012", ""),
+        ("ap-northeast-2", "${aws_x.y.id}", "account known only to Terraform, region ap-northeast-2"),
+    ],
+)
+def test_an_arn_s_open_parts_are_not_taken_for_ours(traced: Write, region: str, account: str, elsewhere: str) -> None:
+    environments = {"prod": {"account": "123456789012", "region": "ap-northeast-2"}}
+    arn = f"arn:aws:ssm:{region}:{account}:parameter/shared/it"
+    (consumer,) = traced({"fileflow/main.tf": reads(arn)}, environments=environments).consumers
+    assert (consumer.resolved, consumer.elsewhere) == (True, elsewhere)
+
+
+def test_a_variable_is_of_its_declared_type(traced: Write) -> None:
+    inner = (
+        'variable "number" { type = string }\n'
+        'variable "names" { type = set(string) }\n'
+        'variable "about" { type = object({ name = string, deep = optional(string, "usual") }) }\n'
+        + parameter("/shared/is-text", "text").replace("{", '{\n  count = var.number == "1" ? 1 : 0', 1)
+        + parameter("/shared/each/${each.key}", "each").replace("{", "{\n  for_each = var.names", 1)
+        + parameter("/shared/${var.about.name}/${var.about.deep}", "deep")
+    )
+    call = 'module "m" {\n  source = "./m"\n  number = 1\n  names = ["b", "a", "b"]\n  about = { name = 7 }\n}\n'
+    root = 'variable "port" { type = string }\n' + parameter('/shared/${var.port == "80" ? "web" : "other"}', "port")
+    found = traced(
+        {
+            "infra/x/main.tf": call + root,
+            "infra/x/terraform.tfvars": "port = 80\n",
+            "infra/x/m/main.tf": inner,
+        }
+    )
+    assert [each.name for each in found.producers if each.resolved] == [
+        "/shared/7/usual",
+        "/shared/each/a",
+        "/shared/each/b",
+        "/shared/is-text",
+        "/shared/web",
+    ]
+
+
+def test_variables_in_json_may_be_named_like_blocks(traced: Write) -> None:
+    names = ("resource", "data", "module", "locals", "terraform", "provider", "variable", "output", "check")
+    code = "".join(f'variable "{name}" {{}}\n' + parameter(f"/shared/${{var.{name}.n}}", name) for name in names)
+    values = {name: {"n": name} for name in names} | {"//": {"n": "a comment"}}
+    text = parameter("/shared/${var.text}/x", "text") + 'variable "text" {}\n'
+    found = traced(
+        {
+            "infra/x/main.tf": code + text,
+            "infra/x/terraform.tfvars.json": json.dumps(values),
+            "infra/x/a.auto.tfvars.json": json.dumps({"text": "${literally}"}),
+        }
+    )
+    assert sorted(each.name for each in found.producers if each.resolved) == sorted(
+        [*(f"/shared/{name}" for name in names), "/shared/${literally}/x"]
+    )
+    assert found.problems == ()
 
 
 def test_a_path_reads_all_that_is_below_it(traced: Write) -> None:

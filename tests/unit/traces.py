@@ -9,7 +9,7 @@ from typing import Any
 
 from infraconsole import config
 from infraconsole.terraform.exports import Trace, trace
-from infraconsole.terraform.hcl import HclUnreadable, digest
+from infraconsole.terraform.hcl import HclUnreadable, digest, json_variables
 from infraconsole.terraform.hcl_workers import Outcome, Source
 
 
@@ -17,7 +17,9 @@ def parse_here(sources: Sequence[Source]) -> Iterator[Outcome]:
     """In place of `reader.parse`: a process for each of these tests would cost more than all the rest of them."""
     for source in sources:
         try:
-            yield Outcome(source.key, digest(source.text, is_json=source.is_json))
+            text = source.text
+            found = json_variables(text) if source.is_variables else digest(text, is_json=source.is_json)
+            yield Outcome(source.key, found)
         except HclUnreadable as error:
             yield Outcome(source.key, None, error.line, error.why)
 
