@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -198,7 +199,8 @@ class JournalScreen(ConsoleScreen):
             self.show_error("Journal", error)
             return
         if record.finished:
-            self.show_detail(record.title, story.ending(record))
+            offered = replace(story.offers(record, self.desk.config), rolls_back=False)  # here R resumes
+            self.show_detail(record.title, story.ending(record, offered))
         else:
             state, tone = story.state_of(record, run.executor)
             now = self.desk.now()

@@ -189,7 +189,9 @@ class RunScreen(ConsoleScreen):
             self._turns = self._update.gate_turns
             self._show_gate()
         if record.finished:
-            self.query_one("#ending-text", Says).say(lines([story.ending(record), said((self._head, DIM))]))
+            self.query_one("#ending-text", Says).say(
+                lines([story.ending(record, self._offered), said((self._head, DIM))])
+            )
         if record.finished and not before.record.finished:
             self._pane = "ending"
             self._arrange()
@@ -341,11 +343,10 @@ class RunScreen(ConsoleScreen):
             return None
         if action == "plan" and written_at(self.desk.journal.folder, self.run_id) is None:
             return False
-        if action in ("resume", "roll_back") and self._may_roll_back is (action == "resume"):
+        offered = self._offered
+        if action in ("resume", "roll_back") and offered.rolls_back is (action == "resume"):
             return False
-        if action == "resume" and not (self.record.resumable and self._update.executor is None):
-            return None
-        if action == "resume" and self.desk.config.read_only and not self.record.dry_run:
+        if action == "resume" and not (offered.resumes and self._update.executor is None):
             return None
         return super().check_action(action, parameters)
 
@@ -363,7 +364,7 @@ class RunScreen(ConsoleScreen):
         if focused is not None and focused.id == "output":
             return "the output in view", self.query_one("#output", Output).visible_text()
         if focused is not None and focused.id == "ending":
-            return "how it ended", story.ending(self.record).plain
+            return "how it ended", story.ending(self.record, self._offered).plain
         if step is not None and step.commands:
             return f"the commands of “{step.title}”", "\n".join(step.commands)
         return "how to attach", attach_command(self.run_id)
@@ -391,12 +392,8 @@ class RunScreen(ConsoleScreen):
         self.post_message(GoTo(Place(PLAN, run=self.run_id)))
 
     @property
-    def _may_roll_back(self) -> bool:
-        """After a deploy that changed something and did not end well, the next thing is rolling back."""
-        record, target = self.record, self.record.target
-        failed = record.outcome not in ("", "done", "interrupted") and record.changed and not record.dry_run
-        known = target.service in self.desk.config.services and target.environment in self.desk.config.environments
-        return failed and known and not target.is_module and not self.desk.config.read_only
+    def _offered(self) -> story.Offers:
+        return story.offers(self.record, self.desk.config)
 
     def action_roll_back(self) -> None:
         target = self.record.target

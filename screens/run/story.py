@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from textual.content import Content
 
 from infraconsole import text
+from infraconsole.config import Config
 from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.history import FollowUp, RunRecord, StepRecord, StepState
 from infraconsole.engine.locks import Holder
@@ -215,7 +217,27 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def ending(record: RunRecord) -> Content:
+@dataclass(frozen=True)
+class Offers:
+    """What `R` does where a run has ended."""
+
+    resumes: bool = False
+    rolls_back: bool = False
+
+
+def offers(record: RunRecord, config: Config) -> Offers:
+    """After a deploy or a rollback that changed something and failed, the next thing is rolling back; after others it would be
+    another thing than what failed."""
+    if config.read_only and not record.dry_run:
+        return Offers()
+    target = record.target
+    is_known = target.service in config.services and target.environment in config.environments
+    failed = record.outcome not in ("", "done", "interrupted") and record.changed and not record.dry_run
+    rolls_back = failed and is_known and not target.is_module and record.runbook in ("deploy", "ecs-rollback")
+    return Offers(resumes=record.resumable, rolls_back=rolls_back)
+
+
+def ending(record: RunRecord, offered: Offers) -> Content:
     """What was done, when, by whom; what is left to do; what comes next."""
     tone = _OUTCOMES.get(record.outcome, PLAIN)
     when = f"{text.local_time(record.created_at)} to {text.local_time(record.ended_at)}, by {record.operator}"
@@ -240,7 +262,7 @@ def ending(record: RunRecord) -> Content:
     rows += [said(("▲ ", WARN), warning) for warning in record.warnings]
     for follow_up in record.follow_ups:
         rows.append(follow_up_story(follow_up))
-    rows.append(_next(record))
+    rows.append(_next(record, offered))
     return lines(rows)
 
 
@@ -268,7 +290,7 @@ def follow_up_story(follow_up: FollowUp) -> Content:
     return lines(rows)
 
 
-def _next(record: RunRecord) -> Content:
+def _next(record: RunRecord, offered: Offers) -> Content:
     match record.outcome:
         case "done":
             following = "Next: the board shows how the service runs now."
@@ -277,16 +299,19 @@ def _next(record: RunRecord) -> Content:
             if any(not follow_up.done for follow_up in record.follow_ups):
                 following = "Next: do what is still to do; until then each deploy may undo this."
             return said((following, STRONG))
-        case "interrupted":
+        case "interrupted" if offered.resumes:
             return said(("Next: R takes the run up again where it stopped.", STRONG))
+        case "interrupted":
+            going_on = f"infraconsole resume {record.run} takes the run up again where it stopped."
+            return said((f"Next: this console is read-only. Where it is not, {going_on}", STRONG))
+        case _ if offered.rolls_back:
+            return said(
+                ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
+            )
         case "refused" if not record.changed:
             return said(("Next: nothing has to be undone; start again when it is right.", STRONG))
         case "refused":
             return said(
                 ("Next: look at the service, what was changed before stands; start again when it is right.", STRONG)
             )
-    if record.changed and record.runbook in ("deploy", "ecs-rollback") and not record.target.is_module:
-        return said(
-            ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
-        )
     return said(("Next: look at the step that failed, fix the cause, and start again.", STRONG))

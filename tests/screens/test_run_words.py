@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from infraconsole.checks.environments import Comparison, Line, Side, Standing
+from infraconsole.config import Config
 from infraconsole.engine.event import Kind
 from infraconsole.engine.gate import Gate, GateKind
 from infraconsole.engine.history import RunRecord, record_of
@@ -44,10 +46,42 @@ def test_a_step_with_nothing_to_do_is_not_shown_as_done(executor: FakeExecutor) 
     assert found.ended_at
     row = next(row for row in story.step_rows(found, found.ended_at) if row.key == "update")
     assert row.cells["mark"].text == "–"
-    ending = story.ending(found).plain
+    ending = story.ending(found, story.Offers()).plain
     assert "✓" not in ending
     assert "nothing was done. It was asked to stop after the plan." in ending
     assert "It was asked to stop after the plan." in story.step_story(found.step("update"), True, found.ended_at).plain
+
+
+@pytest.mark.parametrize(
+    ("runbook", "outcome", "read_only", "known", "said"),
+    [
+        ("deploy", "failed", False, True, "R rolls the service back"),
+        ("ecs-rollback", "failed", False, True, "R rolls the service back"),
+        ("ecs-rollback", "refused", False, True, "R rolls the service back"),
+        ("ecs-rollback", "failed", True, True, "look at the step that failed"),
+        ("ecs-rollback", "failed", False, False, "look at the step that failed"),
+        ("state-rollback", "failed", False, True, "look at the step that failed"),
+        ("state-recover", "refused", False, True, "look at the service"),
+        ("export-put", "failed", False, True, "look at the step that failed"),
+        ("deploy", "interrupted", False, True, "R takes the run up again"),
+        ("deploy", "interrupted", True, True, "infraconsole resume k3m9px"),
+    ],
+)
+def test_the_ending_promises_of_r_only_what_it_does(
+    journal: Journal, config: Config, runbook: str, outcome: str, read_only: bool, known: bool, said: str
+) -> None:
+    executor = FakeExecutor(journal.folder, runbook=runbook)
+    executor.begin("update", changes=True)
+    executor.end("update", changed=True)
+    executor.finish(outcome, 1)
+    services = config.services if known else {}
+    offered = story.offers(found := record(executor), replace(config, read_only=read_only, services=services))
+    executor.leave()
+    executor.journal.close()
+    words = story.ending(found, offered).plain
+    assert said in words
+    assert offered.rolls_back == ("R rolls" in words)
+    assert offered.resumes == ("R takes" in words)
 
 
 def test_a_call_under_way_is_not_said_to_be_lost(executor: FakeExecutor) -> None:
