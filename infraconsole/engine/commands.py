@@ -99,7 +99,7 @@ class Commands:
         silence = Deadline(_SILENT_SECONDS)
         while running.wait(each, seconds=_LOOK_SECONDS) is None:
             if self._inbox.interrupts and not asked:
-                if not running.has_spoken and not silence.is_over():
+                if not (running.has_spoken or silence.is_over() or self._inbox.insisted):
                     continue
                 asked = True
                 if running.interrupt():

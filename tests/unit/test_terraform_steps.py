@@ -300,12 +300,13 @@ def test_a_lock_of_a_terraform_of_ours_that_was_killed(tmp_path: Path, code: str
 
 
 class Pretended:
-    """A command that ends when it was signalled as often as `patience` says; `looks` are the signals, by look."""
+    """A command that ends when it was signalled as often as `patience` says; `looks` are the signals, by look. It says nothing in
+    the first looks, as many as `silent`."""
 
     command = ("terraform", "apply")
 
-    def __init__(self, patience: int, *, lost: bool = False) -> None:
-        self.patience, self.lost = patience, lost
+    def __init__(self, patience: int, *, lost: bool = False, silent: int = 0) -> None:
+        self.patience, self.lost, self.silent = patience, lost, silent
         self.looks: list[str] = []
 
     def wait(self, each: Callable[[str], None] | None, *, seconds: float) -> int | None:
@@ -315,6 +316,10 @@ class Pretended:
             return 1
         self.looks.append("")
         return None
+
+    @property
+    def has_spoken(self) -> bool:
+        return len(self.looks) > self.silent
 
     def interrupt(self) -> bool:
         self.looks[-1] += "interrupt"
@@ -362,6 +367,16 @@ def test_one_interrupt_is_one_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     running = Pretended(patience=1)
     rejoined(monkeypatch, running, Asked(insisted=False))
     assert running.looks == ["interrupt"]
+
+
+@pytest.mark.parametrize(("insisted", "looks"), [(False, ["", "", "interrupt"]), (True, ["interrupt"])])
+def test_a_command_that_does_not_listen_yet_is_asked_once_it_speaks(
+    monkeypatch: pytest.MonkeyPatch, insisted: bool, looks: list[str]
+) -> None:
+    """The signal would kill Terraform before it has begun, and the plan would count as used."""
+    running = Pretended(patience=1, silent=2)
+    rejoined(monkeypatch, running, Asked(insisted=insisted))
+    assert running.looks == looks
 
 
 def test_a_command_whose_end_nobody_saw_may_have_changed_something(monkeypatch: pytest.MonkeyPatch) -> None:
