@@ -18,7 +18,7 @@ FAST_SECONDS = 0.018
 """Between two keys of one paste at most. Who types fast, or holds a key, leaves more."""
 _LONG_PIECE = 8
 """So many letters at once are of a paste, or of a line that had stood still."""
-_PAUSE_IN_A_PASTE_SECONDS = 0.25
+_PAUSE_IN_A_PASTE_SECONDS = 0.1
 """Between two pieces of one paste, on a line that delivers it in several."""
 _LONGEST = 10_000
 _LINE_ENDS = ("enter", "ctrl+j", "ctrl+m")

@@ -445,7 +445,8 @@ async def test_interrupting_a_watched_rollout_says_what_goes_on(attached: Consol
     async with attached.run_test(size=(80, 24)) as pilot:
         executor.write(Kind.STEP_STARTED, "watch", title="Watch", why="", commands=[], changes=False,
                        goes_on="ECS goes on with the rollout.")  # fmt: skip
-        await until_seen(pilot, "runs")
+        screen = attached.screen
+        await until(pilot, lambda: isinstance(screen, RunScreen) and screen.record.step("watch").goes_on)
         await pilot.press("i")
         await until_seen(pilot, "ECS goes on with the rollout.")
 

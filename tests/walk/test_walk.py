@@ -87,6 +87,7 @@ class Terminal:
         self.keys(window, "Tab")
         self.typed(window, text)
         self.see(window, f"change nothing   {text}")
+        time.sleep(0.5)  # what comes sooner is of the same paste
         self.keys(window, "Enter")
 
     def choose(self, window: str, gate: str, *words: str) -> None:
