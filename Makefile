@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Where this is set, each of the many processes of a run and of the tests would compile all of the code again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test check lint types attacks bench screenshots package clean
 
 demo: $(VENV)/.demo
