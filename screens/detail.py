@@ -11,13 +11,18 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from infraconsole import clock
 from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.places import Copied, ShowPlainly
 from infraconsole.screens.settling import Dialog
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import DIM, STRONG, said
+from infraconsole.screens.words import DIM, STRONG, lines, said
 
 _LOOK_SECONDS = 0.5
+_SHOWN_CHARACTERS = 100_000
+"""More would be laid out for seconds; `y` copies all of it."""
+_LOOKS_SHARE = 50
+"""So much longer than a look takes is the pause after it: what AWS says may be long."""
 
 
 class DetailScreen(Dialog[None]):
@@ -52,11 +57,12 @@ class DetailScreen(Dialog[None]):
     def on_mount(self) -> None:
         self.set_focus(self.query_one("#detail-body"))
         self._draw()
-        self.set_interval(_LOOK_SECONDS, self._draw)
 
     def _draw(self) -> None:
+        began = clock.seconds()
         self._told = self._tell()
-        self.query_one("#detail-text", Says).say(self._told)
+        self.query_one("#detail-text", Says).say(_cut(self._told))
+        self.set_timer(max(_LOOK_SECONDS, _LOOKS_SHARE * (clock.seconds() - began)), self._draw)
 
     def action_close(self) -> None:
         self.dismiss(None)
@@ -77,3 +83,8 @@ class DetailScreen(Dialog[None]):
 
     def action_bottom(self) -> None:
         self.query_one("#detail-body").scroll_end(animate=False)
+
+
+def _cut(told: Content) -> Content:
+    more = len(told) - _SHOWN_CHARACTERS
+    return told if more <= 0 else lines([told[:_SHOWN_CHARACTERS], f"… {more:,} more characters; y copies all."])
