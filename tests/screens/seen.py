@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from textual import events
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -33,6 +34,19 @@ def text_of_any(pilot: Pilot[Any]) -> str:
     app = pilot.app
     assert isinstance(app, ConsoleApp)
     return text_of(app)
+
+
+def notices(app: ConsoleApp, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words of all notices from now on; on the screen, each stays for some seconds only."""
+    told: list[str] = []
+    notify = app.notify
+
+    def noted(words: str, **more: Any) -> None:
+        told.append(words)
+        notify(words, **more)
+
+    monkeypatch.setattr(app, "notify", noted)
+    return told
 
 
 def focused_id(pilot: Pilot[Any]) -> str | None:

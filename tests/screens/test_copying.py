@@ -13,7 +13,7 @@ import pytest
 from infraconsole.app import ConsoleApp
 from infraconsole.screens import copying
 from infraconsole.screens.detail import DetailScreen
-from tests.screens.seen import until, until_seen
+from tests.screens.seen import notices, until, until_seen
 
 FORBIDDEN = (b"\x1b", b"\x07", b"\x9b")
 
@@ -64,10 +64,10 @@ async def test_tmux_is_explained_once(app: ConsoleApp, tmp_path: Path, monkeypat
     tmux(tmp_path, monkeypatch, "echo external")
     async with app.run_test(size=(100, 30)) as pilot:
         await until_seen(pilot, "fileflow prod: 0 of 3")
+        said = notices(app, monkeypatch)
         for number in (1, 2):
             await pilot.press("y")
-            await until(pilot, partial(lambda number: len(app._notifications) == number, number))
-        said = [notification.message for notification in app._notifications]
+            await until(pilot, partial(lambda number: len(said) == number, number))
         assert all("Not copied: fileflow dev" in words and "ctrl+y" in words for words in said)
         assert ["set -s set-clipboard on" in words for words in said] == [True, False]
 

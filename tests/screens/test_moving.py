@@ -30,7 +30,7 @@ from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.filter_bar import FilterBar
 from infraconsole.screens.widgets.rows import Rows
 from tests.screens.runs import FakeExecutor, type_gate
-from tests.screens.seen import at_once, focused_id, text_of, until, until_seen
+from tests.screens.seen import at_once, focused_id, notices, text_of, until, until_seen
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,11 @@ async def test_keys_of_a_person_are_done_each_by_itself(app: ConsoleApp, begun: 
 @pytest.mark.parametrize("state", ["waits", "runs"])
 @pytest.mark.parametrize("screen", ["board", "containers"])
 async def test_r_opens_the_run_that_is_at_the_target(
-    app: ConsoleApp, journal: Journal, begun: list[Any], state: str, screen: str
+    app: ConsoleApp, journal: Journal, begun: list[Any], monkeypatch: pytest.MonkeyPatch, state: str, screen: str
 ) -> None:
     executor = FakeExecutor(journal.folder, "q4n8rt", runbook="deploy")
     executor.begin("update", changes=True)
+    told = notices(app, monkeypatch)
     if state == "waits":
         executor.open("update", type_gate())
     try:
@@ -142,8 +143,7 @@ async def test_r_opens_the_run_that_is_at_the_target(
             assert isinstance(app.screen, RunScreen)
             assert app.screen.run_id == "q4n8rt"
             await until_seen(pilot, "run q4n8rt")
-            told = [notification.message for notification in app._notifications]
-            assert any("Nothing new was begun" in words for words in told)
+            await until(pilot, lambda: any("Nothing new was begun" in words for words in told))
             assert "attach" not in text_of(app)
     finally:
         executor.leave()
