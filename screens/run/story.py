@@ -302,16 +302,20 @@ def _next(record: RunRecord, offered: Offers) -> Content:
         case "interrupted" if offered.resumes:
             return said(("Next: R takes the run up again where it stopped.", STRONG))
         case "interrupted":
-            going_on = f"infraconsole resume {record.run} takes the run up again where it stopped."
-            return said((f"Next: this console is read-only. Where it is not, {going_on}", STRONG))
-        case _ if offered.rolls_back:
-            return said(
-                ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
-            )
+            going_on = f"infraconsole resume {record.run}"
+            return said((f"Next: this console is read-only. Take the run up again elsewhere: {going_on}", STRONG))
         case "refused" if not record.changed:
             return said(("Next: nothing has to be undone; start again when it is right.", STRONG))
         case "refused":
+            undo = " R rolls the service back." if offered.rolls_back else ""
             return said(
-                ("Next: look at the service, what was changed before stands; start again when it is right.", STRONG)
+                (
+                    f"Next: look at the service, what was changed before stands; start again when it is right.{undo}",
+                    STRONG,
+                )
+            )
+        case _ if offered.rolls_back:
+            return said(
+                ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
             )
     return said(("Next: look at the step that failed, fix the cause, and start again.", STRONG))
