@@ -126,7 +126,8 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     terminal.keys(window, "j", "j")
     terminal.see(window, "PROD")
     terminal.keys(window, "Enter")
-    terminal.see(window, "fileflow-prod:8")
+    terminal.see(window, "tab Pane", "fileflow-prod:8")
+    time.sleep(0.5)  # keys in one go are a paste
 
     # Roll back. Choosing changes nothing; Enter alone confirms nothing.
     terminal.keys(window, "R")
