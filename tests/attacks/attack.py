@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from infraconsole.engine import catalogue, launch
-from infraconsole.engine.event import Event
+from infraconsole.engine.event import Event, Kind
 from infraconsole.engine.gate import DECLINED, FAILURE_GATE, Gate, GateKind
 from infraconsole.engine.history import OpenGate, RunRecord, record_of
 from infraconsole.engine.journal import Journal
@@ -380,8 +380,29 @@ class Attack:
         except InfraconsoleError as error:
             self._say(f"the rival: {error.title}")
         else:
-            self.story.rival_began = True
+            self.story.rival_began = self._began_before_the_end(run)
             self._say(f"the rival began as {run}")
+
+    def _began_before_the_end(self, rival: str) -> bool:
+        """The run may have come to its end just before; and what is refused the target begins no step."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.closing(sqlite3.connect(self._journal.path)) as read:
+                kinds = "SELECT min(id) FROM events WHERE run = ? AND kind = ?"
+                ended, began, refused = (
+                    read.execute(kinds, (run, kind.value)).fetchone()[0]
+                    for run, kind in (
+                        (self.story.run, Kind.RUN_FINISHED),
+                        (rival, Kind.STEP_STARTED),
+                        (rival, Kind.RUN_FINISHED),
+                    )
+                )
+            if began is not None:
+                return ended is None or began < ended
+            if refused is not None:
+                return False
+            time.sleep(0.1)
+        return False
 
     def _strike_twin(self, _: Hit, pid: int) -> None:
         """A second executor on the same run."""
