@@ -44,12 +44,22 @@ class ConsoleDriver(LinuxDriver):
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
-                if selector.select(_TICK_SECONDS) and (read := os.read(self.fileno, _READ_BYTES)):
+                if selector.select(_TICK_SECONDS):
+                    read = self._read()
+                    if not read:
+                        break
                     self.hand_over(parser.feed(decode(read)))
                 self.hand_over(parser.tick())
         with contextlib.suppress(EOFError, ParseError):
             for _ in parser.feed(""):
                 pass
+
+    def _read(self) -> bytes:
+        """Nothing where the terminal has gone: it would be ready to be read for ever."""
+        try:
+            return os.read(self.fileno, _READ_BYTES)
+        except OSError:
+            return b""
 
     def hand_over(self, messages: Iterable[Message]) -> None:
         """What was read at once; keys among it that follow on each other as one piece."""

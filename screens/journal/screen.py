@@ -124,12 +124,12 @@ class JournalScreen(ConsoleScreen):
         except JournalError as error:
             self._says = [(str(error), BAD)]
         self._draw()
-        if self._limit < PAGE and len(self._runs) < self._total:
-            self._read_on()
+        self._read_on()
 
     def _read_on(self) -> None:
-        """The next page, once the one before has been read."""
-        if not self._words and len(self._runs) == self._limit < self._total:
+        """The next page, where the cursor comes near to the end of the one before, and that has been read."""
+        is_near = self.rows.cursor + _AHEAD >= len(self.rows.shown)
+        if is_near and not self._words and self._limit <= len(self._runs) and self._limit < self._total:
             self._limit = PAGE * (self._limit // PAGE + 1)
             self.load()
 
@@ -170,8 +170,7 @@ class JournalScreen(ConsoleScreen):
     @on(Rows.Moved)
     def _moved(self) -> None:
         run = self.run
-        if self.rows.cursor + _AHEAD >= len(self.rows.shown):
-            self._read_on()
+        self._read_on()
         if run is not None and run.record.target.environment in self.desk.config.environments:
             self.look_at(run.record.target.service, run.record.target.environment)
         self.refresh_bindings()
