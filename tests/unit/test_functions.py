@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infraconsole.terraform.evaluate import Scope, Unknown, is_known
 from infraconsole.terraform.functions import as_text
 from infraconsole.terraform.hcl import digest
+from tests.unit.terraform_console import Refused, asks_terraform, console
 
 ERROR = "!error"
 
@@ -222,7 +219,7 @@ def ours(expression: str) -> Any:
     return Scope({}, {}).evaluate(node)
 
 
-@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+@asks_terraform
 def test_each_gives_terraform_s_own_result_or_none(tmp_path: Path) -> None:
     theirs = _console(tmp_path, EXPRESSIONS)
     wrong = {}
@@ -241,26 +238,13 @@ def test_each_gives_terraform_s_own_result_or_none(tmp_path: Path) -> None:
 
 
 def _console(folder: Path, expressions: Sequence[str]) -> list[str]:
-    """All in one console, which takes a third of a second; halved where an error is in one that `try` cannot catch."""
-    each = ", ".join(f'try(jsonencode({one}), "{ERROR}")' for one in expressions)
-    asked = f"jsonencode([{each}])\n"
-    ended = subprocess.run(
-        ["terraform", "console"],
-        input=asked,
-        text=True,
-        cwd=folder,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": "/dev/null"},
-    )
-    if ended.returncode == 0:
-        written = ended.stdout.strip().replace("$${", "${").replace("%%{", "%{")
-        found: list[str] = json.loads(json.loads(written))
-        return found
-    if len(expressions) == 1:
-        return [ERROR]
-    half = len(expressions) // 2
-    return _console(folder, expressions[:half]) + _console(folder, expressions[half:])
+    """Halved where an error is in one that `try` cannot catch."""
+    each = [f'try(jsonencode({one}), "{ERROR}")' for one in expressions]
+    try:
+        return console(folder, *each)
+    except Refused:
+        half = len(expressions) // 2
+        return [ERROR] if not half else _console(folder, expressions[:half]) + _console(folder, expressions[half:])
 
 
 @settings(max_examples=100, deadline=None)

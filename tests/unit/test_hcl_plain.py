@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from infraconsole.terraform.evaluate import Scope, Unknown, is_known
 from infraconsole.terraform.hcl import HclUnreadable, digest
 from infraconsole.terraform.hcl_workers import Source, parse
 from infraconsole.terraform.nodes import Node, text_of
+from tests.unit.terraform_console import asks_terraform, console
 
 LOCALS: dict[str, Node] = {"a": ["lit", "x"], "n": ["lit", 3], "list": ["list", [["lit", "p"], ["lit", "q"]]]}
 
@@ -171,7 +170,7 @@ def test_what_is_no_hcl_is_refused_by_both(text: str) -> None:
         digest(text)
 
 
-@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+@asks_terraform
 def test_what_terraform_takes_is_the_reader_s_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     def knows_nothing(text: str, *, is_json: bool = False) -> hcl.Digest:
         raise HclUnreadable(2, "this is not valid HCL.")
@@ -224,7 +223,7 @@ def test_what_goes_wrong_here_is_not_kept(monkeypatch: pytest.MonkeyPatch, error
     assert not hcl_worker.answer({"text": "a = 1\n", "json": is_json})["lasting"]
 
 
-@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+@asks_terraform
 def test_what_terraform_refuses_is_wrong_until_it_is_changed() -> None:
     told = hcl_worker.answer({"text": "a = = 1\n", "json": False})
     assert (told["limit"], told["lasting"]) == (False, True)
@@ -303,22 +302,12 @@ ASKED = (
 VALUES = 'a = "x"\nn = 3\nlist = ["p", "q"]\no = [{ b = "1" }, { b = "2" }]\np = [{ b = ["1", "2"] }, { b = ["3"] }]\n'
 
 
-@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+@asks_terraform
 def test_templates_and_splats_are_what_terraform_makes_of_them(tmp_path: Path) -> None:
     """By either parser, or not at all."""
     tried = "".join(f'c{number} = try(jsonencode({each}), "!error")\n' for number, each in enumerate(ASKED))
     (tmp_path / "main.tf").write_text(f"locals {{\n{VALUES}{tried}}}\n")
-    ended = subprocess.run(
-        ["terraform", "console"],
-        input=f"jsonencode([{', '.join(f'local.c{number}' for number in range(len(ASKED)))}])\n",
-        text=True,
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": "/dev/null"},
-    )
-    assert ended.returncode == 0, ended.stderr
-    theirs = json.loads(json.loads(ended.stdout.replace("$${", "${").replace("%%{", "%{")))
+    theirs = console(tmp_path, *(f"local.c{number}" for number in range(len(ASKED))))
     wrong = {}
     resolved = 0
     for expression, wanted in zip(ASKED, theirs, strict=True):

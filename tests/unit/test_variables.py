@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from infraconsole.terraform.evaluate import Scope, Unknown, is_known
 from infraconsole.terraform.hcl import digest
 from infraconsole.terraform.kinds import ListOf, MapOf, SetOf
 from infraconsole.terraform.variables import declared
+from tests.unit.terraform_console import asks_terraform, console
 
 DECLARED = (
     ("string", "5"),
@@ -54,25 +52,14 @@ def ours(type_: str, default: str) -> Any:
     return variable.taken(variable.default)
 
 
-@pytest.mark.skipif(not shutil.which("terraform"), reason="asks Terraform")
+@asks_terraform
 def test_each_is_what_terraform_makes_of_it_or_not_known(tmp_path: Path) -> None:
     code = [
         f'variable "v{n}" {{\n  type = {type_}\n  default = {default}\n}}\n'
         for n, (type_, default) in enumerate(DECLARED)
     ]
     (tmp_path / "main.tf").write_text("".join(code))
-    asked = ", ".join(f"var.v{n}" for n in range(len(DECLARED)))
-    ended = subprocess.run(
-        ["terraform", "console"],
-        input=f"jsonencode([{asked}])\n",
-        text=True,
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": "/dev/null"},
-    )
-    assert ended.returncode == 0, ended.stderr
-    theirs = json.loads(json.loads(ended.stdout))
+    theirs = console(tmp_path, *(f"var.v{n}" for n in range(len(DECLARED))))
     mine = [ours(*each) for each in DECLARED]
     wrong = [
         (each, found, expected)
