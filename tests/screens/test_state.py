@@ -20,12 +20,14 @@ from infraconsole.engine.journal import Journal
 from infraconsole.errors import AccessDenied, AwsNotFound
 from infraconsole.screens import console_screen
 from infraconsole.screens.board import BoardScreen
+from infraconsole.screens.detail import DetailScreen
 from infraconsole.screens.environments import EnvironmentsScreen
 from infraconsole.screens.places import GoTo, Place
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.state import StateScreen
 from infraconsole.screens.state.diff import StateDiffScreen
 from infraconsole.screens.widgets.rows import Rows
+from infraconsole.screens.words import said
 from tests.screens.conftest import FakeAccess, just_now
 from tests.screens.seen import at_once, focused_id, press_after_reading, text_of, until, until_seen
 from tests.screens.test_terminals import HOSTILE, assert_harmless
@@ -441,6 +443,39 @@ async def test_an_older_version_that_the_logs_do_not_name_says_so(app: ConsoleAp
         await pilot.pause(0.1)
         await pilot.press("enter")
         await until_seen(pilot, "not in CloudTrail's logs of the 30 min after it was written")
+
+
+async def test_what_is_read_after_a_detail_was_opened_appears_in_it(
+    app: ConsoleApp, aws: StateAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.recorded("v4")
+    go_on, call = threading.Event(), aws.call
+
+    def late(service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        if operation == "ListObjectsV2":
+            go_on.wait(60)
+        return call(service, operation, **parameters)
+
+    monkeypatch.setattr(aws, "call", late)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("enter")
+        await until_seen(pilot, "not looked up yet")
+        go_on.set()
+        await until(pilot, lambda: "not looked up yet" not in text_of(app))
+        assert isinstance(app.screen, DetailScreen)
+        assert "author     kim (Admin)" in text_of(app)
+
+
+async def test_a_detail_is_laid_out_in_part_and_copied_whole(app: ConsoleApp) -> None:
+    words = "word " * 30_000
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.push_screen(DetailScreen("Long", lambda: said(words)))
+        await until_seen(pilot, "word word")
+        await pilot.press("G")
+        await until_seen(pilot, "50,000 more characters; y copies all.")
+        await pilot.press("y")
+        await until(pilot, lambda: app.clipboard == words)
 
 
 async def test_an_author_that_may_not_be_asked_for_is_no_failure(app: ConsoleApp, aws: StateAccess) -> None:
