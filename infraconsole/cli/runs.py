@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -187,6 +188,8 @@ class _Follower:
                 tell(f"{error} Run {self._run} is followed to its end all the same.")
 
     def _ended(self) -> int:
+        with contextlib.suppress(KeyboardInterrupt):  # nothing is left to interrupt
+            launch.await_departure(self._journal.folder, self._run)
         if self._head:  # whoever notes it down can tell later that the journal was not rewritten
             tell(self._head)
         if self._as_json and self._record.ending:

@@ -163,6 +163,13 @@ def executor_of(folder: Path, run: str) -> Holder | None:
     return locks.holder_of(locks.run_lock(folder, run))
 
 
+def await_departure(folder: Path, run: str) -> None:
+    """Wait, with a bound, until the executor of a run that is over has taken secrets out of the run's files and is gone."""
+    patience = Deadline(_ENDING_SECONDS)
+    while executor_of(folder, run) is not None and not patience.is_over():
+        time.sleep(0.02)
+
+
 def _holder(journal: Journal, lock: Path) -> Holder | None:
     """Who holds that lock. One whose run is over has only to end as a process: that is waited for, so that a script's next
     command is not refused for it."""

@@ -12,6 +12,7 @@ import pytest
 
 from infraconsole import glyphs
 from infraconsole.cli import output
+from infraconsole.engine import locks
 from infraconsole.engine.event import Kind
 from infraconsole.engine.journal import Journal
 from tests.unit.test_executor import RUNBOOK
@@ -123,3 +124,18 @@ def test_signs_on_the_screen_keep_their_width() -> None:
     glyphs.use_cells()
     assert "╭─✓ 장애 ü…".encode("ascii", glyphs.CELLS) == b"+-+ ???? ?."
     assert "╭─✓ 장애".encode("euc_kr", glyphs.CELLS).decode("euc_kr").endswith("+ 장애")
+
+
+def test_a_command_ends_after_its_executor_which_has_files_to_remove(state: Path) -> None:
+    held = locks.take(locks.run_lock(state / "state", "donedo"), run="donedo", owner="kim")
+    assert held
+    command = [sys.executable, "-m", "infraconsole", "attach", "donedo", "--json"]
+    environ = {"INFRACONSOLE_STATE": str(state / "state"), "INFRACONSOLE_CONFIG": str(state / "infraconsole.toml")}
+    with subprocess.Popen(command, env={**os.environ, **environ}, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout
+        while Kind.RUN_FINISHED not in follower.stdout.readline():
+            continue
+        with pytest.raises(subprocess.TimeoutExpired):
+            follower.wait(0.5)
+        held.release()
+        assert follower.wait(30) == 0
