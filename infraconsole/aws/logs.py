@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,11 +19,13 @@ WINDOW_GROWTH = 4
 
 @dataclass(frozen=True)
 class LogLine:
-    """An event of a log stream. `message` is as it was logged: make it harmless before it is shown."""
+    """An event of a log stream. `message` is as it was logged: make it harmless before it is shown. `id` is AWS's `eventId`, ""
+    where none was given."""
 
     at: datetime
     stream: str
     message: str
+    id: str = ""
 
 
 class Logs:
@@ -36,15 +38,15 @@ class Logs:
     def lines(
         self, group: str, *, since: datetime, limit: int, stream_prefix: str | None = None, pattern: str | None = None
     ) -> tuple[LogLine, ...]:
-        """The newest `limit` lines since then, oldest first. `pattern` is CloudWatch's filter syntax; see `literal`."""
-        found: list[LogLine] = []
+        """The newest `limit` lines since then, oldest first, each event once: AWS may give one on two pages. `pattern` is
+        CloudWatch's filter syntax; see `literal`."""
+        newest = _Newest(limit)
         for start, end in _windows(since, self.now()):
-            if len(found) >= limit:
+            for line in self._between(group, start, end, stream_prefix, pattern):
+                newest.add(line)
+            if newest.is_full:
                 break
-            newest: deque[LogLine] = deque(maxlen=limit - len(found))
-            newest.extend(self._between(group, start, end, stream_prefix, pattern))
-            found = [*newest, *found]
-        return tuple(sorted(found, key=lambda line: line.at))
+        return newest.lines()
 
     def _between(
         self, group: str, start: datetime, end: datetime | None, stream_prefix: str | None, pattern: str | None
@@ -60,7 +62,40 @@ class Logs:
             at, stream = moment(raw.get("timestamp")), str(raw.get("logStreamName") or "")
             # The emulator takes no notice of the prefix, and another task's lines must never pass for this one's.
             if at is not None and stream.startswith(stream_prefix or ""):
-                yield LogLine(at, stream, str(raw.get("message") or ""))
+                yield LogLine(at, stream, str(raw.get("message") or ""), str(raw.get("eventId") or ""))
+
+
+class _Newest:
+    """The newest lines among those that come, in any order. What it remembers does not grow with what it is given."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._came = 0
+        self._heap: list[tuple[datetime, int, LogLine]] = []
+        self._held: set[tuple[str, str, datetime]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._heap) >= self._limit
+
+    def add(self, line: LogLine) -> None:
+        event = (line.id, line.stream, line.at)
+        if line.id and event in self._held:
+            return
+        self._came += 1
+        held = (line.at, self._came, line)
+        if not self.is_full:
+            heapq.heappush(self._heap, held)
+        else:
+            gone = heapq.heappushpop(self._heap, held)[2]
+            if gone is line:
+                return
+            self._held.discard((gone.id, gone.stream, gone.at))
+        self._held.add(event)
+
+    def lines(self) -> tuple[LogLine, ...]:
+        """Oldest first; those of the same time in the order they came in."""
+        return tuple(line for _, _, line in sorted(self._heap))
 
 
 def task_stream(container: str, task_id: str, prefix: str = "") -> str:

@@ -509,6 +509,27 @@ def test_lines_of_a_clock_ahead_of_ours_are_found() -> None:
     assert later.lines("g", since=AT + timedelta(minutes=1), limit=5) != ()
 
 
+def logged(seconds_ago: int, event: str, message: str = "m") -> dict[str, Any]:
+    stamp = int((AT - timedelta(seconds=seconds_ago)).timestamp() * 1000)
+    return {"timestamp": stamp, "message": message, "logStreamName": "x", "eventId": event}
+
+
+def test_an_event_that_comes_on_two_pages_is_one_line_and_equal_lines_are_two() -> None:
+    pages = [{"events": [logged(9, "1"), logged(5, "2")]}, {"events": [logged(5, "2"), logged(5, "3"), logged(9, "1")]}]
+    found = Logs(FakeAccess(FilterLogEvents=pages), now=lambda: AT).lines("g", since=AT - timedelta(minutes=1), limit=9)
+    assert [line.id for line in found] == ["1", "2", "3"]
+    without = [{"events": [logged(5, ""), logged(5, "")]}]
+    found = Logs(FakeAccess(FilterLogEvents=without), now=lambda: AT).lines("g", since=AT, limit=9)
+    assert len(found) == 2, "where AWS gives no ids, nothing tells that they are one"
+
+
+def test_repeated_events_take_no_place_of_others_and_late_ones_none_of_newer() -> None:
+    pages = [{"events": [logged(9, "1"), logged(5, "2"), logged(4, "3"), logged(3, "4")]},
+             {"events": [logged(9, "1"), logged(3, "4"), logged(8, "0")]}]  # fmt: skip
+    found = Logs(FakeAccess(FilterLogEvents=pages), now=lambda: AT).lines("g", since=AT - timedelta(minutes=1), limit=3)
+    assert [line.id for line in found] == ["2", "3", "4"]
+
+
 def test_a_quiet_group_over_years_takes_few_calls() -> None:
     access = FakeAccess(FilterLogEvents=log_store([]))
     assert Logs(access, now=lambda: AT).lines("g", since=AT - timedelta(days=1000), limit=5) == ()
