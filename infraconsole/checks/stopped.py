@@ -16,6 +16,8 @@ _TERMINATED = 143
 """By SIGTERM, which ECS sends to the other containers once an essential one has exited."""
 _KILLED = 137
 """By SIGKILL: out of memory, or still there after the SIGTERM."""
+_ON_PURPOSE = frozenset(("ServiceSchedulerInitiated", "UserInitiated", "SpotInterruption", "TerminationNotice"))
+"""Stop codes of tasks that had to go. Of a task that failed its health checks, it is the scheduler that stops it, too."""
 _ON_THE_WAY = re.compile(
     r"dial tcp|no such host|server misbehaving|temporary failure|time(?:d )?out|deadline exceeded|"
     r"connection (?:reset|refused)|too ?many ?requests|throttl|\b50[0-4] [A-Z]|not authorized|AccessDenied",
@@ -58,17 +60,34 @@ def _end(container: TaskContainer) -> str:
 def cannot_heal(task: Task) -> str:
     """What is wrong, where the next task would stop for the same reason; "" where it may heal, or nobody can tell."""
     words = why_stopped(task)
-    if _PULL.search(words) and _NO_SUCH_IMAGE.search(words) and not _ON_THE_WAY.search(words):
+    if image_is_missing(words):
         return "its image cannot be pulled"
     if _INITIALIZATION.search(words) and _SECRET.search(words) and _NO_SUCH_SECRET.search(words):
         return "a secret or parameter that it names cannot be read"
-    exited = _exited_first(task)
+    exited = exited_first(task)
     if task.stop_code == "EssentialContainerExited" and exited and lasted(task) <= ON_START:
         return f"{' or '.join(exited)} exits right after it has started"
     return ""
 
 
-def _exited_first(task: Task) -> list[str]:
+def image_is_missing(words: str) -> bool:
+    """Whether a reason says that there is no such image, and not that its registry could not be reached."""
+    return bool(_PULL.search(words) and _NO_SUCH_IMAGE.search(words) and not _ON_THE_WAY.search(words))
+
+
+def has_failed(task: Task) -> bool:
+    """Whether it stopped by a fault, and not because ECS or a person wanted it to stop."""
+    if task.desired_status != "STOPPED" and task.last_status != "STOPPED":
+        return False
+    if task.stop_code in _ON_PURPOSE:
+        return "health check" in task.stopped_reason
+    if task.stop_code:
+        return True
+    faults = (each.reason or each.exit_code not in (None, 0, _TERMINATED) for each in task.containers)
+    return any(faults) or bool(_PULL.search(task.stopped_reason) or _INITIALIZATION.search(task.stopped_reason))
+
+
+def exited_first(task: Task) -> list[str]:
     """The containers of which one ended the task; ECS stops the others then, and does not say which was first."""
     exited = [each for each in task.containers if each.exit_code is not None]
     failed = [each for each in exited if each.reason or each.exit_code not in (0, _KILLED, _TERMINATED)]
