@@ -1,4 +1,4 @@
-"""What stands in the panes of the containers screen. Plain functions of facts and time."""
+"""What stands in the tables of the containers screen. Plain functions of facts and time."""
 
 from __future__ import annotations
 
@@ -6,48 +6,62 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from textual.content import Content
-
 from infraconsole import text
-from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Task, TaskDefinition, family_and_revision
+from infraconsole.aws.ecs import (
+    Service,
+    ServiceDeployment,
+    ServiceEvent,
+    Task,
+    TaskDefinition,
+    family_and_revision,
+)
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
-from infraconsole.checks.controllers import remarks
+from infraconsole.checks.ecs_words import event_words
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import why_stopped
-from infraconsole.overview import Fact, revision_name
+from infraconsole.checks.task_groups import TaskGroup, has_stopped
+from infraconsole.overview import Fact
+from infraconsole.screens.times import WIDTH, clock_time
 from infraconsole.screens.widgets.rows import Cell, Column, Row
-from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
-from infraconsole.secret_places import MASK, masked, names_a_secret
+from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN
 
 TASK_COLUMNS = (
     Column("mark", "", 1),
     Column("id", "task", 8),
-    Column("status", "status", 12),
-    Column("revision", "rev", 5, right=True),
-    Column("health", "health", 9, rank=1),
-    Column("age", "age", 6, rank=2, right=True),
-    Column("zone", "zone", 15, rank=4),
-    Column("why", "why it stopped", 20, rank=3, stretch=True),
+    Column("status", "status", 10),
+    Column("revision", "rev", 4, right=True),
+    Column("at", "at", WIDTH, rank=2),
+    Column("age", "age", 7, rank=1, right=True),
+    Column("zone", "zone", 15, rank=3),
+    Column("why", "why it stopped", 44, stretch=True),
+)
+EVENT_COLUMNS = (
+    Column("mark", "", 1),
+    Column("at", "at", WIDTH, rank=2),
+    Column("age", "age", 7, rank=1, right=True),
+    Column("words", "what ECS says", 30, stretch=True),
 )
 TARGET_COLUMNS = (
     Column("mark", "", 1),
     Column("target", "target", 15),
-    Column("port", "port", 5, right=True),
-    Column("state", "state", 18),
-    Column("zone", "zone", 15, rank=3),
-    Column("group", "group", 18, rank=2),
-    Column("why", "why", 16, rank=1, stretch=True),
+    Column("port", "port", 5, rank=2, right=True),
+    Column("state", "state", 10),
+    Column("zone", "zone", 15, rank=4),
+    Column("group", "group", 18, rank=3),
+    Column("why", "why", 20, rank=1, stretch=True),
 )
 REVISION_COLUMNS = (
     Column("mark", "", 1),
     Column("revision", "rev", 5, right=True),
     Column("image", "image", 14, stretch=True),
-    Column("deployed", "deployed", 21, rank=1),
-    Column("registered", "registered", 10, rank=2, right=True),
-    Column("cpu", "cpu", 5, rank=4, right=True),
-    Column("memory", "MiB", 6, rank=4, right=True),
-    Column("status", "status", 8, rank=3),
+    Column("deployed", "deployed", 13),
+    Column("at", "at", WIDTH, rank=2),
+    Column("age", "age", 7, rank=1, right=True),
+    Column("registered", "registered", 10, rank=3, right=True),
+    Column("cpu", "cpu", 5, rank=5, right=True),
+    Column("memory", "MiB", 6, rank=5, right=True),
+    Column("status", "status", 8, rank=4),
 )
 _TARGET_TONES = {"healthy": GOOD, "unhealthy": BAD, "unhealthy.draining": WARN, "draining": DIM, "initial": STRONG}
 
@@ -59,32 +73,65 @@ def missing(fact: Fact[Any], nothing: str) -> str:
     return "…" if fact.value is None else nothing
 
 
-def task_rows(tasks: Iterable[Task], current: str, now: datetime) -> Iterable[Row]:
-    for task in tasks:
-        stopped = task.desired_status == "STOPPED"
-        bad = stopped and any(container.exit_code for container in task.containers)
-        tone = (
-            BAD if bad else DIM if stopped else _health_tone(task.health) if task.last_status == "RUNNING" else STRONG
-        )
+def task_rows(groups: Iterable[TaskGroup], current: str, now: datetime) -> Iterable[Row]:
+    """A row for each task that has not stopped, and for each reason why some did."""
+    for group in groups:
+        task = group.newest
+        stopped = has_stopped(task)
+        tone = BAD if group.failed else DIM if stopped else _health_tone(task)
         _, revision = family_and_revision(task.task_definition)
         yield Row(
-            task.arn,
+            group.key,
             {
                 "mark": Cell(MARKS[tone], tone),
-                "id": Cell(task.id[-8:]),
-                "status": Cell(task.last_status.lower(), tone),
+                "id": Cell(task.id[-8:] if len(group.tasks) == 1 else f"{len(group.tasks)} ×"),
+                "status": Cell(_status(task), tone),
                 "revision": Cell(f":{revision}", PLAIN if task.task_definition == current else WARN),
-                "health": Cell(task.health.lower(), _health_tone(task.health) if not stopped else DIM),
-                "age": Cell(text.ago(task.stopped_at or task.started_at or task.created_at, now), DIM),
-                "zone": Cell(task.zone, DIM),
-                "why": Cell(why_stopped(task), BAD if bad else DIM),
+                "at": Cell(clock_time(group.at, now), DIM),
+                "age": Cell(text.ago(group.at, now), DIM),
+                "zone": Cell(task.zone if len(group.tasks) == 1 else "", DIM),
+                "why": Cell(group.why, BAD if group.failed else DIM),
             },
-            more=f"{task.id} {task.private_ip}",
+            more=" ".join(f"{each.id} {each.private_ip} {why_stopped(each)}" for each in group.tasks),
         )
 
 
-def _health_tone(health: str) -> str:
-    return {"HEALTHY": GOOD, "UNHEALTHY": BAD}.get(health, PLAIN)
+def _status(task: Task) -> str:
+    """One that runs says what its health check says, where it has one."""
+    if has_stopped(task):
+        return "stopped" if task.last_status == "STOPPED" else "stopping"
+    if task.last_status == "RUNNING" and task.health != "UNKNOWN":
+        return task.health.lower()
+    return task.last_status.lower()
+
+
+def _health_tone(task: Task) -> str:
+    """A task that runs without a health check is as it should be, as far as anybody can tell."""
+    if task.last_status != "RUNNING":
+        return STRONG
+    return BAD if task.health == "UNHEALTHY" else GOOD
+
+
+def event_rows(events: Iterable[ServiceEvent], now: datetime) -> Iterable[Row]:
+    """What ECS wrote, newest first, each event once."""
+    for key, event in keyed(events).items():
+        told = event_words(event.message)
+        tone = BAD if told.failed else PLAIN
+        yield Row(
+            key,
+            {
+                "mark": Cell(MARKS[tone], tone),
+                "at": Cell(clock_time(event.at, now), DIM),
+                "age": Cell(text.ago(event.at, now), DIM),
+                "words": Cell(told.words, tone),
+            },
+            more=event.message,
+        )
+
+
+def keyed(events: Iterable[ServiceEvent]) -> dict[str, ServiceEvent]:
+    """By their ids; by time and text where there is none."""
+    return {event.id or f"{event.at} {event.message}": event for event in events}
 
 
 def target_rows(targets: Iterable[TargetHealth]) -> Iterable[Row]:
@@ -99,8 +146,9 @@ def target_rows(targets: Iterable[TargetHealth]) -> Iterable[Row]:
                 "state": Cell(target.state, tone),
                 "zone": Cell(target.zone, DIM),
                 "group": Cell(target.group, DIM),
-                "why": Cell(" ".join(part for part in (target.reason, target.description) if part), DIM),
+                "why": Cell(target.description or target.reason, BAD if tone == BAD else DIM),
             },
+            more=target.reason,
         )
 
 
@@ -135,7 +183,7 @@ def revision_rows(
                 "mark": Cell(*mark),
                 "revision": Cell(f":{revision}", mark[1]),
                 "image": Cell(found.image.short if found else "…"),
-                "deployed": _deployed(reference, history, service, now),
+                **_deployed(reference, history, service, now),
                 "registered": Cell(text.ago(definition.registered_at, now) if definition else "…", DIM),
                 "cpu": Cell(str(definition.cpu) if definition else "…", DIM),
                 "memory": Cell(str(definition.memory) if definition else "…", DIM),
@@ -149,92 +197,38 @@ def _same(one: str, other: str) -> bool:
     return family_and_revision(one) == family_and_revision(other)
 
 
-def _deployed(reference: str, history: Sequence[ServiceDeployment], service: Service | None, now: datetime) -> Cell:
+def _deployed(
+    reference: str, history: Sequence[ServiceDeployment], service: Service | None, now: datetime
+) -> dict[str, Cell]:
     """How this revision's newest deployment went; of the service's own deployments where AWS keeps no history."""
     kept = next((entry for entry in history if entry.task_definition and _same(entry.task_definition, reference)), None)
-    if kept is not None:
-        tone = {"SUCCESSFUL": GOOD, "IN_PROGRESS": STRONG}.get(kept.status, BAD if "FAIL" in kept.status else WARN)
-        words = kept.status.lower().replace("_", " ").replace("successful", "completed")
-        return Cell(f"{words} {text.ago(kept.finished_at or kept.created_at, now)}", tone)
     live = next(
         (entry for entry in (service.deployments if service else ()) if _same(entry.task_definition, reference)), None
     )
-    if live is not None and live.rollout_state:
-        tone = {"COMPLETED": GOOD, "FAILED": BAD}.get(live.rollout_state, STRONG)
-        return Cell(f"{live.rollout_state.lower().replace('_', ' ')} {text.ago(live.updated_at, now)}", tone)
-    return Cell("-", DIM)
+    at: datetime | None = None
+    words, tone = "-", DIM
+    if kept is not None:
+        words, tone = _outcome(kept.status)
+        at = kept.finished_at or kept.created_at
+    elif live is not None and live.rollout_state:
+        words, tone = _outcome(live.rollout_state)
+        at = live.updated_at
+    sign = f"{MARKS[BAD]} " if tone == BAD else ""
+    return {
+        "deployed": Cell(f"{sign}{words}", tone),
+        "at": Cell(clock_time(at, now) if at else "", DIM),
+        "age": Cell(text.ago(at, now) if at else "", DIM),
+    }
 
 
-def service_story(fact: Fact[ServiceFacts], now: datetime) -> Content:
-    """Deployments and events, newest first."""
-    if fact.value is None:
-        return lines(whole_error(fact.error)) if fact.error else said(("…", DIM))
-    service = fact.value.service
-    rows: list[Part | Content] = [deployment_story(deployment, now) for deployment in service.deployments]
-    if fact.value.rolling_image:
-        rows.append((f"image {fact.value.images}: the first serves, the second is being rolled out", STRONG))
-    rows += [
-        (remark, WARN if not service.deploying.by_ecs else PLAIN) for remark in remarks(service, fact.value.shifting)
-    ]
-    if fact.value.application is not None:
-        rows.append((fact.value.application.sentence, DIM))
-    breaker = "rolls back by itself" if service.breaker_rolls_back else "on" if service.circuit_breaker else "off"
-    rows.append((f"circuit breaker: {breaker}", DIM))
-    if service.events:
-        rows.append(("events", STRONG))
-        rows += [said((f"{text.ago(event.at, now):>6}  ", DIM), event.message) for event in service.events[:60]]
-    return lines(rows)
-
-
-def deployment_story(deployment: Deployment, now: datetime) -> Content:
-    tone = {"COMPLETED": GOOD, "FAILED": BAD}.get(deployment.rollout_state, WARN if deployment.failed else STRONG)
-    counts = f"{deployment.running}/{deployment.desired} run"
-    if deployment.pending:
-        counts += f", {deployment.pending} pending"
-    if deployment.failed:
-        counts += f", {deployment.failed} failed"
-    state = deployment.rollout_state.lower().replace("_", " ") or deployment.status.lower()
-    return said(
-        (f"{MARKS[tone]} {state}", tone),
-        f"  {revision_name(deployment.task_definition)}  {counts}",
-        (f"  {deployment.status}, begun {text.ago(deployment.created_at, now)} ago", DIM),
-        (f"\n  {deployment.rollout_reason}" if deployment.rollout_reason else "", DIM),
-    )
-
-
-def task_story(task: Task) -> Content:
-    rows: list[Part | Content] = [
-        said(("task ", STRONG), task.arn),
-        f"{task.last_status}, wanted {task.desired_status}, health {task.health}, runs {revision_name(task.task_definition)}",
-        f"begun {text.local_time(task.started_at)}, stopped {text.local_time(task.stopped_at)}, by {task.started_by or '-'}",
-        f"{task.private_ip or 'no address'}, {task.zone or 'no zone'}",
-    ]
-    if task.stop_code or task.stopped_reason:
-        rows.append((f"{task.stop_code} {task.stopped_reason}".strip(), BAD))
-    for container in task.containers:
-        exit_code = "" if container.exit_code is None else f", exit code {container.exit_code}"
-        rows.append(
-            said(("container ", STRONG), f"{container.name}: {container.last_status}{exit_code}, {container.health}")
-        )
-        rows.append(f"  {container.image}")
-        if container.reason:
-            rows.append((f"  {container.reason}", BAD))
-    return lines(rows)
-
-
-def definition_story(definition: TaskDefinition) -> Content:
-    """A revision in full; values of variables that probably hold secrets are masked, secrets are references."""
-    rows: list[Part | Content] = [
-        said((definition.name, STRONG), f"  {definition.status}, {definition.cpu} CPU units, {definition.memory} MiB"),
-        (f"registered {text.local_time(definition.registered_at)} by {definition.registered_by or '-'}", DIM),
-    ]
-    for container in definition.containers:
-        rows.append(said(("container ", STRONG), f"{container.name}  {container.image}"))
-        for name, value in container.environment:
-            rows.append(f"  {name} = {MASK if names_a_secret(name) else masked(value)}")
-        rows += [f"  {secret.name} from {secret.value_from}" for secret in container.secrets]
-    return lines(rows)
-
-
-def diff_story(rows: Iterable[str]) -> Content:
-    return lines((row, {"+": GOOD, "-": BAD}.get(row[:1], PLAIN)) for row in rows)
+def _outcome(status: str) -> tuple[str, str]:
+    """A deployment that ECS took back has failed, however well taking it back went."""
+    match status:
+        case "SUCCESSFUL" | "COMPLETED":
+            return "completed", GOOD
+        case "ROLLBACK_SUCCESSFUL":
+            return "rolled back", BAD
+        case "IN_PROGRESS" | "PENDING":
+            return status.lower().replace("_", " "), STRONG
+    words = status.lower().replace("rollback_", "roll back ").replace("_", " ")
+    return words, BAD if "FAIL" in status else WARN

@@ -1,15 +1,15 @@
-"""The containers screen: one service with its deployments, events, tasks, targets and revisions. Looks, never changes."""
+"""The containers screen: one service with its tasks and why they stopped, its events, targets, revisions. Changes nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 
 from infraconsole import text
@@ -18,50 +18,59 @@ from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.controllers import refusal
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.checks.serving import ServiceFacts
+from infraconsole.checks.stopped import has_failed
+from infraconsole.checks.task_groups import TaskGroup, grouped, has_stopped
 from infraconsole.errors import AwsError
 from infraconsole.overview import BoardRow, Fact, Revisions, revision_name, troubles
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import TONE_OF
-from infraconsole.screens.containers import cells
+from infraconsole.screens.containers import cells, stories
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
 from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import CONTAINERS, LOGS, GoTo, Place, StartRun
-from infraconsole.screens.widgets.rows import Rows
+from infraconsole.screens.widgets.rows import Row, Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import DIM, GOOD, MARKS, STRONG, WARN, lines, said, whole_error
+from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, STRONG, WARN, lines, said, whole_error
 
 T = TypeVar("T")
 
 _SLOW_EVERY = 6
 _DEFINITIONS_AT_ONCE = 8
+_FRAME = 3
+"""The lines of a pane that are not rows: its border and its header."""
+_LEAST_ROWS = 6
+_AROUND = 6
+"""Lines of the screen above and below the panes."""
 _DEPLOYED_SHOWN = 12
 """How many revisions with a deployment are shown, however far back they lie."""
 
 
 class ContainersScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Containers"
-    panes: ClassVar[tuple[str, ...]] = ("service", "tasks", "targets", "revisions")
+    panes: ClassVar[tuple[str, ...]] = ("tasks", "events", "targets", "revisions")
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "left": ("service", "revisions"),
-        "right": ("tasks", "targets"),
+        "below": ("events", "targets", "revisions"),
+        "left": ("events",),
+        "right": ("targets", "revisions"),
     }
     legend: ClassVar[legends.Legend] = legends.CONTAINERS
     about: ClassVar[str] = (
-        "One ECS service: deployments and events, tasks, target health, and the revisions it could run. `d` on a revision "
-        "shows what differs from the one that runs now. `R` starts a rollback, to the revision under the cursor where the "
-        "cursor is in the revisions; nothing is changed before its gates are answered. In 80 columns one pane is shown at "
-        "a time: Tab goes to the next. It is read again every 5 s while it is in view."
+        "One ECS service: its deployments, its tasks, what ECS says, target health, and the revisions it could run. Tasks that "
+        "stopped for the same reason are one row, with a count. What ECS writes is shortened: `d` shows the whole text of what "
+        "the cursor is on. `d` on a revision shows what differs from the one that runs now. `R` starts a rollback, to the "
+        "revision under the cursor where the cursor is in the revisions; nothing is changed before its gates are answered. "
+        "In 80 columns one pane is shown at a time: Tab goes to the next. It is read again every 5 s while it is in view."
     )
     refresh_seconds: ClassVar[float] = 5
     BINDINGS: ClassVar[list[BindingType]] = [
-        *pane_keys("containers", "Service, tasks, targets, revisions"),
+        *pane_keys("containers", "Tasks, events, targets, revisions"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="containers.roll-back",
                 tooltip="Roll back, to the revision under the cursor; asks before anything changes"),
         Binding("D", "deploy", "Deploy", key_display="D", id="containers.deploy",
                 tooltip="Deploy this service: plans, and asks before anything changes"),
-        Binding("d", "describe", "Diff", id="containers.describe",
-                tooltip="A revision: what differs from the one that runs; else everything known of it"),
+        Binding("d", "describe", "Whole, diff", id="containers.describe",
+                tooltip="All of what the cursor is on; of a revision, what differs from the one that runs"),
         Binding("w", "whole", "Whole revision", show=False, id="containers.whole", tooltip="All of a revision's definition"),
         Binding("l", "logs", "Logs", id="containers.logs", tooltip="Logs of the task under the cursor, else the service's"),
     ]  # fmt: skip
@@ -78,24 +87,27 @@ class ContainersScreen(PanedScreen):
         self._definitions: dict[str, TaskDefinition] = {}
         self._loads = 0
         self._loading = False
+        self._heights: dict[str, str] = {}
+        """Of the panes that take what they need, as they were set last."""
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
+        yield Says(id="deployments")
         yield Says(id="tabs")
-        with Horizontal(id="panes"):
-            with Vertical(classes="column", id="left"):
-                with VerticalScroll(id="service", classes="pane"):
-                    yield Says(id="service-text")
-                yield Rows(cells.REVISION_COLUMNS, id="revisions", classes="pane")
-            with Vertical(classes="column", id="right"):
-                yield Rows(cells.TASK_COLUMNS, id="tasks", classes="pane")
-                yield Rows(cells.TARGET_COLUMNS, id="targets", classes="pane")
+        with Vertical(id="panes"):
+            yield Rows(cells.TASK_COLUMNS, id="tasks", classes="pane", empty="…")
+            with Horizontal(id="below"):
+                with Vertical(classes="column", id="left"):
+                    yield Rows(cells.EVENT_COLUMNS, id="events", classes="pane", empty="…")
+                with Vertical(classes="column", id="right"):
+                    yield Rows(cells.TARGET_COLUMNS, id="targets", classes="pane", empty="…")
+                    yield Rows(cells.REVISION_COLUMNS, id="revisions", classes="pane", empty="…")
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
         self.lay_out()
         self._draw()
-        self.set_focus(self.query_one("#service"))
+        self.set_focus(self.query_one("#tasks"))
         deploying.learn_runbooks(self)
         self.load()
 
@@ -139,7 +151,6 @@ class ContainersScreen(PanedScreen):
         async def history() -> None:
             self._history = await self._fact(self._history, lambda: overview.history(name, environment))
             self._draw()
-            await self._read_definitions(self._deployed)
 
         async def references() -> None:
             self._references = await self._fact(self._references, lambda: overview.revisions(name, environment))
@@ -147,6 +158,8 @@ class ContainersScreen(PanedScreen):
             await self._read_definitions(self._listed)
 
         await asyncio.gather(history(), references())
+        # Whose family they are of is known only now, whichever came first.
+        await self._read_definitions(self._deployed)
 
     async def _read_definitions(self, references: tuple[str, ...]) -> None:
         places = asyncio.Semaphore(_DEFINITIONS_AT_ONCE)
@@ -185,22 +198,46 @@ class ContainersScreen(PanedScreen):
         service = self._service.value.service if self._service.value else None
         current = service.task_definition if service else ""
         self.query_one("#headline", Says).say(self._headline())
-        self.query_one("#service-text", Says).say(cells.service_story(self._service, now))
-        tasks = self.query_one("#tasks", Rows)
-        tasks.empty_says = cells.missing(self._tasks, "No task runs, and none stopped within the last hour.")
-        tasks.set_rows(cells.task_rows(self._tasks.value or (), current, now))
-        targets = self.query_one("#targets", Rows)
-        targets.empty_says = cells.missing(self._targets, "No target is registered.")
-        targets.set_rows(cells.target_rows(self._targets.value or ()))
-        revisions = self.query_one("#revisions", Rows)
-        revisions.empty_says = cells.missing(self._references, "No revision is registered.")
-        revisions.set_rows(
-            cells.revision_rows(
-                self._revision_references(), self._definitions, self._history.value or (), self._service.value, now
-            )
+        self.query_one("#deployments", Says).say(stories.deployment_lines(self._service, now))
+        nothing = "No task runs, and none stopped within the last hour."
+        self._fill("tasks", self._tasks, nothing, cells.task_rows(self._groups, current, now))
+        events = cells.event_rows(service.events if service else (), now)
+        self._fill("events", self._service, "ECS has written nothing yet.", events)
+        targets = cells.target_rows(self._targets.value or ())
+        self._fill("targets", self._targets, "No target is registered.", targets)
+        revisions = cells.revision_rows(
+            self._revision_references(), self._definitions, self._history.value or (), self._service.value, now
         )
+        self._fill("revisions", self._references, "No revision is registered.", revisions)
         self.draw_titles()
+        self._give_room()
         self.refresh_bindings()
+
+    def _fill(self, pane: str, fact: Fact[Any], nothing: str, rows: Iterable[Row]) -> None:
+        table = self.query_one(f"#{pane}", Rows)
+        table.empty_says = cells.missing(fact, nothing)
+        table.set_rows(rows)
+
+    def lay_out(self) -> None:
+        super().lay_out()
+        if self.is_mounted:
+            self._give_room()
+
+    def _give_room(self) -> None:
+        """Beside each other, tasks and targets take what they need, up to half of what there is; the lists that go on take the
+        rest."""
+        half = max(_LEAST_ROWS, (self.size.height - _AROUND) // 2)
+        for pane, most in (("tasks", half), ("targets", half // 2)):
+            table = self.query_one(f"#{pane}", Rows)
+            wanted = max(1, table.total) + _FRAME
+            height = f"{min(wanted, max(most, _LEAST_ROWS))}" if self.is_wide else "1fr"
+            if self._heights.get(pane) != height:
+                self._heights[pane] = height
+                table.styles.height = height
+
+    @property
+    def _groups(self) -> tuple[TaskGroup, ...]:
+        return grouped(self._tasks.value or ())
 
     @property
     def _listed(self) -> tuple[str, ...]:
@@ -244,10 +281,13 @@ class ContainersScreen(PanedScreen):
 
     def pane_titles(self) -> Mapping[str, str]:
         healthy = sum(target.state == "healthy" for target in self._targets.value or ())
-        running = sum(task.last_status == "RUNNING" for task in self._tasks.value or ())
+        tasks = self._tasks.value or ()
+        running = sum(not has_stopped(task) and task.last_status == "RUNNING" for task in tasks)
+        failed = sum(has_failed(task) for task in tasks)
+        failures = f", {MARKS[BAD]} {failed}" if failed else ""
         return {
-            "service": "service",
-            "tasks": f"tasks {running} running" if self._tasks.value is not None else "tasks",
+            "tasks": f"tasks {running} running{failures}" if self._tasks.value is not None else "tasks",
+            "events": "events",
             "targets": f"targets {healthy}/{len(self._targets.value)} healthy" if self._targets.value else "targets",
             "revisions": f"revisions {self._references.value.count}" if self._references.value else "revisions",
         }
@@ -255,9 +295,6 @@ class ContainersScreen(PanedScreen):
     # Keys
 
     def narrow(self, words: str) -> None:
-        if self.pane == "service":
-            self.pane = "tasks"
-            self.lay_out()
         self.query_one(f"#{self.pane}", Rows).set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -274,9 +311,10 @@ class ContainersScreen(PanedScreen):
         return self.query_one("#revisions", Rows).current_key if self.pane == "revisions" else ""
 
     @property
-    def _picked_task(self) -> Task | None:
+    def _picked(self) -> TaskGroup | None:
+        """The row of tasks under the cursor."""
         key = self.query_one("#tasks", Rows).current_key if self.pane == "tasks" else ""
-        return next((task for task in self._tasks.value or () if task.arn == key), None)
+        return next((group for group in self._groups if group.key == key), None)
 
     def action_roll_back(self) -> None:
         service = self._service.value.service if self._service.value else None
@@ -292,12 +330,28 @@ class ContainersScreen(PanedScreen):
         self.action_describe()
 
     def action_describe(self) -> None:
+        picked = self._picked
         if self._revision:
             self._describe_revision(self._revision)
-        elif self._picked_task is not None:
-            self.show_detail(f"task {self._picked_task.id[-8:]}", cells.task_story(self._picked_task))
+        elif picked is not None:
+            self.show_detail(f"task {picked.newest.id[-8:]}", stories.group_story(picked, self.desk.now()))
         else:
-            self.show_detail(f"{self.service_name} {self.environment}", self._service_story)
+            story = self._picked_story
+            self.show_detail(
+                f"{self.service_name} {self.environment}",
+                lambda: Content("\n\n").join([*story, self._service_story()]),
+            )
+
+    @property
+    def _picked_story(self) -> list[Content]:
+        """Of the event or target under the cursor; it stands above the service's own."""
+        key = self.query_one(f"#{self.pane}", Rows).current_key
+        if self.pane == "events" and self._service.value is not None:
+            event = cells.keyed(self._service.value.service.events).get(key)
+            return [stories.event_story(event, self.desk.now())] if event else []
+        if self.pane == "targets":
+            return [stories.target_story(each) for each in self._targets.value or () if each.key == key]
+        return []
 
     def _describe_revision(self, reference: str) -> None:
         picked = self._definitions.get(reference)
@@ -306,19 +360,20 @@ class ContainersScreen(PanedScreen):
             self.notify("That revision has not been read yet.", severity="warning", markup=False)
         elif current is None or current.arn == picked.arn:
             self.show_detail(
-                f"{picked.name}, which runs now" if current else picked.name, cells.definition_story(picked)
+                f"{picked.name}, which runs now" if current else picked.name,
+                stories.definition_story(picked, self.desk.now()),
             )
         else:
             title = f"From {current.name}, which runs now, to {picked.name}"
-            self.show_detail(title, cells.diff_story(diff_lines(current, picked)))
+            self.show_detail(title, stories.diff_story(diff_lines(current, picked)))
 
     def action_whole(self) -> None:
         picked = self._definitions.get(self._revision)
         if picked is not None:
-            self.show_detail(picked.name, cells.definition_story(picked))
+            self.show_detail(picked.name, stories.definition_story(picked, self.desk.now()))
 
     def _service_story(self) -> Content:
-        parts = [cells.service_story(self._service, self.desk.now())]
+        parts = [stories.service_story(self._service, self.desk.now())]
         facts: tuple[tuple[str, Fact[Any]], ...] = (
             ("tasks", self._tasks),
             ("targets", self._targets),
@@ -335,8 +390,8 @@ class ContainersScreen(PanedScreen):
         deploying.ask(self, self.service_name, self.environment, runs=runs)
 
     def action_logs(self) -> None:
-        task = self._picked_task
-        place = Place(LOGS, self.service_name, self.environment, detail=task.id if task else "")
+        picked = self._picked
+        place = Place(LOGS, self.service_name, self.environment, detail=picked.newest.id if picked else "")
         self.post_message(GoTo(place))
 
     def action_environment(self) -> None:
@@ -347,8 +402,11 @@ class ContainersScreen(PanedScreen):
     def copied(self) -> tuple[str, str] | None:
         if self._revision:
             return f"the ARN of {revision_name(self._revision)}", self._revision
-        if self._picked_task is not None:
-            return f"the ARN of task {self._picked_task.id[-8:]}", self._picked_task.arn
+        picked = self._picked
+        if picked is not None:
+            return f"the ARN of task {picked.newest.id[-8:]}", picked.newest.arn
+        if self.pane == "events" and self._picked_story:
+            return "the event", self._picked_story[0].plain
         if self.pane == "targets":
             key = self.query_one("#targets", Rows).current_key
             return ("the target", key) if key else None

@@ -37,20 +37,19 @@ async def open_prod(pilot: Any) -> None:
     await until_seen(pilot, "fileflow prod: 0 of 3")
     await pilot.press("j", "j", "enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
-    await until_seen(pilot, "(service fileflow-prod) is unable to")
+    await until_seen(pilot, "fileflow-prod:8  0/3 run")
 
 
 async def test_one_pane_at_80_columns_all_at_120(app: ConsoleApp) -> None:
+    panes = ("tasks", "events", "targets", "revisions")
     async with app.run_test(size=(80, 24)) as pilot:
         await open_prod(pilot)
-        shown = [
-            pane for pane in ("service", "tasks", "targets", "revisions") if app.screen.query_one(f"#{pane}").display
-        ]
-        assert shown == ["service"]
-        await pilot.press("tab")
+        assert [pane for pane in panes if app.screen.query_one(f"#{pane}").display] == ["tasks"]
         await until_seen(pilot, "No task runs")
+        await pilot.press("tab")
+        await until_seen(pilot, "tasks keep failing to start")
         await pilot.resize_terminal(120, 40)
-        await until(pilot, lambda: all(app.screen.query_one(f"#{pane}").display for pane in ("service", "revisions")))
+        await until(pilot, lambda: all(app.screen.query_one(f"#{pane}").display for pane in panes))
 
 
 async def test_the_difference_of_two_revisions_masks_secrets(app: ConsoleApp) -> None:
@@ -86,22 +85,104 @@ async def test_rollback_takes_the_revision_under_the_cursor(app: ConsoleApp, wis
         assert wishes[2].inputs == {"revision": "fileflow-prod:7"}
 
 
-async def test_why_a_task_stopped_is_on_the_screen(app: ConsoleApp, aws: FakeAccess) -> None:
-    stopped = task("fileflow-prod", 8, 9) | {
+def stopped(number: int, reason: str, code: str, *, minutes: float = 1, exit_code: int | None = None) -> dict[str, Any]:
+    raw = task("fileflow-prod", 8, number) | {
         "lastStatus": "STOPPED",
         "desiredStatus": "STOPPED",
-        "stoppedAt": just_now() - timedelta(minutes=1),
-        "stoppedReason": "Essential container in task exited",
+        "stoppedAt": just_now() - timedelta(minutes=minutes),
+        "stoppedReason": reason,
+        "stopCode": code,
     }
-    stopped["containers"] = [
-        {"name": "app", "image": "i", "lastStatus": "STOPPED", "exitCode": 137, "reason": "OutOfMemory"}
-    ]
-    aws.tasks["fileflow-prod-service"] = [stopped]
+    raw["containers"] = [{"name": "app", "image": "i", "lastStatus": "STOPPED", "exitCode": exit_code}]
+    if code == "TaskFailedToStart":
+        del raw["startedAt"]
+    return raw
+
+
+NOT_FOUND = (
+    "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
+    "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/fileflow:7bd6b34: not found"
+)
+FAILING = [
+    *(stopped(number, NOT_FOUND, "TaskFailedToStart", minutes=2 + number) for number in range(7)),
+    stopped(20, "Essential container in task exited", "EssentialContainerExited", exit_code=1),
+    *(stopped(number, f"Scaling activity initiated by (deployment ecs-svc/{number})", "ServiceSchedulerInitiated")
+      for number in (30, 31)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_why_tasks_stopped_is_on_the_screen_at_every_size(
+    app: ConsoleApp, aws: FakeAccess, size: tuple[int, int]
+) -> None:
+    aws.tasks["fileflow-prod-service"] = [*FAILING, task("fileflow-prod", 8, 40)]
+    async with app.run_test(size=size) as pilot:
+        await open_prod(pilot)
+        await until_seen(pilot, "tasks 1 running, ✗ 8")
+        rows = app.screen.query_one("#tasks", Rows).shown
+        seen = [tuple(row.cells[key].text for key in ("mark", "id", "status", "why")) for row in rows]
+        assert seen == [
+            ("✗", "00000014", "stopped", "app exited with 1"),
+            ("✗", "7 ×", "stopped", "image fileflow:7bd6b34 not found"),
+            ("✓", "00000028", "healthy", ""),
+            ("·", "2 ×", "stopped", "stopped by ECS: scaling or another deployment"),
+        ]
+        for row in seen:
+            assert row[3] in text_of(app), "whole, at any size"
+
+
+async def test_a_row_of_tasks_tells_of_all_of_them_and_leads_to_the_newest(app: ConsoleApp, aws: FakeAccess) -> None:
+    aws.tasks["fileflow-prod-service"] = FAILING
     async with app.run_test(size=(120, 40)) as pilot:
         await open_prod(pilot)
+        await until_seen(pilot, "7 ×")
+        await pilot.press("j", "d")
+        await until_seen(pilot, "7 tasks stopped for this reason")
+        assert "pull image manifest has been retried 1 time(s)" in " ".join(text_of(app).split())
+        assert f"{6:032x}" in text_of(app)
+        await pilot.press("escape", "l")
+        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
+        await until_seen(pilot, "task 00000000")
+
+
+async def test_events_are_short_and_whole_behind_d(app: ConsoleApp, aws: FakeAccess) -> None:
+    group = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/fileflow-prod-tg/94f92faa0fbc47fa"
+    whole = f"(service fileflow-prod-service) deregistered 1 targets in (target-group {group})"
+    event = {"id": "e7", "createdAt": just_now() - timedelta(minutes=3), "message": whole}
+    aws.services["fileflow-prod-service"]["events"] = [event, event]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await until_seen(pilot, "1 target deregistered")
+        assert text_of(app).count("1 target deregistered") == 1, "an event has an id, and is shown once"
+        assert "arn:aws" not in text_of(app)
         await pilot.press("tab", "d")
-        await until_seen(pilot, "exit code 137")
-        assert "OutOfMemory" in text_of(app)
+        await until_seen(pilot, "(service fileflow-prod-service) deregistered 1 targets")
+
+
+async def test_panes_take_the_room_that_they_need(app: ConsoleApp, aws: FakeAccess) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await until_seen(pilot, "No task runs")
+        height = {pane: app.screen.query_one(f"#{pane}").size.height for pane in ("tasks", "events", "targets")}
+        assert height["tasks"] <= 4
+        assert height["events"] > 20
+        aws.tasks["fileflow-prod-service"] = [task("fileflow-prod", 8, number) for number in range(60)]
+        await pilot.press("r")
+        await until(pilot, lambda: app.screen.query_one("#tasks").size.height > 10)
+        assert app.screen.query_one("#events").size.height > 10, "many tasks leave room for the others"
+
+
+async def test_a_deployment_that_ecs_took_back_has_failed(
+    app: ConsoleApp, aws: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = {"serviceDeploymentArn": "arn:dep/1", "status": "ROLLBACK_SUCCESSFUL", "targetServiceRevisionArn": "r",
+            "createdAt": just_now() - timedelta(days=9), "finishedAt": just_now() - timedelta(days=9)}  # fmt: skip
+    monkeypatch.setattr(aws, "_ListServiceDeployments", lambda **_: {"serviceDeployments": [back]})
+    revision = {"serviceRevisionArn": "r", "taskDefinition": arn("fileflow-prod:7")}
+    monkeypatch.setattr(aws, "_DescribeServiceRevisions", lambda **_: {"serviceRevisions": [revision]}, raising=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_prod(pilot)
+        await until_seen(pilot, "✗ rolled back")
 
 
 async def test_what_cannot_be_read_says_so_and_leaves_the_rest(app: ConsoleApp, aws: FakeAccess) -> None:
@@ -109,6 +190,7 @@ async def test_what_cannot_be_read_says_so_and_leaves_the_rest(app: ConsoleApp, 
     async with app.run_test(size=(120, 40)) as pilot:
         await open_prod(pilot)
         await until(pilot, lambda: "v1.7.0" in text_of(app))
+        await until_seen(pilot, "No task runs")
         await pilot.press("d")
         await until_seen(pilot, "deployments of the last 90 days could not be read")
 
@@ -163,7 +245,8 @@ async def test_the_image_that_serves_stands_beside_the_one_being_rolled_out(app:
     rolling_out(aws)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "v1.7.0→7bd6b34")
-        assert "fileflow-prod:7 still serves with 3 (image v1.7.0)" in " ".join(text_of(app).split())
+        serves = "fileflow-prod:7 still serves with 3 (image v1.7.0)"
+        await until(pilot, lambda: serves in " ".join(text_of(app).split()), serves)
         await pilot.press("j", "j", "enter")
         await until_seen(pilot, "image v1.7.0 → 7bd6b34")
         rows = {row.key.rpartition(":")[2]: row for row in app.screen.query_one("#revisions", Rows).shown}
