@@ -89,7 +89,11 @@ JOURNAL: Legend = (
     ("to do", "follow-ups that are still open"),
     ("id", "the run's name: infraconsole journal ID"),
 )
-LOGS: Legend = (("at", "when the application wrote it, in your time zone"), ("stream", "the task that wrote it"))
+LOGS: Legend = (
+    ("✗ ▲", "an error, a warning: by the words at the beginning of the line"),
+    ("at", "when the application wrote it, in your time zone"),
+    ("task", "the last characters of the task that wrote it"),
+)
 PLAN: Legend = (
     ("+", "created"),
     ("~", "changed in place"),

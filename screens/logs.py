@@ -3,33 +3,67 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from infraconsole import naming, text
 from infraconsole.aws.logs import LogLine, task_stream
-from infraconsole.overview import Fact
-from infraconsole.screens import legends
+from infraconsole.checks.task_groups import never_started
+from infraconsole.errors import AwsError, AwsNotFound
+from infraconsole.overview import Fact, revision_name
+from infraconsole.screens import legends, log_lines
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import LOGS, GoTo, Place
-from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
+from infraconsole.screens.steady import steady
+from infraconsole.screens.times import when
+from infraconsole.screens.widgets.rows import Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import BAD, DIM, STRONG, WARN, Part, said
+from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, WARN, Part, said
 
 _MOST = 1_000
 _SPANS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-_COLUMNS = (
-    Column("at", "at", 8),
-    Column("stream", "stream", 12, rank=1),
-    Column("message", "message", 20, stretch=True),
-)
+_TASKS_EVERY = 6
+"""Where there is something to read, whether tasks start is looked at every so often."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What somebody wants to read: how far back, of one task or of all ("")."""
+
+    span: timedelta
+    task: str
+
+    @property
+    def words(self) -> str:
+        about = f"task {self.task[-8:]}" if self.task else "all tasks"
+        return f"{about}, the last {text.duration(self.span.total_seconds())}"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the application logs. `elsewhere`: where the task definition names no log group, what it names instead."""
+
+    group: str
+    container: str
+    prefix: str
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """`unstarted`: why there is nothing to read of the newest deployment, or of the task; "" where that is not so, or not known."""
+
+    wanted: _Wanted
+    source: _Source
+    lines: tuple[LogLine, ...]
+    unstarted: str = ""
 
 
 class LogsScreen(ConsoleScreen):
@@ -37,7 +71,8 @@ class LogsScreen(ConsoleScreen):
     legend: ClassVar[legends.Legend] = legends.LOGS
     about: ClassVar[str] = (
         "The newest lines of the service's application log, or of one task's stream; the newest are at the bottom. Enter "
-        "shows a line whole. `+` looks further back. Read again every 5 s while in view; the cursor on the last line follows."
+        "shows a line whole. `+` looks further back. Read again every 5 s while in view; the cursor on the last line follows. "
+        "A time at the beginning of a line is left out where it is the one beside it."
     )
     refresh_seconds: ClassVar[float] = 5
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,20 +88,14 @@ class LogsScreen(ConsoleScreen):
         self.service_name = service
         self.environment = environment
         self._of_task = task
-        self._only = bool(task)
-        self._span = 0
-        self._lines: Fact[tuple[LogLine, ...]] = Fact()
+        self._wanted = _Wanted(_SPANS[0], task)
+        self._read: Fact[_Reading] = Fact()
+        self._loads = 0
         self._by_key: dict[str, LogLine] = {}
-        self._group = ""
-        self._container = ""
-        self._prefix = ""
-        self._elsewhere = ""
-        """Where the task definition names no log group: what it names instead."""
-        self._loading = False
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
-        yield Rows(_COLUMNS, id="log-lines", empty="…")
+        yield Rows(log_lines.columns(several_days=False), id="log-lines", empty="…")
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
@@ -78,41 +107,77 @@ class LogsScreen(ConsoleScreen):
     def rows(self) -> Rows:
         return self.query_one("#log-lines", Rows)
 
-    def load(self) -> None:
-        if not self._loading:
-            self._loading = True
-            self._read_lines()
+    # Reading
 
-    @work(group="lines", exit_on_error=False)
+    def load(self) -> None:
+        self._read_lines()
+
+    def action_refresh(self) -> None:
+        self._loads = 0
+        self.load()
+
+    @steady
     async def _read_lines(self) -> None:
+        wanted, known = self._wanted, self._read.value.source if self._loads and self._read.value else None
+        with_tasks = self._loads % _TASKS_EVERY == 0
+        self._loads += 1
         try:
-            lines = await self.read(self._newest)
-            self._lines = self._lines.got(lines, self.desk.now())
+            read = await self.read(lambda: self._newest(wanted, known, with_tasks))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: shown in the headline, whole on `d`
-            self._lines = self._lines.failed(error)
-        finally:
-            self._loading = False
+            self._read = self._read.failed(error)
+        else:
+            if not with_tasks and read.lines and self._read.value is not None:
+                read = replace(read, unstarted=self._read.value.unstarted)
+            if wanted == self._wanted:  # else something else was asked for meanwhile, and is read next
+                self._read = self._read.got(read, self.desk.now())
         self._draw(new=True)
 
-    def _newest(self) -> tuple[LogLine, ...]:
-        """In a thread: the log group comes from the task definition, else from the guide's names."""
+    def _newest(self, wanted: _Wanted, known: _Source | None, with_tasks: bool) -> _Reading:
+        """In a thread."""
         overview, environment = self.desk.overview, self.environment
-        stream = ""
-        if not self._group:
-            found = overview.service(self.service_name, environment).application
-            main = found.container if found else None
-            self._group = (main.log_group if main else "") or naming.log_group(self.service_name, environment)
-            self._elsewhere = (
-                f"{main.name} logs by {main.log_driver or 'no driver'}" if main and not main.log_group else ""
-            )
-            self._container = main.name if main else naming.container(self.service_name)
-            self._prefix = main.log_stream_prefix if main else ""
-        if self._only and self._of_task:
-            stream = task_stream(self._container, self._of_task, self._prefix)
-        since = self.desk.now() - _SPANS[self._span]
-        return overview.log_lines(self._group, environment, since=since, limit=_MOST, stream=stream)
+        source = known or self._source()
+        stream = task_stream(source.container, wanted.task, source.prefix) if wanted.task else ""
+        since = self.desk.now() - wanted.span
+        try:
+            lines = overview.log_lines(source.group, environment, since=since, limit=_MOST, stream=stream)
+        except AwsNotFound:
+            # A group that the first task makes is not there before one has started.
+            why = self._unstarted(wanted)
+            if not why:
+                raise
+            return _Reading(wanted, source, (), f"{why} There is no log group yet.")
+        why = self._unstarted(wanted) if with_tasks or not lines else ""
+        return _Reading(wanted, source, lines, why)
+
+    def _source(self) -> _Source:
+        """The log group comes from the task definition, else from the guide's names."""
+        found = self.desk.overview.service(self.service_name, self.environment).application
+        main = found.container if found else None
+        usual = naming.log_group(self.service_name, self.environment)
+        if main is None:
+            return _Source(usual, naming.container(self.service_name), "")
+        elsewhere = "" if main.log_group else f"{main.name} logs by {main.log_driver or 'no driver'}"
+        return _Source(main.log_group or usual, main.name, main.log_stream_prefix, elsewhere)
+
+    def _unstarted(self, wanted: _Wanted) -> str:
+        """Why there is nothing to read, where no task got so far; "" also where that could not be looked up."""
+        overview = self.desk.overview
+        try:
+            service = overview.service(self.service_name, self.environment).service
+            tasks = overview.tasks(self.service_name, self.environment)
+        except AwsError:
+            return ""
+        primary, now = service.primary, self.desk.now()
+        if wanted.task:
+            mine = [task for task in tasks if task.id == wanted.task]
+            return never_started(mine, mine[0].created_at if mine else None, now)
+        mine = [task for task in tasks if primary and task.task_definition == primary.task_definition]
+        why = never_started(mine, primary.created_at if primary else None, now)
+        if why and primary is not None:
+            return f"{revision_name(primary.task_definition)}: {why}"
+        return "" if tasks or service.desired else "The service is scaled to 0: no task runs."
 
     # Drawing
 
@@ -123,44 +188,51 @@ class LogsScreen(ConsoleScreen):
         if not self.is_mounted:
             return
         now = self.desk.now()
-        about = f"task {self._of_task[-8:]}" if self._only and self._of_task else "all tasks"
+        read = self._read.value
         parts: list[Part] = [
-            (self._group or "logs", STRONG),
-            f"  {about}, the last {text.duration(_SPANS[self._span].total_seconds())}",
+            (read.source.group if read else "logs", STRONG),
+            f"  {(read.wanted if read else self._wanted).words}",
         ]
-        lines = self._lines.value or ()
-        if self._lines.read_at is not None:
-            full = f", the newest {_MOST:,}" if len(lines) >= _MOST else ""
-            parts.append((f"  {len(lines):,} lines{full}, read {text.ago(self._lines.read_at, now)} ago", DIM))
-        if self._lines.error is not None:
-            parts.append((f"\n! {self._lines.error}".split("\n")[1] + "  (d: all of it)", WARN))
+        if read is not None:
+            full = f", the newest {_MOST:,}" if len(read.lines) >= _MOST else ""
+            noun = "line" if len(read.lines) == 1 else "lines"
+            parts.append((f"  {len(read.lines):,} {noun}{full}, read {when(self._read.read_at, now)}", DIM))
+        if read is not None and read.wanted != self._wanted:
+            parts.append((f"\n… reading {self._wanted.words}", DIM))
+        if read is not None and read.unstarted:
+            parts.append((f"\n{MARKS[BAD]} {read.unstarted}", BAD))
+            parts.append(("  The lines are of other tasks." if read.lines else "", DIM))
+        if self._read.error is not None:
+            first = str(self._read.error).split("\n")[0]
+            parts.append((f"\n! {first}  (d: all of it)", WARN))
         self.query_one("#headline", Says).say(said(*parts))
         if new:
-            self._fill(lines)
+            self._fill()
 
-    def _fill(self, lines: tuple[LogLine, ...]) -> None:
-        rows = self.rows
+    def _fill(self) -> None:
+        rows, read, now = self.rows, self._read.value, self.desk.now()
         at_end = not rows.shown or rows.cursor == len(rows.shown) - 1
-        failed = self._lines.value is None and self._lines.error is not None
-        nothing = "Nothing was logged in this time."
-        if self._elsewhere:
-            nothing = f"Nothing is in {self._group}, where convention has it: {self._elsewhere}."
-        rows.empty_says = "Nothing could be read." if failed else nothing
-        self._by_key = _keyed(lines)
-        rows.set_rows(
-            Row(
-                key,
-                {
-                    "at": Cell(line.at.astimezone().strftime("%H:%M:%S"), DIM),
-                    "stream": Cell(line.stream.rsplit("/", 1)[-1][-12:], DIM),
-                    "message": Cell(line.message[:2000], _tone(line.message)),
-                },
-                more=line.stream,
-            )
-            for key, line in self._by_key.items()
-        )
+        rows.empty_says = self._nothing(read)
+        lines = read.lines if read else ()
+        searched = f"of the last {text.duration(self._wanted.span.total_seconds())}"
+        if len(lines) >= _MOST:
+            searched = f"the newest {_MOST:,}"
+        rows.set_so_far(f"only the lines {searched} were searched")
+        several_days = log_lines.of_several_days(lines, now)
+        rows.set_columns(log_lines.columns(several_days))
+        self._by_key = log_lines.keyed(lines)
+        rows.set_rows(log_lines.rows(self._by_key, several_days))
         if at_end:
             rows.action_last()
+
+    def _nothing(self, read: _Reading | None) -> str:
+        if read is None:
+            return "…" if self._read.error is None else "Nothing could be read."
+        if read.unstarted:
+            return "There is nothing to read: no task got as far as starting."
+        if read.source.elsewhere:
+            return f"Nothing is in {read.source.group}, where convention has it: {read.source.elsewhere}."
+        return "Nothing was logged in this time."
 
     # Keys
 
@@ -182,21 +254,24 @@ class LogsScreen(ConsoleScreen):
     def action_describe(self) -> None:
         line = self._line
         if line is not None:
-            title = f"{text.local_time(line.at)}  {line.stream}"
+            title = f"{when(line.at, self.desk.now())}  {line.stream}"
             self.show_detail(title, said(text.block(line.message, 200_000)))
-        elif self._lines.error is not None:
-            self.show_error("Logs", self._lines.error)
+        elif self._read.error is not None:
+            self.show_error("Logs", self._read.error)
 
     def action_further(self) -> None:
-        self._span = (self._span + 1) % len(_SPANS)
-        self._draw()
-        self.load()
+        following = _SPANS[(_SPANS.index(self._wanted.span) + 1) % len(_SPANS)]
+        self._want(replace(self._wanted, span=following))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return None if action == "all" and not self._of_task else super().check_action(action, parameters)
 
     def action_all(self) -> None:
-        self._only = not self._only
+        self._want(replace(self._wanted, task="" if self._wanted.task else self._of_task))
+
+    def _want(self, wanted: _Wanted) -> None:
+        self._wanted = wanted
+        self._loads = 0
         self._draw()
         self.load()
 
@@ -208,21 +283,3 @@ class LogsScreen(ConsoleScreen):
     def copied(self) -> tuple[str, str] | None:
         line = self._line
         return ("the line", text.line(line.message)) if line else None
-
-
-def _keyed(lines: tuple[LogLine, ...]) -> dict[str, LogLine]:
-    """Each line under a key that it keeps when older lines fall away."""
-    found: dict[str, LogLine] = {}
-    times: Counter[int] = Counter()
-    for line in lines:
-        same = hash((line.at, line.stream, line.message))
-        times[same] += 1
-        found[f"{same}#{times[same]}"] = line
-    return found
-
-
-def _tone(message: str) -> str:
-    head = message[:200].upper()
-    if "ERROR" in head or "FATAL" in head or "EXCEPTION" in head:
-        return BAD
-    return WARN if "WARN" in head else ""

@@ -43,8 +43,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
+    """The filter passes over what is not `searched`."""
+
     text: str
     tone: str = ""
+    searched: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Row:
 
     @property
     def words(self) -> str:
-        return " ".join((*(cell.text for cell in self.cells.values()), self.more)).lower()
+        return " ".join((*(cell.text for cell in self.cells.values() if cell.searched), self.more)).lower()
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
@@ -193,6 +196,11 @@ class Rows(ScrollView, can_focus=True):
     def empty_says(self, words: str) -> None:
         self._empty = words
         if not self._shown:
+            self.refresh()
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        if tuple(columns) != self.columns:
+            self.columns = tuple(columns)
             self.refresh()
 
     def set_so_far(self, why: str) -> None:
