@@ -24,6 +24,10 @@ _FAILURE = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|SEVERE|PANIC)\b|EXCEPTION|TRAC
 _WARNING = re.compile(r"\bWARN(?:ING)?\b")
 
 
+BEFORE_MESSAGE = 20
+"""Cells of a row before the message, where all lines are of one day."""
+
+
 def columns(several_days: bool) -> tuple[Column, ...]:
     return (
         Column("mark", "", 1),

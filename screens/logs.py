@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -29,6 +30,8 @@ from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, WARN, Part, said
 
 _MOST = 1_000
 _SPANS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+_WHOLE = 4_000
+"""Characters of the line under the cursor that stand below the list; `d` shows all."""
 _TASKS_EVERY = 6
 """Where there is something to read, whether tasks start is looked at every so often."""
 
@@ -96,6 +99,7 @@ class LogsScreen(ConsoleScreen):
     def body(self) -> ComposeResult:
         yield Says(id="headline")
         yield Rows(log_lines.columns(several_days=False), id="log-lines", empty="…")
+        yield Says(id="line-says")
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
@@ -196,7 +200,7 @@ class LogsScreen(ConsoleScreen):
         if read is not None:
             full = f", the newest {_MOST:,}" if len(read.lines) >= _MOST else ""
             noun = "line" if len(read.lines) == 1 else "lines"
-            parts.append((f"  {len(read.lines):,} {noun}{full}, read {when(self._read.read_at, now)}", DIM))
+            parts.append((f"  {len(read.lines):,} {noun}{full}, read {text.ago(self._read.read_at, now)} ago", DIM))
         if read is not None and read.wanted != self._wanted:
             parts.append((f"\n… reading {self._wanted.words}", DIM))
         if read is not None and read.unstarted:
@@ -224,6 +228,21 @@ class LogsScreen(ConsoleScreen):
         rows.set_rows(log_lines.rows(self._by_key, several_days))
         if at_end:
             rows.action_last()
+        self._draw_line()
+
+    def _draw_line(self) -> None:
+        """The line under the cursor, whole, where its row has no room for it."""
+        line, says = self._line, self.query_one("#line-says", Says)
+        room = self.rows.scrollable_content_region.width - log_lines.BEFORE_MESSAGE
+        cut = line is not None and (cell_len(line.message) > room or "\n" in line.message.strip())
+        says.display = cut
+        if line is not None and cut:
+            says.say(said(text.block(line.message, _WHOLE)))
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        if self.is_mounted:
+            self._draw_line()
 
     def _nothing(self, read: _Reading | None) -> str:
         if read is None:
@@ -246,6 +265,10 @@ class LogsScreen(ConsoleScreen):
     def _line(self) -> LogLine | None:
         key = self.rows.current_key
         return self._by_key.get(key)
+
+    @on(Rows.Moved)
+    def _moved(self) -> None:
+        self._draw_line()
 
     @on(Rows.Chosen)
     def _chosen(self) -> None:

@@ -28,6 +28,7 @@ _NOT_ALLOWED = re.compile(r"not authorized to perform: (?P<action>[\w:]+)(?: on 
 _PLATFORM = re.compile(r"descriptor matching platform '(?P<platform>[^']+)'")
 _PULL = re.compile(r"CannotPull\w*Error", re.IGNORECASE)
 _INITIALIZATION = re.compile(r"ResourceInitializationError", re.IGNORECASE)
+_CODES = re.compile(r"^Health checks failed with these codes: \[([\d, ]+)\]\.?$")
 _OUT_OF_MEMORY = re.compile(r"OutOfMemory", re.IGNORECASE)
 _SIGNALS = {137: ", killed", 139: ", segmentation fault", 143: ", told to stop"}
 _LEAST_CLAUSE = 8
@@ -81,12 +82,12 @@ _EVENTS = (
     _known(
         r"^(?:\(task (?P<task>[\w-]+)\) )?(?:\(instance [^)]*\) )?(?:\(port (?P<port>\d+)\) )?is unhealthy in "
         r"\((?:target-group|elb) [^)]*\) due to \(reason (?P<why>.+)\)\.?$",
-        "unhealthy{of}: {why}",
+        "unhealthy: {why}{of}",
         failed=True,
     ),
     _known(
         r"^\(task (?P<task>[\w-]+)\) failed container health checks\.?$",
-        "unhealthy{of}: container health check failed",
+        "unhealthy: container health check failed{of}",
         failed=True,
     ),
     _known(r"^is unable to consistently start tasks successfully\.?$", "tasks keep failing to start", failed=True),
@@ -163,6 +164,11 @@ def reason_words(reason: str) -> str:
     return _told(_REASONS, words)
 
 
+def health_words(description: str) -> str:
+    """Why a target is unhealthy, as load balancers say it."""
+    return _CODES.sub(r"health check answered \1", description)
+
+
 def named(words: str) -> str:
     """`words` with names for ARNs, and the ends of tasks' ids."""
     return _LONG_ID.sub(lambda found: found[0][-8:], _ARN.sub(lambda found: _name(found[0]), words))
@@ -177,14 +183,14 @@ def _told(table: tuple[_Known, ...], reason: str) -> str:
 
 
 def _filled(known: _Known, found: re.Match[str], words: str) -> str:
-    groups = {key: named(value or "") for key, value in found.groupdict().items()}
+    groups = {key: health_words(named(value or "")) for key, value in found.groupdict().items()}
     task, port, on = groups.get("task", ""), groups.get("port", ""), groups.get("on", "")
     parts = [f"task {task[-8:]}" if task else "", f"port {port}" if port else ""]
     return known.words.format(
         **groups,
         s="" if groups.get("n") == "1" else "s",
         tasks=_tasks(words),
-        of="".join(f" {part}," for part in parts if part).rstrip(","),
+        of="".join(f", {part}" for part in parts if part),
         because=f": {groups['why']}" if groups.get("why") else "",
         where=f" by {on.upper()}" if on else "",
     )

@@ -17,7 +17,7 @@ from infraconsole.aws.ecs import (
 )
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
-from infraconsole.checks.ecs_words import event_words
+from infraconsole.checks.ecs_words import event_words, health_words
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import why_stopped
 from infraconsole.checks.task_groups import TaskGroup, has_stopped
@@ -40,7 +40,7 @@ EVENT_COLUMNS = (
     Column("mark", "", 1),
     Column("at", "at", WIDTH, rank=2),
     Column("age", "age", 7, rank=1, right=True),
-    Column("words", "what ECS says", 30, stretch=True),
+    Column("words", "what ECS says", 40, stretch=True),
 )
 TARGET_COLUMNS = (
     Column("mark", "", 1),
@@ -49,7 +49,7 @@ TARGET_COLUMNS = (
     Column("state", "state", 10),
     Column("zone", "zone", 15, rank=4),
     Column("group", "group", 18, rank=3),
-    Column("why", "why", 20, rank=1, stretch=True),
+    Column("why", "why", 14, rank=1, stretch=True),
 )
 REVISION_COLUMNS = (
     Column("mark", "", 1),
@@ -146,7 +146,7 @@ def target_rows(targets: Iterable[TargetHealth]) -> Iterable[Row]:
                 "state": Cell(target.state, tone),
                 "zone": Cell(target.zone, DIM),
                 "group": Cell(target.group, DIM),
-                "why": Cell(target.description or target.reason, BAD if tone == BAD else DIM),
+                "why": Cell(health_words(target.description) or target.reason, BAD if tone == BAD else DIM),
             },
             more=target.reason,
         )

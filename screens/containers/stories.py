@@ -12,6 +12,7 @@ from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.controllers import remarks
 from infraconsole.checks.ecs_words import rollout_words
 from infraconsole.checks.serving import ServiceFacts
+from infraconsole.checks.stopped import has_failed
 from infraconsole.checks.task_groups import TaskGroup, since
 from infraconsole.overview import Fact, revision_name
 from infraconsole.screens.containers.cells import keyed
@@ -84,15 +85,15 @@ def group_story(group: TaskGroup, now: datetime) -> Content:
 
 
 def task_story(task: Task, now: datetime) -> Content:
-    rows: list[Part | Content] = [
-        said(("task ", STRONG), task.arn),
+    rows: list[Part | Content] = [said(("task ", STRONG), task.arn)]
+    if task.stop_code or task.stopped_reason:
+        rows.append((f"{task.stop_code} {task.stopped_reason}".strip(), BAD if has_failed(task) else PLAIN))
+    rows += [
         f"{task.last_status}, wanted {task.desired_status}, health {task.health}, runs {revision_name(task.task_definition)}",
         f"asked for {when(task.created_at, now)} by {task.started_by or '-'}",
         f"started {when(task.started_at, now) if task.started_at else 'never'}, stopped {when(task.stopped_at, now)}",
         f"{task.private_ip or 'no address'}, {task.zone or 'no zone'}",
     ]
-    if task.stop_code or task.stopped_reason:
-        rows.append((f"{task.stop_code} {task.stopped_reason}".strip(), BAD))
     for container in task.containers:
         exit_code = "" if container.exit_code is None else f", exit code {container.exit_code}"
         rows.append(

@@ -75,6 +75,15 @@ async def test_an_event_is_shown_once(app: ConsoleApp, aws: FakeAccess) -> None:
         assert len(rows.shown) == 2, "two events may say the same at the same time; one event is one line"
 
 
+async def test_the_line_under_the_cursor_is_whole_below_the_list(app: ConsoleApp, aws: FakeAccess) -> None:
+    aws.logs = [logged(1, "short"), logged(2, "long " + "word " * 40 + "the end")]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_logs(pilot)
+        await until_seen(pilot, "the end")
+        await pilot.press("k")
+        await until(pilot, lambda: "the end" not in text_of(app), "a line that its row shows is not shown twice")
+
+
 async def test_what_the_filter_does_not_find_is_said_only_of_what_was_searched(
     app: ConsoleApp, aws: FakeAccess
 ) -> None:
