@@ -134,8 +134,7 @@ class LogsScreen(ConsoleScreen):
         else:
             if not with_tasks and read.lines and self._read.value is not None:
                 read = replace(read, unstarted=self._read.value.unstarted)
-            if wanted == self._wanted:  # else something else was asked for meanwhile, and is read next
-                self._read = self._read.got(read, self.desk.now())
+            self._read = self._read.got(read, self.desk.now())
         self._draw(new=True)
 
     def _newest(self, wanted: _Wanted, known: _Source | None, with_tasks: bool) -> _Reading:
