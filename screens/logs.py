@@ -14,8 +14,11 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from infraconsole import naming, text
+from infraconsole.aws.ecs_tasks import Task
 from infraconsole.aws.logs import LogLine, task_stream
-from infraconsole.checks.task_groups import never_started
+from infraconsole.checks.ecs_words import stop_words
+from infraconsole.checks.stopped import has_failed
+from infraconsole.checks.task_groups import has_stopped, never_started
 from infraconsole.errors import AwsError, AwsNotFound
 from infraconsole.overview import Fact, revision_name
 from infraconsole.screens import legends, log_lines
@@ -60,13 +63,21 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """`unstarted`: why there is nothing to read of the newest deployment, or of the task; "" where that is not so, or not known."""
+class _Silence:
+    """Why there is nothing to read of a task, or of the newest deployment: `why` is "" where that is not so, or not known.
+    `nothing` is said where there are no lines at all."""
 
+    why: str = ""
+    nothing: str = "Nothing was logged in this time."
+    failed: bool = True
+
+
+@dataclass(frozen=True)
+class _Reading:
     wanted: _Wanted
     source: _Source
     lines: tuple[LogLine, ...]
-    unstarted: str = ""
+    silence: _Silence = _Silence()
 
 
 class LogsScreen(ConsoleScreen):
@@ -133,7 +144,7 @@ class LogsScreen(ConsoleScreen):
             self._read = self._read.failed(error)
         else:
             if not with_tasks and read.lines and self._read.value is not None:
-                read = replace(read, unstarted=self._read.value.unstarted)
+                read = replace(read, silence=self._read.value.silence)
             self._read = self._read.got(read, self.desk.now())
         self._draw(new=True)
 
@@ -147,12 +158,11 @@ class LogsScreen(ConsoleScreen):
             lines = overview.log_lines(source.group, environment, since=since, limit=_MOST, stream=stream)
         except AwsNotFound:
             # A group that the first task makes is not there before one has started.
-            why = self._unstarted(wanted)
-            if not why:
+            silence = self._silence(wanted)
+            if not silence.why:
                 raise
-            return _Reading(wanted, source, (), f"{why} There is no log group yet.")
-        why = self._unstarted(wanted) if with_tasks or not lines else ""
-        return _Reading(wanted, source, lines, why)
+            return _Reading(wanted, source, (), replace(silence, why=f"{silence.why} There is no log group yet."))
+        return _Reading(wanted, source, lines, self._silence(wanted) if with_tasks or not lines else _Silence())
 
     def _source(self) -> _Source:
         """The log group comes from the task definition, else from the guide's names."""
@@ -164,23 +174,30 @@ class LogsScreen(ConsoleScreen):
         elsewhere = "" if main.log_group else f"{main.name} logs by {main.log_driver or 'no driver'}"
         return _Source(main.log_group or usual, main.name, main.log_stream_prefix, elsewhere)
 
-    def _unstarted(self, wanted: _Wanted) -> str:
-        """Why there is nothing to read, where no task got so far; "" also where that could not be looked up."""
-        overview = self.desk.overview
+    def _silence(self, wanted: _Wanted) -> _Silence:
+        """In a thread. Says nothing of what could not be looked up."""
+        overview, now = self.desk.overview, self.desk.now()
         try:
             service = overview.service(self.service_name, self.environment).service
             tasks = overview.tasks(self.service_name, self.environment)
         except AwsError:
-            return ""
-        primary, now = service.primary, self.desk.now()
+            return _Silence()
         if wanted.task:
-            mine = [task for task in tasks if task.id == wanted.task]
-            return never_started(mine, mine[0].created_at if mine else None, now)
-        mine = [task for task in tasks if primary and task.task_definition == primary.task_definition]
-        why = never_started(mine, primary.created_at if primary else None, now)
-        if why and primary is not None:
-            return f"{revision_name(primary.task_definition)}: {why}"
-        return "" if tasks or service.desired else "The service is scaled to 0: no task runs."
+            return next((_of_one(task) for task in tasks if task.id == wanted.task), _Silence())
+        if not tasks and not service.desired:
+            return _Silence(nothing="Nothing was logged in this time: the service is scaled to 0.")
+        primary = service.primary
+        newest = [task for task in tasks if primary and task.task_definition == primary.task_definition]
+        why = never_started(newest, primary.created_at if primary else None, now)
+        if not why or primary is None:
+            return _Silence()
+        others = any(task.started_at for task in tasks)
+        nothing = (
+            "The tasks that run logged nothing in this time."
+            if others
+            else "There is nothing to read: no task got as far as starting."
+        )
+        return _Silence(f"{revision_name(primary.task_definition)}: {why}", nothing, any(map(has_failed, newest)))
 
     # Drawing
 
@@ -202,8 +219,9 @@ class LogsScreen(ConsoleScreen):
             parts.append((f"  {len(read.lines):,} {noun}{full}, read {text.ago(self._read.read_at, now)} ago", DIM))
         if read is not None and read.wanted != self._wanted:
             parts.append((f"\n… reading {self._wanted.words}", DIM))
-        if read is not None and read.unstarted:
-            parts.append((f"\n{MARKS[BAD]} {read.unstarted}", BAD))
+        if read is not None and read.silence.why:
+            tone = BAD if read.silence.failed else STRONG
+            parts.append((f"\n{MARKS[tone]} {read.silence.why}", tone))
             parts.append(("  The lines are of other tasks." if read.lines else "", DIM))
         if self._read.error is not None:
             first = str(self._read.error).split("\n")[0]
@@ -246,11 +264,9 @@ class LogsScreen(ConsoleScreen):
     def _nothing(self, read: _Reading | None) -> str:
         if read is None:
             return "…" if self._read.error is None else "Nothing could be read."
-        if read.unstarted:
-            return "There is nothing to read: no task got as far as starting."
         if read.source.elsewhere:
             return f"Nothing is in {read.source.group}, where convention has it: {read.source.elsewhere}."
-        return "Nothing was logged in this time."
+        return read.silence.nothing
 
     # Keys
 
@@ -305,3 +321,12 @@ class LogsScreen(ConsoleScreen):
     def copied(self) -> tuple[str, str] | None:
         line = self._line
         return ("the line", text.line(line.message)) if line else None
+
+
+def _of_one(task: Task) -> _Silence:
+    if task.started_at is not None:
+        return _Silence()
+    nothing = "There is nothing to read: the task never started."
+    if has_stopped(task):
+        return _Silence(f"This task never started: {stop_words(task)}.", nothing, has_failed(task))
+    return _Silence("This task has not started yet.", "There is nothing to read yet.", failed=False)

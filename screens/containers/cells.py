@@ -73,6 +73,12 @@ def missing(fact: Fact[Any], nothing: str) -> str:
     return "…" if fact.value is None else nothing
 
 
+def task_columns(groups: Sequence[TaskGroup]) -> tuple[Column, ...]:
+    """Without zones where no task tells of one."""
+    zones = any(task.zone for group in groups for task in group.tasks)
+    return tuple(column for column in TASK_COLUMNS if zones or column.key != "zone")
+
+
 def task_rows(groups: Iterable[TaskGroup], current: str, now: datetime) -> Iterable[Row]:
     """A row for each task that has not stopped, and for each reason why some did."""
     for group in groups:

@@ -60,7 +60,8 @@ class ContainersScreen(PanedScreen):
         "stopped for the same reason are one row, with a count. What ECS writes is shortened: `d` shows the whole text of what "
         "the cursor is on. `d` on a revision shows what differs from the one that runs now. `R` starts a rollback, to the "
         "revision under the cursor where the cursor is in the revisions; nothing is changed before its gates are answered. "
-        "In 80 columns one pane is shown at a time: Tab goes to the next. It is read again every 5 s while it is in view."
+        "In 80 columns one pane is shown at a time, the events below the tasks: Tab goes to the next. "
+        "It is read again every 5 s while it is in view."
     )
     refresh_seconds: ClassVar[float] = 5
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -89,6 +90,7 @@ class ContainersScreen(PanedScreen):
         self._loading = False
         self._heights: dict[str, str] = {}
         """Of the panes that take what they need, as they were set last."""
+        self._shows_events_too = False
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
@@ -200,9 +202,13 @@ class ContainersScreen(PanedScreen):
         self.query_one("#headline", Says).say(self._headline())
         self.query_one("#deployments", Says).say(stories.deployment_lines(self._service, now))
         nothing = "No task runs, and none stopped within the last hour."
-        self._fill("tasks", self._tasks, nothing, cells.task_rows(self._groups, current, now))
+        groups = self._groups
+        self.query_one("#tasks", Rows).set_columns(cells.task_columns(groups))
+        self._fill("tasks", self._tasks, nothing, cells.task_rows(groups, current, now))
         events = cells.event_rows(service.events if service else (), now)
         self._fill("events", self._service, "ECS has written nothing yet.", events)
+        if self.pane != "events":  # whoever reads on stays there; else the newest is what to see
+            self.query_one("#events", Rows).action_first()
         targets = cells.target_rows(self._targets.value or ())
         self._fill("targets", self._targets, "No target is registered.", targets)
         revisions = cells.revision_rows(
@@ -220,17 +226,26 @@ class ContainersScreen(PanedScreen):
 
     def lay_out(self) -> None:
         super().lay_out()
-        if self.is_mounted:
-            self._give_room()
+        if not self.is_mounted:
+            return
+        self._shows_events_too = not self.is_wide and self.pane == "tasks"
+        if self._shows_events_too:
+            for held in ("below", "left", "events"):
+                self.query_one(f"#{held}").display = True
+            self.query_one("#right").display = False
+        else:
+            self.query_one("#right").display = self.is_wide or self.pane in self.columns["right"]
+        self._give_room()
 
     def _give_room(self) -> None:
-        """Beside each other, tasks and targets take what they need, up to half of what there is; the lists that go on take the
-        rest."""
+        """Tasks and targets take what they need, up to half of what there is; the lists that go on without end take the rest. In
+        80 columns the events stand below the tasks."""
         half = max(_LEAST_ROWS, (self.size.height - _AROUND) // 2)
-        for pane, most in (("tasks", half), ("targets", half // 2)):
+        frame = _FRAME if self.is_wide else 1
+        shared = {"tasks": self.is_wide or self._shows_events_too, "targets": self.is_wide}
+        for pane, most in (("tasks", half), ("targets", max(_LEAST_ROWS, half // 2))):
             table = self.query_one(f"#{pane}", Rows)
-            wanted = max(1, table.total) + _FRAME
-            height = f"{min(wanted, max(most, _LEAST_ROWS))}" if self.is_wide else "1fr"
+            height = f"{min(max(1, table.total) + frame, most)}" if shared[pane] else "1fr"
             if self._heights.get(pane) != height:
                 self._heights[pane] = height
                 table.styles.height = height

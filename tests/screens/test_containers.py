@@ -44,10 +44,21 @@ async def test_one_pane_at_80_columns_all_at_120(app: ConsoleApp) -> None:
     panes = ("tasks", "events", "targets", "revisions")
     async with app.run_test(size=(80, 24)) as pilot:
         await open_prod(pilot)
-        assert [pane for pane in panes if app.screen.query_one(f"#{pane}").display] == ["tasks"]
+
+        def shown() -> list[str]:
+            return [pane for pane in panes if app.screen.query_one(f"#{pane}").size.height]
+
+        assert shown() == ["tasks", "events"]
         await until_seen(pilot, "No task runs")
-        await pilot.press("tab")
         await until_seen(pilot, "tasks keep failing to start")
+        await pilot.press("tab")
+        await until(pilot, lambda: shown() == ["events"])
+        await pilot.press("tab")
+        await until(pilot, lambda: shown() == ["targets"])
+        await pilot.press("tab")
+        await until(pilot, lambda: shown() == ["revisions"])
+        await pilot.press("tab")
+        await until(pilot, lambda: shown() == ["tasks", "events"])
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: all(app.screen.query_one(f"#{pane}").display for pane in panes))
 
@@ -157,6 +168,19 @@ async def test_events_are_short_and_whole_behind_d(app: ConsoleApp, aws: FakeAcc
         assert "arn:aws" not in text_of(app)
         await pilot.press("tab", "d")
         await until_seen(pilot, "(service fileflow-prod-service) deregistered 1 targets")
+
+
+async def test_the_newest_event_stays_in_sight(app: ConsoleApp, aws: FakeAccess) -> None:
+    def event(number: int) -> dict[str, Any]:
+        return {"id": f"e{number}", "createdAt": just_now(), "message": f"(service x) happening {number}"}
+
+    aws.services["fileflow-prod-service"]["events"] = [event(1)]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_prod(pilot)
+        await until_seen(pilot, "happening 1")
+        aws.services["fileflow-prod-service"]["events"] = [event(number) for number in range(60, 0, -1)]
+        await pilot.press("r")
+        await until_seen(pilot, "happening 60")
 
 
 async def test_panes_take_the_room_that_they_need(app: ConsoleApp, aws: FakeAccess) -> None:

@@ -19,7 +19,7 @@ from infraconsole.screens.logs import LogsScreen
 from infraconsole.screens.places import GoTo, Place
 from infraconsole.screens.times import clock_time, when
 from infraconsole.screens.widgets.rows import Rows
-from tests.screens.conftest import FakeAccess, just_now
+from tests.screens.conftest import FakeAccess, just_now, task
 from tests.screens.seen import text_of, until, until_seen
 from tests.screens.test_containers import NOT_FOUND, stopped
 
@@ -104,6 +104,34 @@ async def test_logs_say_that_no_task_ever_started(app: ConsoleApp, aws: FakeAcce
         seen = " ".join(text_of(app).split())
         assert "✗ fileflow-prod:8: No task ever started: 7 × image fileflow:7bd6b34 not found." in seen
         assert "Nothing was logged" not in seen
+
+
+async def test_a_task_that_never_started_says_so_and_one_that_may_still_start_is_no_failure(
+    app: ConsoleApp, aws: FakeAccess
+) -> None:
+    failed = stopped(1, NOT_FOUND, "TaskFailedToStart")
+    pending = task("fileflow-prod", 8, 2) | {"lastStatus": "PENDING"}
+    del pending["startedAt"]
+    aws.tasks["fileflow-prod-service"] = [failed, pending]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_logs(pilot, f"{1:032x}")
+        await until_seen(pilot, "✗ This task never started: image fileflow:7bd6b34 not found.")
+        await pilot.press("escape")
+        await open_logs(pilot, f"{2:032x}")
+        await until_seen(pilot, "• This task has not started yet.")
+
+
+async def test_tasks_that_run_and_log_nothing_are_not_said_to_have_never_started(
+    app: ConsoleApp, aws: FakeAccess
+) -> None:
+    aws.tasks["fileflow-prod-service"] = [
+        stopped(1, NOT_FOUND, "TaskFailedToStart"),
+        task("fileflow-prod", 7, 2),
+    ]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_logs(pilot)
+        await until_seen(pilot, "✗ fileflow-prod:8: No task ever started")
+        assert "The tasks that run logged nothing in this time." in text_of(app)
 
 
 async def test_lines_of_other_tasks_do_not_hide_that_the_new_ones_never_started(
