@@ -32,6 +32,7 @@ CONTAINERS: Legend = (
     ("task", "the last characters of the task's id; 7 ×: so many tasks that stopped for the same reason"),
     ("status", "of a task that runs: what its own health check says, where it has one"),
     ("why it stopped", "in short; d shows ECS's own words"),
+    ("what ECS says", "its events, in short; d shows its own words"),
     ("image", "the image's tag in that revision"),
     ("rev", "revision of the task definition"),
     ("zone", "availability zone"),
