@@ -33,7 +33,7 @@ from infraconsole.screens.words import BAD, DIM, MARKS, STRONG, WARN, Part, said
 
 _MOST = 1_000
 _SPANS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-_WHOLE = 4_000
+_WHOLE = 600
 """Characters of the line under the cursor that stand below the list; `d` shows all."""
 _TASKS_EVERY = 6
 """Where there is something to read, whether tasks start is looked at every so often."""
@@ -251,7 +251,7 @@ class LogsScreen(ConsoleScreen):
         """The line under the cursor, whole, where its row has no room for it."""
         line, says = self._line, self.query_one("#line-says", Says)
         room = self.rows.scrollable_content_region.width - log_lines.BEFORE_MESSAGE
-        cut = line is not None and (cell_len(line.message) > room or "\n" in line.message.strip())
+        cut = line is not None and (cell_len(line.message[:_WHOLE]) > room or "\n" in line.message[:_WHOLE].strip())
         says.display = cut
         if line is not None and cut:
             says.say(said(text.block(line.message, _WHOLE)))
