@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from infraconsole import naming, text
 from infraconsole.aws.logs import LogLine, task_stream
-from infraconsole.overview import Fact
+from infraconsole.checks.row_facts import Fact
 from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk

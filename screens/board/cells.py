@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 
 from infraconsole import text
-from infraconsole.overview import (
-    BoardRow,
-    Fact,
-    Level,
-    Trouble,
-    no_lock_words,
-    revision_name,
-    rollout,
-    troubles,
-)
+from infraconsole.checks.judgement import Level, Trouble, no_lock_words, revision_name, rollout, troubles
+from infraconsole.checks.row_facts import BoardRow, Fact
 from infraconsole.screens.runs import KnownRun
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error

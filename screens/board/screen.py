@@ -13,8 +13,9 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from infraconsole.checks.judgement import Level, Trouble, troubles, worst
+from infraconsole.checks.row_facts import BoardRow, Fact
 from infraconsole.errors import JournalError
-from infraconsole.overview import BoardRow, Fact, Level, Trouble, troubles, worst
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen

@@ -13,9 +13,10 @@ from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Task, T
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
 from infraconsole.checks.controllers import remarks
+from infraconsole.checks.judgement import revision_name
+from infraconsole.checks.row_facts import Fact
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import why_stopped
-from infraconsole.overview import Fact, revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error
 from infraconsole.secret_places import MASK, masked, names_a_secret

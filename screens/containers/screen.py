@@ -16,10 +16,11 @@ from infraconsole import text
 from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.controllers import refusal
+from infraconsole.checks.judgement import revision_name, troubles
 from infraconsole.checks.revision_diff import diff_lines
+from infraconsole.checks.row_facts import BoardRow, Fact, Revisions
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.errors import AwsError
-from infraconsole.overview import BoardRow, Fact, Revisions, revision_name, troubles
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.containers import cells

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from textual.content import Content
 
 from infraconsole.checks.environments import Comparison, Line, Origin, Running, Side, Standing
+from infraconsole.checks.judgement import revision_name
 from infraconsole.checks.serving import ServiceFacts
-from infraconsole.overview import revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 

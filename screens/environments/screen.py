@@ -13,8 +13,8 @@ from textual.widget import Widget
 
 from infraconsole import text
 from infraconsole.checks.environments import Comparison, Line, Running, running_lines
+from infraconsole.checks.row_facts import Fact
 from infraconsole.errors import AwsNotFound
-from infraconsole.overview import Fact
 from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk

@@ -10,9 +10,10 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.aws.cloudtrail import DELIVERY, SEARCHED
 from infraconsole.aws.s3 import StoredObject
+from infraconsole.checks.judgement import STALE_LOCK, no_lock_words
+from infraconsole.checks.row_facts import Authorship, Fact, LockFacts
 from infraconsole.checks.state_digest import last_stored
 from infraconsole.errors import AccessDenied, AwsError
-from infraconsole.overview import STALE_LOCK, Authorship, Fact, LockFacts, no_lock_words
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import (
     BAD,

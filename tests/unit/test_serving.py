@@ -11,9 +11,9 @@ import pytest
 from infraconsole import text
 from infraconsole.aws.ecs import Service, parse_service, parse_shifting
 from infraconsole.checks.controllers import instead, refusal, remarks, stage_words
+from infraconsole.checks.judgement import Level, rollout
 from infraconsole.checks.serving import ServiceFacts, serving
 from infraconsole.checks.standing import standing
-from infraconsole.overview import Level, rollout
 from infraconsole.screens.containers.cells import revision_rows
 from infraconsole.screens.environments.cells import running_of
 from tests.unit.test_application import APP, ECR, ROUTER, definition

@@ -1,0 +1,133 @@
+"""What is known of one service in one environment, each group of facts with when it was read and why it could not be. Data alone:
+the loaders in overview.py fill it, judgement.py judges it, the screens and `status` show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from infraconsole import naming
+from infraconsole.errors import AwsNotFound
+
+if TYPE_CHECKING:
+    from infraconsole.aws.cloudtrail import Author
+    from infraconsole.aws.cloudwatch import Alarm
+    from infraconsole.checks.serving import ServiceFacts
+    from infraconsole.terraform.state import LockInfo, StateSummary
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """Something read from AWS. `read_at` belongs to `value`; `error` is why the last attempt failed, None if it did not."""
+
+    value: T | None = None
+    read_at: datetime | None = None
+    error: Exception | None = None
+    loading: bool = False
+
+    def asked(self) -> Fact[T]:
+        return replace(self, loading=True)
+
+    def got(self, value: T, at: datetime) -> Fact[T]:
+        return Fact(value, at)
+
+    def failed(self, error: Exception) -> Fact[T]:
+        return replace(self, error=error, loading=False)
+
+    @property
+    def absent(self) -> bool:
+        """Whether AWS says that there is no such thing."""
+        return self.value is None and isinstance(self.error, AwsNotFound)
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """The newest `references` (ARNs) of a family, and how many ACTIVE ones it has in all."""
+
+    family: str
+    references: tuple[str, ...]
+    total: int
+
+    @property
+    def count(self) -> str:
+        """`40 of 1,208` where not all are listed."""
+        shown = len(self.references)
+        return f"{shown:,} of {self.total:,}" if self.total > shown else f"{shown:,}"
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """`bucket` is "" where the configuration names none; `state` is then None."""
+
+    bucket: str
+    key: str
+    state: StateSummary | None = None
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LockFacts:
+    """`checked` is false where there is nowhere to look for a lock. `why_unlocked` and `mend` say why no lock protects the state,
+    and what to do about it; "" where one does, or nothing is known."""
+
+    checked: bool
+    lock: LockInfo | None = None
+    why_unlocked: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Authorship:
+    """Who stored a version of a state; `author` is None where the logs do not say, `recorded` false where no trail keeps any."""
+
+    author: Author | None
+    recorded: bool = True
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    required: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def present(self) -> int:
+        return len(self.required) - len(self.missing)
+
+
+@dataclass(frozen=True)
+class Account:
+    id: str
+    operator_arn: str
+    alias: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.alias} ({self.id})" if self.alias else self.id
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    service_name: str
+    environment: str
+    service: Fact[ServiceFacts] = field(default_factory=Fact)
+    state: Fact[StateFacts] = field(default_factory=Fact)
+    lock: Fact[LockFacts] = field(default_factory=Fact)
+    alarms: Fact[tuple[Alarm, ...]] = field(default_factory=Fact)
+    exports: Fact[ExportFacts] = field(default_factory=Fact)
+
+    @property
+    def key(self) -> str:
+        return naming.target_name(self.service_name, self.environment)
+
+    @property
+    def facts(self) -> tuple[tuple[str, Fact[object]], ...]:
+        """The groups of cells, each with its name."""
+        groups = ("service", "state", "lock", "alarms", "exports")
+        return tuple((group, getattr(self, group)) for group in groups)
+
+    def with_fact(self, group: str, fact: Fact[Any]) -> BoardRow:
+        changed: dict[str, Any] = {group: fact}
+        return replace(self, **changed)
