@@ -8,13 +8,22 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from infraconsole import clock, naming
-from infraconsole.checks.row_facts import Account, Authorship, BoardRow, ExportFacts, LockFacts, Revisions, StateFacts
+from infraconsole.checks.row_facts import (
+    Account,
+    Authorship,
+    BoardRow,
+    ExportFacts,
+    LockFacts,
+    Revisions,
+    StateFacts,
+    VariablesFacts,
+)
 from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
 
 if TYPE_CHECKING:
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
     from infraconsole.checks.environments import Comparison
     from infraconsole.checks.serving import ServiceFacts
     from infraconsole.config import Config, Program
+    from infraconsole.exports.needed import Needed
     from infraconsole.terraform.locking import Protection
     from infraconsole.terraform.state import StateSummary
 
@@ -41,16 +51,6 @@ REVISIONS_SHOWN = 40
 _QUOTED = re.compile(r'^\s*"([^"\\]*)"')
 _TRAILS_SECONDS = 300.0
 """For so long an account's trails are taken for what they were: they change seldom, versions are asked about one by one."""
-
-
-@dataclass
-class _Exports:
-    """What is missing in one account and region, and when that was read (monotonic seconds)."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    missing: frozenset[str] = frozenset()
-    error: InfraconsoleError | None = None
-    read_at: float = float("-inf")
 
 
 class Overview:
@@ -68,7 +68,10 @@ class Overview:
         self._totals: dict[tuple[str, str], int] = {}
         """How many revisions a family has, by its newest one: counting them takes a call for each hundred."""
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
-        self._exports: dict[int, _Exports] = {}
+        self._histories: dict[tuple[str, str], tuple[tuple[object, ...], tuple[ServiceDeployment, ...]]] = {}
+        """By environment and service: its deployments, and what the service was like when they were read."""
+        self._needed: Needed | None = None
+        self._code_locks: dict[str, threading.Lock] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
         self._terraform_lock = threading.Lock()
@@ -102,16 +105,51 @@ class Overview:
         from infraconsole.checks.serving import ServiceFacts, serving
 
         ecs = self._ecs(environment)
-        found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
+        cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
+        found = ecs.service(cluster, name)
         shifting = self._shifting(ecs, found)
         there = serving(found, shifting)
+        history = self._history_of(ecs, found, environment)
         return ServiceFacts(
             found,
             self._definition_if_any(environment, found.task_definition),
             self._definition_if_any(environment, there.task_definition if there else ""),
             service,
             shifting,
+            history,
+            self._stopped(ecs, cluster, found, history),
         )
+
+    def _history_of(self, ecs: Ecs, service: Service, environment: str) -> tuple[ServiceDeployment, ...]:
+        """The service's deployments, read again once it has other ones, or one came to its end. Where they cannot be read, the
+        service's own events have to do."""
+        going = service.in_flight is not None
+        mark = (going, *((each.id, each.rollout_state) for each in service.deployments))
+        with self._lock:
+            seen, known = self._histories.get((environment, service.arn), ((), ()))
+        if seen == mark and not going:
+            return known
+        try:
+            known = ecs.service_deployments(service.cluster, service.name)
+        except AwsError:
+            return ()
+        with self._lock:
+            self._histories[environment, service.arn] = (mark, known)
+        return known
+
+    def _stopped(
+        self, ecs: Ecs, cluster: str, service: Service, history: tuple[ServiceDeployment, ...]
+    ) -> tuple[Task, ...]:
+        """The tasks that stopped within about the last hour, where they tell why a rollout is not well."""
+        from infraconsole.checks.standing import went_back
+
+        is_well = service.in_flight is None and service.running >= service.desired
+        if is_well and went_back(service, history, clock.now()) is None:
+            return ()
+        try:
+            return ecs.tasks(cluster, service.name, desired_status="STOPPED")
+        except AwsError:
+            return ()
 
     def _definition_if_any(self, environment: str, reference: str) -> TaskDefinition | None:
         try:
@@ -139,7 +177,7 @@ class Overview:
 
     def state(self, service: str, environment: str) -> StateFacts:
         from infraconsole.aws.s3 import S3
-        from infraconsole.terraform.state import summary
+        from infraconsole.checks.state_digest import summary_with_md5
 
         bucket, key = self.config.state_place_of(service, environment)
         if not bucket:
@@ -152,10 +190,28 @@ class Overview:
         found = s3.head(*place) if known else s3.get(*place)
         if known is None or found.etag != etag:
             found = found if found.body is not None else s3.get(*place)
-            known = summary(found.body or b"", f"s3://{bucket}/{key}")
+            known = summary_with_md5(found.body or b"", f"s3://{bucket}/{key}")
             with self._lock:
                 self._states[place] = (found.etag, known)
-        return StateFacts(bucket, key, known, found.modified_at)
+        left = self.errored_state(service, environment)
+        digest = self._other_digest(service, environment, found, known.md5)
+        return StateFacts(bucket, key, known, found.modified_at, digest, str(left) if left else "")
+
+    def _other_digest(self, service: str, environment: str, current: StoredObject, md5: str) -> str:
+        """What the lock table keeps of `current`, where that is another state's; "" also where that could not be read, which the
+        lock says, since it is in the same table."""
+        from infraconsole.checks import state_digest
+
+        table = self.config.environment(environment).lock_table
+        try:
+            if not table or state_digest.kept(self.access(environment), table, current.bucket, current.key) in (
+                "",
+                md5,
+            ):
+                return ""
+            return self.state_digest(service, environment, current)
+        except AwsError:
+            return ""
 
     def state_versions(self, service: str, environment: str) -> Iterator[StoredObject]:
         """The versions of the state, newest first, a page at a time as they are asked for. For one thread at a time.
@@ -282,6 +338,16 @@ class Overview:
             tuple(self.config.environments),
         )
 
+    def variables(self, service: str, environment: str) -> VariablesFacts:
+        """What the environment's variables say, from the service's Terraform code. Raises PrerequisiteMissing where that cannot be
+        read."""
+        if self.config.service(service).path is None:
+            return VariablesFacts(None, f"[services.{service}] has no path.")
+        with self._code_locks.setdefault(service, threading.Lock()):  # the service's other environments wait for it
+            found = self.environments(service)
+        values = found.values.get(environment)
+        return VariablesFacts(values, "" if values is not None else f"its code has no variables of {environment}.")
+
     def lock(self, service: str, environment: str) -> LockFacts:
         from infraconsole.checks import state_lock
 
@@ -369,29 +435,11 @@ class Overview:
         return CloudWatch(self.access(environment)).alarms(naming.alarm_prefix(service, environment))
 
     def exports(self, service: str, environment: str) -> ExportFacts:
-        from infraconsole.aws.ssm import Ssm
+        from infraconsole.exports.needed import Needed
 
-        required = naming.required_exports(service, self.config.export_root)
-        access = self.access(environment)
         with self._lock:
-            shared = self._exports.setdefault(id(access), _Exports())
-        # All services of an account share all exports but one: whoever comes first reads them for those who wait meanwhile.
-        asked_at = clock.seconds()
-        with shared.lock:
-            if shared.read_at < asked_at:
-                root = self.config.export_root
-                every = dict.fromkeys(
-                    name for known in self.config.services for name in naming.required_exports(known, root)
-                )
-                shared.error = None
-                try:
-                    shared.missing = frozenset(Ssm(access).parameters(tuple(every))[1])
-                except InfraconsoleError as error:
-                    shared.error = error
-                shared.read_at = clock.seconds()
-            if shared.error is not None:
-                raise shared.error
-        return ExportFacts(required, tuple(name for name in required if name in shared.missing))
+            needed = self._needed = self._needed or Needed(self.config, self.access)
+        return needed.facts(service, environment)
 
     def account(self, environment: str) -> Account:
         """Whose credentials these are; asked once per access, and again when that has new ones."""

@@ -3,6 +3,7 @@ the loaders in overview.py fill it, judgement.py judges it, the screens and `sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -13,10 +14,14 @@ from infraconsole.errors import AwsNotFound
 if TYPE_CHECKING:
     from infraconsole.aws.cloudtrail import Author
     from infraconsole.aws.cloudwatch import Alarm
+    from infraconsole.checks.findings import Finding
     from infraconsole.checks.serving import ServiceFacts
     from infraconsole.terraform.state import LockInfo, StateSummary
 
 T = TypeVar("T")
+
+GROUPS = ("service", "state", "lock", "alarms", "exports", "variables")
+"""What is read of a row, each by the loader of that name."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,15 @@ class Revisions:
 
 @dataclass(frozen=True)
 class StateFacts:
-    """`bucket` is "" where the configuration names none; `state` is then None."""
+    """`bucket` is "" where the configuration names none; `state` is then None. `digest` is what the lock table keeps, where that is
+    another state's; `left` the file of a state that an apply could not store, "" where there is none."""
 
     bucket: str
     key: str
     state: StateSummary | None = None
     modified_at: datetime | None = None
+    digest: str = ""
+    left: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,55 @@ class Authorship:
 
 @dataclass(frozen=True)
 class ExportFacts:
+    """`findings` are those of the exports' own check that concern this row, without those that only tell what is missing."""
+
     required: tuple[str, ...]
     missing: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def present(self) -> int:
         return len(self.required) - len(self.missing)
+
+
+@dataclass(frozen=True)
+class VariablesFacts:
+    """`values`: what the environment's variables say, in clear; None where nobody could look, and `why_not` says why."""
+
+    values: Mapping[str, Any] | None = field(default=None, repr=False)
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run at this target. `state` in a word or two: runs, waits for you, done, failed, stopped, …"""
+
+    id: str
+    title: str
+    state: str
+    under_way: bool = False
+    resumable: bool = False
+    gate: str = ""
+    at: datetime | None = None
+    """When it ended, or else began."""
+
+
+@dataclass(frozen=True)
+class ToDo:
+    """A follow-up that is open."""
+
+    title: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """What runs have left at this target. `run` is the one that is at it or has to be taken up, else the last one."""
+
+    run: RunFacts | None = None
+    unfinished: tuple[RunFacts, ...] = ()
+    half_applied: RunFacts | None = None
+    to_do: tuple[ToDo, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,16 +168,22 @@ class BoardRow:
     lock: Fact[LockFacts] = field(default_factory=Fact)
     alarms: Fact[tuple[Alarm, ...]] = field(default_factory=Fact)
     exports: Fact[ExportFacts] = field(default_factory=Fact)
+    variables: Fact[VariablesFacts] = field(default_factory=Fact)
+    left: Fact[Left] = field(default_factory=Fact)
+    """From the journal: all others are read from AWS and from the code."""
 
     @property
     def key(self) -> str:
         return naming.target_name(self.service_name, self.environment)
 
     @property
-    def facts(self) -> tuple[tuple[str, Fact[object]], ...]:
-        """The groups of cells, each with its name."""
-        groups = ("service", "state", "lock", "alarms", "exports")
-        return tuple((group, getattr(self, group)) for group in groups)
+    def facts(self) -> tuple[tuple[str, Fact[Any]], ...]:
+        """The groups that a loader reads, each with its name."""
+        return tuple((group, getattr(self, group)) for group in GROUPS)
+
+    @property
+    def all_facts(self) -> tuple[tuple[str, Fact[Any]], ...]:
+        return (*self.facts, ("left", self.left))
 
     def with_fact(self, group: str, fact: Fact[Any]) -> BoardRow:
         changed: dict[str, Any] = {group: fact}

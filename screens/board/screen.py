@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -13,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole.checks.judgement import Level, Trouble, troubles, worst
+from infraconsole.checks.judgement import judge
 from infraconsole.checks.row_facts import BoardRow, Fact
 from infraconsole.errors import JournalError
 from infraconsole.screens import deploying, legends
@@ -32,7 +31,7 @@ from infraconsole.screens.places import (
     Place,
     StartRun,
 )
-from infraconsole.screens.runs import BoardRuns, board_runs, half_applied_words, sentence
+from infraconsole.screens.runs import BoardRuns, board_runs, left_of, sentence
 from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -40,7 +39,7 @@ from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, WARN, lines, said
 
 _QUICK = ("service", "alarms")
-_SLOW = ("state", "lock", "exports")
+_SLOW = ("state", "lock", "exports", "variables")
 _SLOW_EVERY = 4
 """State and exports change with a deploy, not by themselves: they are read every fourth time."""
 
@@ -156,8 +155,13 @@ class BoardScreen(ConsoleScreen):
                 return
             self._runs = await in_thread(lambda: board_runs(journal, names), "journal")
             self._journal_seen, self._journal_error = seen, ""
+            read_at = self.desk.now()
+            for key, row in self._rows.items():
+                self._rows[key] = row.with_fact("left", row.left.got(left_of(self._runs, key), read_at))
         except JournalError as error:
             self._journal_error = str(error)
+            for key, row in self._rows.items():
+                self._rows[key] = row.with_fact("left", row.left.failed(error))
         self._draw_runs()
         self._draw_now()
 
@@ -171,15 +175,8 @@ class BoardScreen(ConsoleScreen):
         rows = list(self._rows.values())
         self.board.set_rows(board_row(row, self._runs.last.get(row.key), now) for row in rows)
         most = 4 if self.size.height >= 30 else 2
-        left = [trouble for row in rows for trouble in self._left_by_apply(row, now)]
-        found = sorted((*worst(rows, now), *left), key=lambda trouble: -trouble.level)
-        self.query_one("#worst", Says).say(summary(rows, found, now, most))
+        self.query_one("#worst", Says).say(summary(rows, [judge(row, now) for row in rows], now, most))
         self._draw_row()
-
-    def _left_by_apply(self, row: BoardRow, now: datetime) -> Iterable[Trouble]:
-        """What overview.py, which knows of AWS alone, does not tell: an apply that stopped half way."""
-        if run := self._runs.half_applied.get(row.key):
-            yield Trouble(Level.WARNING, f"{row.service_name} {row.environment}: {half_applied_words(run, now)}")
 
     def _draw_runs(self) -> None:
         table = self.query_one("#unfinished", Rows)
@@ -208,12 +205,11 @@ class BoardScreen(ConsoleScreen):
             says.say(said(""))
             return
         now = self.desk.now()
-        told = [trouble.sentence for trouble in (*troubles(row, now), *self._left_by_apply(row, now))]
-        follow_ups = [f"Still to do: {item.title}" for item in self._runs.follow_ups.get(row.key, ())]
+        judgement = judge(row, now)
         event = row.service.value.service.events[:1] if row.service.value else ()
         heard = list(remarks_of(row.service.value)) if row.service.value else []
         heard += [f"ECS: {event[0].message}"] if event else []
-        first = [(sentence_, WARN) for sentence_ in (*told, *follow_ups)]
+        first = [(f"{judgement.name}: {reason.on_screen}", WARN) for reason in judgement.reasons]
         says.say(lines([*first, *((words, DIM) for words in heard)] or [("", DIM)]))
 
     # Keys

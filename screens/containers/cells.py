@@ -13,8 +13,8 @@ from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Task, T
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
 from infraconsole.checks.controllers import remarks
-from infraconsole.checks.judgement import revision_name
 from infraconsole.checks.row_facts import Fact
+from infraconsole.checks.service_judgement import revision_name
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import why_stopped
 from infraconsole.screens.widgets.rows import Cell, Column, Row

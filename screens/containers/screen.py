@@ -16,9 +16,10 @@ from infraconsole import text
 from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.controllers import refusal
-from infraconsole.checks.judgement import revision_name, troubles
+from infraconsole.checks.judgement import judge
 from infraconsole.checks.revision_diff import diff_lines
 from infraconsole.checks.row_facts import BoardRow, Fact, Revisions
+from infraconsole.checks.service_judgement import revision_name
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.errors import AwsError
 from infraconsole.screens import deploying, legends
@@ -229,10 +230,10 @@ class ContainersScreen(PanedScreen):
         now = self.desk.now()
         row = BoardRow(self.service_name, self.environment, service=self._service)
         age = f"  read {text.ago(self._service.read_at, now)} ago" if self._service.read_at else ""
-        found = troubles(row, now)
-        if found:
-            tone = TONE_OF[found[0].level]
-            return said((f"{MARKS[tone]} {found[0].sentence}", tone), (age, DIM))
+        judgement = judge(row, now)
+        if judgement.reasons:
+            tone = TONE_OF[judgement.level]
+            return said((f"{MARKS[tone]} {judgement.headline}", tone), (age, DIM))
         if self._service.value is None:
             return said((f"Reading {self.service_name} {self.environment}…", DIM))
         service = self._service.value.service

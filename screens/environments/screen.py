@@ -106,7 +106,7 @@ class EnvironmentsScreen(ConsoleScreen):
         fact = self._runs[environment]
         try:
             found = await self.read(lambda: overview.service(service, environment))
-            self._runs[environment] = fact.got(cells.running_of(found), self.desk.now())
+            self._runs[environment] = fact.got(cells.running_of(found, environment), self.desk.now())
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
