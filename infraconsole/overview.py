@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 REVISIONS_SHOWN = 40
 """Of a family: the newest ones. Rolling back further than this is not a rollback any more."""
 _QUOTED = re.compile(r'^\s*"([^"\\]*)"')
+_CODE_SECONDS = 10.0
+"""For so long a service's variables are what they were: all its environments are asked for at the same time."""
 _TRAILS_SECONDS = 300.0
 """For so long an account's trails are taken for what they were: they change seldom, versions are asked about one by one."""
 
@@ -72,6 +74,8 @@ class Overview:
         """By environment and service: its deployments, and what the service was like when they were read."""
         self._needed: Needed | None = None
         self._code_locks: dict[str, threading.Lock] = {}
+        self._code: dict[str, tuple[float, Comparison]] = {}
+        self._variables: dict[tuple[str, str], VariablesFacts] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
         self._terraform_lock = threading.Lock()
@@ -344,9 +348,17 @@ class Overview:
         if self.config.service(service).path is None:
             return VariablesFacts(None, f"[services.{service}] has no path.")
         with self._code_locks.setdefault(service, threading.Lock()):  # the service's other environments wait for it
-            found = self.environments(service)
+            read_at, found = self._code.get(service, (float("-inf"), None))
+            if found is None or clock.seconds() - read_at > _CODE_SECONDS:
+                found = self.environments(service)
+                self._code[service] = (clock.seconds(), found)
         values = found.values.get(environment)
-        return VariablesFacts(values, "" if values is not None else f"its code has no variables of {environment}.")
+        read = VariablesFacts(values, "" if values is not None else f"its code has no variables of {environment}.")
+        with self._lock:
+            # The same as before stays the same object, with what was worked out of it.
+            known = self._variables.get((service, environment))
+            read = self._variables[service, environment] = known if known == read and known is not None else read
+        return read
 
     def lock(self, service: str, environment: str) -> LockFacts:
         from infraconsole.checks import state_lock

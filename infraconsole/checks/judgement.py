@@ -200,6 +200,8 @@ def _run(runbook: str, row: BoardRow, what: str) -> str:
 
 
 def _is_broken_state(error: BaseException | None) -> bool:
+    if error is None:
+        return False
     from infraconsole.terraform.state import StateTooNew, StateUnreadable
 
     return isinstance(error, StateUnreadable) and not isinstance(error, StateTooNew)
@@ -338,7 +340,7 @@ def _of_image(row: BoardRow, now: datetime) -> Iterator[Reason]:
         return
     from infraconsole.checks.service_judgement import other_image
 
-    found = other_image(facts, variables.values, row.environment)
+    found = other_image(facts, variables, row.environment)
     if found is not None:
         there, meant = found
         command = _run("deploy", row, "").removeprefix(": ")

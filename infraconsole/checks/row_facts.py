@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infraconsole.aws.cloudtrail import Author
     from infraconsole.aws.cloudwatch import Alarm
     from infraconsole.checks.findings import Finding
+    from infraconsole.checks.image_drift import Meant
     from infraconsole.checks.serving import ServiceFacts
     from infraconsole.terraform.state import LockInfo, StateSummary
 
@@ -114,6 +115,16 @@ class VariablesFacts:
 
     values: Mapping[str, Any] | None = field(default=None, repr=False)
     why_not: str = ""
+    _meant: dict[tuple[str, tuple[str, ...]], Meant | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def instead_of(self, image: str, names: tuple[str, ...]) -> Meant | None:
+        """As `image_drift.meant`. Told once and kept: every frame asks, and looking through the variables takes its time."""
+        from infraconsole.checks.image_drift import meant
+
+        key = (image, names)
+        if key not in self._meant:
+            self._meant[key] = meant(self.values or {}, image, names)
+        return self._meant[key]
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from infraconsole import text
 from infraconsole.aws.ecr import parse_image
 from infraconsole.aws.ecs import Deployment, Service, Shifting, Task, family_and_revision
 from infraconsole.checks.controllers import instead, stage_words
-from infraconsole.checks.image_drift import Meant, meant
+from infraconsole.checks.image_drift import Meant
 from infraconsole.checks.judgement import Level, Reason
+from infraconsole.checks.row_facts import VariablesFacts
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.standing import RECENTLY, WentBack, went_back
 from infraconsole.checks.stopped import cannot_heal, why_stopped
@@ -142,16 +142,16 @@ def _taken_back(facts: ServiceFacts, back: WentBack | None, now: datetime) -> It
             yield Reason(Level.WARNING, words, _LOOK)
 
 
-def other_image(facts: ServiceFacts, variables: Mapping[str, Any], environment: str) -> tuple[str, Meant] | None:
+def other_image(facts: ServiceFacts, variables: VariablesFacts, environment: str) -> tuple[str, Meant] | None:
     """What serves, in words, and what the variables bring instead; None where they bring that, or what is being rolled out."""
     found = facts.application
     if found is None or not facts.service.deploying.by_ecs:
         return None
     names = facts.names(environment)
     brought = facts.brought if facts.service.in_flight is not None else None
-    if brought is not None and meant(variables, brought.container.image, names) is None:
+    if brought is not None and variables.instead_of(brought.container.image, names) is None:
         return None
-    other = meant(variables, found.container.image, names)
+    other = variables.instead_of(found.container.image, names)
     if other is None:
         return None
     return f"{found.image.short} {'serves' if facts.serving_deployment else 'is what the service is on'}", other

@@ -39,12 +39,11 @@ def status(*, service: str | None, environment: str | None, as_json: bool) -> in
         settings.environment(environment)
     for name in [environment] if environment is not None else settings.environments:
         settings.region_of(name)
+    overview = Overview(settings, _access(settings))
     wanted = [
-        row
-        for row in Overview(settings, _access(settings)).rows()
-        if service in (None, row.service_name) and environment in (None, row.environment)
+        row for row in overview.rows() if service in (None, row.service_name) and environment in (None, row.environment)
     ]
-    reading = _Reading(Overview(settings, _access(settings)), wanted)
+    reading = _Reading(overview, wanted)
     left = _left([row.key for row in wanted])
     read = reading.rows(PATIENCE_SECONDS)
     rows = [row.with_fact("left", left.get(row.key, Fact())) for row in read]

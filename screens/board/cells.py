@@ -53,8 +53,7 @@ def name_of(row: BoardRow) -> str:
     return f"{row.service_name} {row.environment}"
 
 
-def board_row(row: BoardRow, run: KnownRun | None, now: datetime) -> Row:
-    judgement = judge(row, now)
+def board_row(row: BoardRow, judgement: Judgement, run: KnownRun | None, now: datetime) -> Row:
     level = judgement.level
     known = judgement.reasons or not judgement.unread
     tone = TONE_OF[level] if known else DIM

@@ -173,9 +173,11 @@ class BoardScreen(ConsoleScreen):
             return
         now = self.desk.now()
         rows = list(self._rows.values())
-        self.board.set_rows(board_row(row, self._runs.last.get(row.key), now) for row in rows)
+        judged = [judge(row, now) for row in rows]
+        pairs = zip(rows, judged, strict=True)
+        self.board.set_rows(board_row(row, judgement, self._runs.last.get(row.key), now) for row, judgement in pairs)
         most = 4 if self.size.height >= 30 else 2
-        self.query_one("#worst", Says).say(summary(rows, [judge(row, now) for row in rows], now, most))
+        self.query_one("#worst", Says).say(summary(rows, judged, now, most))
         self._draw_row()
 
     def _draw_runs(self) -> None:
