@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 GROUPS = ("service", "state", "lock", "alarms", "exports", "variables")
 """What is read of a row, each by the loader of that name."""
+FROM_AWS = frozenset(GROUPS) - {"variables"}
+"""Those whose reading tells that AWS can be reached."""
 
 
 @dataclass(frozen=True)

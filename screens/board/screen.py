@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -13,7 +14,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from infraconsole.checks.judgement import judge
-from infraconsole.checks.row_facts import BoardRow, Fact
+from infraconsole.checks.row_facts import FROM_AWS, BoardRow, Fact
 from infraconsole.errors import JournalError
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
@@ -133,7 +134,8 @@ class BoardScreen(ConsoleScreen):
         self._put(key, group, fact.asked())
         loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
         try:
-            value = await self.read(lambda: loader(row.service_name, row.environment))
+            call = partial(loader, row.service_name, row.environment)
+            value = await (self.read(call) if group in FROM_AWS else in_thread(call, group))
             self._put(key, group, fact.got(value, self.desk.now()))
         except asyncio.CancelledError:
             raise

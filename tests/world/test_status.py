@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from infraconsole.engine.event import Kind
-from infraconsole.engine.journal import Journal
 from infraconsole.world.process import World
+from tests.screens.runs import FakeExecutor
 from tests.world.conftest import WorldFactory, client, worlds
 
 READS = ("Describe", "Get", "List", "Head", "Filter")
@@ -112,25 +112,16 @@ def test_a_deployment_that_went_wrong(
 def test_a_follow_up_is_told_until_the_file_says_it(healthy: World, tmp_path: Path) -> None:
     file = tmp_path / "terraform.tfvars"
     file.write_text('image_tag = "other"\n')
-    with Journal(tmp_path) as journal:
-        target = {"service": "fileflow", "environment": "prod", "region": "ap-northeast-2", "account": ""}
-        journal.append(
-            "abc234", Kind.RUN_CREATED, data={"runbook": "ecs-rollback", "title": "ECS rollback", "target": target}
-        )
-        asked = {
-            "id": "pin",
-            "title": "Pin image_tag",
-            "detail": "",
-            "file": str(file),
-            "key": "image_tag",
-            "value": "v1",
-        }
-        journal.append("abc234", Kind.FOLLOW_UP_OPENED, data=asked)
-        journal.append("abc234", Kind.RUN_FINISHED, data={"outcome": "done", "exit_code": 0})
+    executor = FakeExecutor(tmp_path, "abc234")
+    asked = {"id": "pin", "title": "Pin image_tag", "detail": "", "file": str(file), "key": "image_tag", "value": "v1"}
+    executor.write(Kind.FOLLOW_UP_OPENED, "follow-up", **asked)
+    executor.finish()
+    executor.journal.close()
     done = status(healthy, *PROD, "--json", INFRACONSOLE_STATE=str(tmp_path))
     [row] = rows(done)
     assert (done.returncode, row["level"]) == (1, "warning"), done.stdout
     assert row["reasons"] == ["Still to do: Pin image_tag. Details: infraconsole journal abc234"]
+    assert (row["run"], row["run_state"]) == ("abc234", "done")
     file.write_text('image_tag = "v1"\n')
     assert status(healthy, *PROD, INFRACONSOLE_STATE=str(tmp_path)).returncode == 0
 
