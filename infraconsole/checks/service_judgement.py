@@ -230,4 +230,4 @@ def _image_missing(task: Task) -> str:
     if found is None or not found.image:
         return ""
     image = parse_image(found.image)
-    return f"image {image.short} is not in {'ECR' if image.in_ecr else image.registry or 'its registry'}"
+    return f"image {image.short} is not in ECR" if image.in_ecr else f"image {image.text} is not in its registry"

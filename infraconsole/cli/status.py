@@ -19,7 +19,14 @@ from infraconsole.checks.row_facts import GROUPS, BoardRow, Fact, Left
 from infraconsole.cli import output
 from infraconsole.clock import Deadline
 from infraconsole.config import Config
-from infraconsole.errors import EXIT_DONE, EXIT_FAILED, InfraconsoleError, JournalError, PrerequisiteMissing
+from infraconsole.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    ConfigError,
+    InfraconsoleError,
+    JournalError,
+    PrerequisiteMissing,
+)
 from infraconsole.overview import Overview
 
 PATIENCE_SECONDS = 25.0
@@ -43,6 +50,11 @@ def status(*, service: str | None, environment: str | None, as_json: bool) -> in
     wanted = [
         row for row in overview.rows() if service in (None, row.service_name) and environment in (None, row.environment)
     ]
+    if not wanted:
+        raise ConfigError(
+            "There is nothing to look at: no service or no environment is configured.",
+            mend=f"Write [services.<name>] and [environments.<name>] into {settings.file or 'infraconsole.toml'}.",
+        )
     reading = _Reading(overview, wanted)
     left = _left([row.key for row in wanted])
     read = reading.rows(PATIENCE_SECONDS)
@@ -195,9 +207,6 @@ def _document(judged: Judgement, row: BoardRow) -> dict[str, Any]:
 
 def _lines(pairs: Sequence[tuple[Judgement, BoardRow]]) -> Iterator[str]:
     """One for each row, the worst first, and under it its reasons."""
-    if not pairs:
-        yield "No service is configured: write [services.<name>] into infraconsole.toml."
-        return
     width = max(len(judged.name) for judged, _ in pairs)
     for judged, row in pairs:
         facts = row.service.value

@@ -209,3 +209,14 @@ async def test_r_where_code_deploy_deploys_says_what_to_use_and_starts_nothing(
         await pilot.press("R")
         await until_seen(pilot, "aws deploy stop-deployment")
         assert wishes == []
+
+
+async def test_the_board_and_the_containers_say_the_same_of_what_stands_around_a_service(
+    app: ConsoleApp, aws: FakeAccess
+) -> None:
+    aws.alarms = [{"AlarmName": "fileflow-dev-cpu", "StateValue": "ALARM", "StateReason": "r"}]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "fileflow dev: alarm fileflow-dev-cpu rings.")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
+        await until_seen(pilot, "▲ fileflow dev: alarm fileflow-dev-cpu rings.")

@@ -173,8 +173,11 @@ def test_a_rollout_that_takes_long_and_an_image_of_another_container() -> None:
     slow = ServiceFacts(service(deployment(8, 1, "IN_PROGRESS", 40), GOING[1]), NEW, OLD, "fileflow")
     assert judge(row(slow), NOW).level is Level.WARNING
     assert judge(row(replace(ROLLING, stopped=())), NOW).level is Level.BUSY
-    sidecar = judge(row(replace(ROLLING, stopped=(stopped(PULL_SIDECAR, image="v1"), stopped(PULL_SIDECAR)))), NOW)
-    assert sidecar.level is Level.BROKEN
+    agent = {"name": "agent", "image": "public.ecr.aws/x/agent:9"}
+    raw = {"taskDefinitionArn": f"{TD}:8", "lastStatus": "STOPPED", "stoppedReason": PULL_SIDECAR,
+           "containers": [{"name": "fileflow-app", "image": f"{ECR}/fileflow:7bd6b34"}, agent]}  # fmt: skip
+    sidecar = judge(row(replace(ROLLING, stopped=(parse_task(raw),))), NOW)
+    assert ":8 cannot start (image public.ecr.aws/x/agent:9 is not in its registry);" in told(sidecar)
     other = deployment(8, 0, "FAILED")
     told_by_tool = judge(row(unread(service(other, deploymentController={"type": "CODE_DEPLOY"}))), NOW)
     assert "R says what to use instead." in told(told_by_tool)

@@ -75,7 +75,7 @@ def test_all_is_well_and_nothing_is_changed_in_aws(healthy: World) -> None:
     assert [operation for operation in sent if not operation.startswith(READS)] == []
 
 
-def test_one_service_and_names_that_are_not_there(healthy: World) -> None:
+def test_one_service_and_names_that_are_not_there(healthy: World, tmp_path: Path) -> None:
     done = status(healthy, "--service", "authhub", "--env", "dev")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
     assert done.stdout.startswith("✓ ok")
@@ -83,6 +83,10 @@ def test_one_service_and_names_that_are_not_there(healthy: World) -> None:
     assert wrong.returncode == 2
     assert "fileflow" in wrong.stderr
     assert status(healthy, "--env", "prd").returncode == 2
+    empty = tmp_path / "infraconsole.toml"
+    empty.write_text('region = "ap-northeast-2"\n')
+    nothing = status(healthy, INFRACONSOLE_CONFIG=str(empty))
+    assert (nothing.returncode, nothing.stdout) == (2, ""), "where nobody looks, nothing is ok"
 
 
 @pytest.mark.parametrize(
