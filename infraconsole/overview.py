@@ -7,168 +7,52 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import IntEnum
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-from infraconsole import clock, naming, text
+from infraconsole import clock, naming
+from infraconsole.checks.row_facts import (
+    Account,
+    Authorship,
+    BoardRow,
+    ExportFacts,
+    LockFacts,
+    Revisions,
+    StateFacts,
+    VariablesFacts,
+)
 from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from infraconsole.aws.access import AwsAccess
-    from infraconsole.aws.cloudtrail import Author, Trail
+    from infraconsole.aws.cloudtrail import Trail
     from infraconsole.aws.cloudwatch import Alarm
     from infraconsole.aws.ecr import PushedTag
-    from infraconsole.aws.ecs import Deployment, Ecs, Service, ServiceDeployment, Shifting, Task, TaskDefinition
+    from infraconsole.aws.ecs import Ecs, Service, ServiceDeployment, Shifting, Task, TaskDefinition
     from infraconsole.aws.elbv2 import TargetHealth
     from infraconsole.aws.logs import LogLine
     from infraconsole.aws.s3 import StoredObject
     from infraconsole.checks.environments import Comparison
     from infraconsole.checks.serving import ServiceFacts
     from infraconsole.config import Config, Program
+    from infraconsole.exports.needed import Needed
     from infraconsole.terraform.locking import Protection
-    from infraconsole.terraform.state import LockInfo, StateSummary
+    from infraconsole.terraform.state import StateSummary
 
 # What reads AWS is imported by the loaders themselves, in their threads: the board is painted without waiting for it.
-
-T = TypeVar("T")
 
 REVISIONS_SHOWN = 40
 """Of a family: the newest ones. Rolling back further than this is not a rollback any more."""
 _QUOTED = re.compile(r'^\s*"([^"\\]*)"')
-STALE_LOCK = timedelta(minutes=15)
-"""A state lock older than this is worth a sentence: an apply is rarely that long."""
+_CODE_SECONDS = 10.0
+"""For so long a service's variables are what they were: all its environments are asked for at the same time."""
 _TRAILS_SECONDS = 300.0
 """For so long an account's trails are taken for what they were: they change seldom, versions are asked about one by one."""
-
-
-@dataclass(frozen=True)
-class Fact(Generic[T]):
-    """Something read from AWS. `read_at` belongs to `value`; `error` is why the last attempt failed, None if it did not."""
-
-    value: T | None = None
-    read_at: datetime | None = None
-    error: Exception | None = None
-    loading: bool = False
-
-    def asked(self) -> Fact[T]:
-        return replace(self, loading=True)
-
-    def got(self, value: T, at: datetime) -> Fact[T]:
-        return Fact(value, at)
-
-    def failed(self, error: Exception) -> Fact[T]:
-        return replace(self, error=error, loading=False)
-
-    @property
-    def absent(self) -> bool:
-        """Whether AWS says that there is no such thing."""
-        return self.value is None and isinstance(self.error, AwsNotFound)
-
-
-@dataclass(frozen=True)
-class Revisions:
-    """The newest `references` (ARNs) of a family, and how many ACTIVE ones it has in all."""
-
-    family: str
-    references: tuple[str, ...]
-    total: int
-
-    @property
-    def count(self) -> str:
-        """`40 of 1,208` where not all are listed."""
-        shown = len(self.references)
-        return f"{shown:,} of {self.total:,}" if self.total > shown else f"{shown:,}"
-
-
-@dataclass(frozen=True)
-class StateFacts:
-    """`bucket` is "" where the configuration names none; `state` is then None."""
-
-    bucket: str
-    key: str
-    state: StateSummary | None = None
-    modified_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class LockFacts:
-    """`checked` is false where there is nowhere to look for a lock. `why_unlocked` and `mend` say why no lock protects the state,
-    and what to do about it; "" where one does, or nothing is known."""
-
-    checked: bool
-    lock: LockInfo | None = None
-    why_unlocked: str = ""
-    mend: str = ""
-
-
-@dataclass(frozen=True)
-class Authorship:
-    """Who stored a version of a state; `author` is None where the logs do not say, `recorded` false where no trail keeps any."""
-
-    author: Author | None
-    recorded: bool = True
-
-
-@dataclass(frozen=True)
-class ExportFacts:
-    required: tuple[str, ...]
-    missing: tuple[str, ...]
-
-    @property
-    def present(self) -> int:
-        return len(self.required) - len(self.missing)
-
-
-@dataclass(frozen=True)
-class Account:
-    id: str
-    operator_arn: str
-    alias: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.alias} ({self.id})" if self.alias else self.id
-
-
-@dataclass(frozen=True)
-class BoardRow:
-    service_name: str
-    environment: str
-    service: Fact[ServiceFacts] = field(default_factory=Fact)
-    state: Fact[StateFacts] = field(default_factory=Fact)
-    lock: Fact[LockFacts] = field(default_factory=Fact)
-    alarms: Fact[tuple[Alarm, ...]] = field(default_factory=Fact)
-    exports: Fact[ExportFacts] = field(default_factory=Fact)
-
-    @property
-    def key(self) -> str:
-        return naming.target_name(self.service_name, self.environment)
-
-    @property
-    def facts(self) -> tuple[tuple[str, Fact[object]], ...]:
-        """The groups of cells, each with its name."""
-        groups = ("service", "state", "lock", "alarms", "exports")
-        return tuple((group, getattr(self, group)) for group in groups)
-
-    def with_fact(self, group: str, fact: Fact[Any]) -> BoardRow:
-        changed: dict[str, Any] = {group: fact}
-        return replace(self, **changed)
-
-
-@dataclass
-class _Exports:
-    """What is missing in one account and region, and when that was read (monotonic seconds)."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    missing: frozenset[str] = frozenset()
-    error: InfraconsoleError | None = None
-    read_at: float = float("-inf")
 
 
 class Overview:
@@ -186,7 +70,12 @@ class Overview:
         self._totals: dict[tuple[str, str], int] = {}
         """How many revisions a family has, by its newest one: counting them takes a call for each hundred."""
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
-        self._exports: dict[int, _Exports] = {}
+        self._histories: dict[tuple[str, str], tuple[tuple[object, ...], tuple[ServiceDeployment, ...]]] = {}
+        """By environment and service: its deployments, and what the service was like when they were read."""
+        self._needed: Needed | None = None
+        self._code_locks: dict[str, threading.Lock] = {}
+        self._code: dict[str, tuple[float, Comparison]] = {}
+        self._variables: dict[tuple[str, str], VariablesFacts] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
         self._terraform_lock = threading.Lock()
@@ -220,16 +109,51 @@ class Overview:
         from infraconsole.checks.serving import ServiceFacts, serving
 
         ecs = self._ecs(environment)
-        found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
+        cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
+        found = ecs.service(cluster, name)
         shifting = self._shifting(ecs, found)
         there = serving(found, shifting)
+        history = self._history_of(ecs, found, environment)
         return ServiceFacts(
             found,
             self._definition_if_any(environment, found.task_definition),
             self._definition_if_any(environment, there.task_definition if there else ""),
             service,
             shifting,
+            history,
+            self._stopped(ecs, cluster, found, history),
         )
+
+    def _history_of(self, ecs: Ecs, service: Service, environment: str) -> tuple[ServiceDeployment, ...]:
+        """The service's deployments, read again once it has other ones, or one came to its end. Where they cannot be read, the
+        service's own events have to do."""
+        going = service.in_flight is not None
+        mark = (going, *((each.id, each.rollout_state) for each in service.deployments))
+        with self._lock:
+            seen, known = self._histories.get((environment, service.arn), ((), ()))
+        if seen == mark and not going:
+            return known
+        try:
+            known = ecs.service_deployments(service.cluster, service.name)
+        except AwsError:
+            return ()
+        with self._lock:
+            self._histories[environment, service.arn] = (mark, known)
+        return known
+
+    def _stopped(
+        self, ecs: Ecs, cluster: str, service: Service, history: tuple[ServiceDeployment, ...]
+    ) -> tuple[Task, ...]:
+        """The tasks that stopped within about the last hour, where they tell why a rollout is not well."""
+        from infraconsole.checks.standing import went_back
+
+        is_well = service.in_flight is None and service.running >= service.desired
+        if is_well and went_back(service, history, clock.now()) is None:
+            return ()
+        try:
+            return ecs.tasks(cluster, service.name, desired_status="STOPPED")
+        except AwsError:
+            return ()
 
     def _definition_if_any(self, environment: str, reference: str) -> TaskDefinition | None:
         try:
@@ -257,7 +181,7 @@ class Overview:
 
     def state(self, service: str, environment: str) -> StateFacts:
         from infraconsole.aws.s3 import S3
-        from infraconsole.terraform.state import summary
+        from infraconsole.checks.state_digest import summary_with_md5
 
         bucket, key = self.config.state_place_of(service, environment)
         if not bucket:
@@ -270,10 +194,28 @@ class Overview:
         found = s3.head(*place) if known else s3.get(*place)
         if known is None or found.etag != etag:
             found = found if found.body is not None else s3.get(*place)
-            known = summary(found.body or b"", f"s3://{bucket}/{key}")
+            known = summary_with_md5(found.body or b"", f"s3://{bucket}/{key}")
             with self._lock:
                 self._states[place] = (found.etag, known)
-        return StateFacts(bucket, key, known, found.modified_at)
+        left = self.errored_state(service, environment)
+        digest = self._other_digest(service, environment, found, known.md5)
+        return StateFacts(bucket, key, known, found.modified_at, digest, str(left) if left else "")
+
+    def _other_digest(self, service: str, environment: str, current: StoredObject, md5: str) -> str:
+        """What the lock table keeps of `current`, where that is another state's; "" also where that could not be read, which the
+        lock says, since it is in the same table."""
+        from infraconsole.checks import state_digest
+
+        table = self.config.environment(environment).lock_table
+        try:
+            if not table or state_digest.kept(self.access(environment), table, current.bucket, current.key) in (
+                "",
+                md5,
+            ):
+                return ""
+            return self.state_digest(service, environment, current)
+        except AwsError:
+            return ""
 
     def state_versions(self, service: str, environment: str) -> Iterator[StoredObject]:
         """The versions of the state, newest first, a page at a time as they are asked for. For one thread at a time.
@@ -400,6 +342,24 @@ class Overview:
             tuple(self.config.environments),
         )
 
+    def variables(self, service: str, environment: str) -> VariablesFacts:
+        """What the environment's variables say, from the service's Terraform code. Raises PrerequisiteMissing where that cannot be
+        read."""
+        if self.config.service(service).path is None:
+            return VariablesFacts(None, f"[services.{service}] has no path.")
+        with self._code_locks.setdefault(service, threading.Lock()):  # the service's other environments wait for it
+            read_at, found = self._code.get(service, (float("-inf"), None))
+            if found is None or clock.seconds() - read_at > _CODE_SECONDS:
+                found = self.environments(service)
+                self._code[service] = (clock.seconds(), found)
+        values = found.values.get(environment)
+        read = VariablesFacts(values, "" if values is not None else f"its code has no variables of {environment}.")
+        with self._lock:
+            # The same as before stays the same object, with what was worked out of it.
+            known = self._variables.get((service, environment))
+            read = self._variables[service, environment] = known if known == read and known is not None else read
+        return read
+
     def lock(self, service: str, environment: str) -> LockFacts:
         from infraconsole.checks import state_lock
 
@@ -487,29 +447,11 @@ class Overview:
         return CloudWatch(self.access(environment)).alarms(naming.alarm_prefix(service, environment))
 
     def exports(self, service: str, environment: str) -> ExportFacts:
-        from infraconsole.aws.ssm import Ssm
+        from infraconsole.exports.needed import Needed
 
-        required = naming.required_exports(service, self.config.export_root)
-        access = self.access(environment)
         with self._lock:
-            shared = self._exports.setdefault(id(access), _Exports())
-        # All services of an account share all exports but one: whoever comes first reads them for those who wait meanwhile.
-        asked_at = clock.seconds()
-        with shared.lock:
-            if shared.read_at < asked_at:
-                root = self.config.export_root
-                every = dict.fromkeys(
-                    name for known in self.config.services for name in naming.required_exports(known, root)
-                )
-                shared.error = None
-                try:
-                    shared.missing = frozenset(Ssm(access).parameters(tuple(every))[1])
-                except InfraconsoleError as error:
-                    shared.error = error
-                shared.read_at = clock.seconds()
-            if shared.error is not None:
-                raise shared.error
-        return ExportFacts(required, tuple(name for name in required if name in shared.missing))
+            needed = self._needed = self._needed or Needed(self.config, self.access)
+        return needed.facts(service, environment)
 
     def account(self, environment: str) -> Account:
         """Whose credentials these are; asked once per access, and again when that has new ones."""
@@ -544,143 +486,3 @@ class Overview:
         with self._lock:
             self._accounts[key] = replace(known, alias=alias)
             return self._accounts[key]
-
-
-class Level(IntEnum):
-    """How bad: the higher, the sooner somebody has to look."""
-
-    FINE = 0
-    ABSENT = 1
-    BUSY = 2
-    WARNING = 3
-    UNKNOWN = 4
-    BROKEN = 5
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """A sentence about one row, and how bad it is."""
-
-    level: Level
-    sentence: str
-
-
-def revision_name(reference: str) -> str:
-    """`fileflow-prod:8` of a task definition's ARN."""
-    from infraconsole.aws.ecs import family_and_revision
-
-    family, revision = family_and_revision(reference)
-    return f"{family}:{revision}" if revision else family
-
-
-def rollout(service: Service, now: datetime, shifting: Shifting | None = None) -> tuple[Level, str]:
-    """The state of the newest deployment in two words, and how bad it is. `shifting` as in `ServiceFacts`."""
-    primary = service.primary
-    if service.status != "ACTIVE":
-        return Level.ABSENT, service.status.lower()
-    if primary is None:
-        return (Level.FINE, _by(service)) if not service.deploying.by_ecs else (Level.UNKNOWN, "no deployment")
-    match primary.rollout_state:
-        case "FAILED":
-            return Level.BROKEN, "failed"
-        case "IN_PROGRESS":
-            since = text.ago(primary.created_at, now)
-            if shifting is not None and shifting.status == "IN_PROGRESS":
-                until = shifting.bakes_until
-                return Level.BUSY, f"bakes to {until.astimezone():%H:%M}" if until else f"shifting {since}"
-            return (Level.BROKEN, f"failing {since}") if primary.failed else (Level.BUSY, f"rolling {since}")
-    if service.running < service.desired:
-        return Level.WARNING, "short of tasks"
-    if not service.deploying.by_ecs:
-        return Level.FINE, _by(service)
-    return Level.FINE, "steady" if service.desired or service.scheduling == "DAEMON" else "scaled to 0"
-
-
-def _by(service: Service) -> str:
-    """Who deploys it, in a word."""
-    controller = service.deploying.controller
-    return {"CODE_DEPLOY": "CodeDeploy", "EXTERNAL": "external"}.get(controller, controller.lower())
-
-
-def troubles(row: BoardRow, now: datetime) -> tuple[Trouble, ...]:
-    """What is wrong with a row, the worst first, each as a sentence with where and since when."""
-    name = f"{row.service_name} {row.environment}"
-    found = [*_service_troubles(row, name, now), *_other_troubles(row, name, now)]
-    return tuple(sorted(found, key=lambda trouble: -trouble.level))
-
-
-def _service_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Trouble]:
-    if row.service.absent:
-        yield Trouble(Level.ABSENT, f"{name}: there is no service of that name.")
-    elif row.service.error is not None:
-        error = row.service.error
-        title = error.title if isinstance(error, InfraconsoleError) else f"{type(error).__name__}: {error}"
-        yield Trouble(Level.UNKNOWN, f"{name}: its state is not known. {title}")
-    if row.service.value is None:
-        return
-    service = row.service.value.service
-    level, _ = rollout(service, now, row.service.value.shifting)
-    if service.status != "ACTIVE":
-        yield Trouble(level, f"{name}: the service is {service.status}.")
-        return
-    parts = [f"{service.running} of {service.desired} tasks run"]
-    if service.primary is not None:
-        parts += _deployment_parts(row.service.value, service.primary, now)
-        parts += _served_by_another(row.service.value)
-    if service.desired and not service.running:
-        level = Level.BROKEN
-    if level > Level.FINE:
-        yield Trouble(level, f"{name}: {', '.join(parts)}.")
-
-
-def _deployment_parts(facts: ServiceFacts, primary: Deployment, now: datetime) -> Iterable[str]:
-    revision = revision_name(primary.task_definition)
-    if facts.shifting is not None and facts.shifting.status == "IN_PROGRESS":
-        from infraconsole.checks.controllers import stage_words
-
-        yield f"deployment of {revision} since {text.ago(primary.created_at, now)}: {stage_words(facts.shifting)}"
-    elif primary.rollout_state == "IN_PROGRESS":
-        yield f"deployment of {revision} in progress for {text.ago(primary.created_at, now)}"
-    elif primary.rollout_state == "FAILED":
-        yield f"deployment of {revision} failed {text.ago(primary.updated_at, now)} ago"
-    if primary.failed:
-        yield f"{primary.failed} failed task{'s' if primary.failed != 1 else ''}"
-
-
-def _served_by_another(facts: ServiceFacts) -> Iterable[str]:
-    there = facts.serving_deployment
-    if facts.rolling_image and there is not None:
-        yield f"{revision_name(there.task_definition)} still serves with {there.running} (image {facts.serving_image})"
-
-
-def no_lock_words(facts: LockFacts) -> str:
-    """What a state without a lock means, and what to do about it."""
-    return f"no lock protects the state: two deploys at the same time lose resources. {facts.mend}"
-
-
-def _other_troubles(row: BoardRow, name: str, now: datetime) -> Iterable[Trouble]:
-    ringing = [alarm for alarm in row.alarms.value or () if alarm.state == "ALARM"]
-    if ringing:
-        others = f" and {len(ringing) - 1} more" if len(ringing) > 1 else ""
-        since = f" for {text.ago(ringing[0].since, now)}" if ringing[0].since else ""
-        yield Trouble(Level.WARNING, f"{name}: alarm {ringing[0].name}{others} rings{since}.")
-    if row.exports.value and row.exports.value.missing:
-        missing = row.exports.value.missing
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        are = "are" if others else "is"
-        yield Trouble(Level.WARNING, f"{name}: the export {missing[0]}{others} {are} missing.")
-    if row.lock.value and row.lock.value.why_unlocked:
-        yield Trouble(Level.WARNING, f"{name}: {no_lock_words(row.lock.value)}")
-    lock = row.lock.value.lock if row.lock.value else None
-    if lock is not None and lock.created is not None and now - lock.created > STALE_LOCK:
-        yield Trouble(Level.WARNING, f"{name}: {lock.who} holds the state lock for {text.ago(lock.created, now)}.")
-    for group, fact in row.facts:
-        if group != "service" and fact.error is not None and not isinstance(fact.error, AwsNotFound):
-            title = fact.error.title if isinstance(fact.error, InfraconsoleError) else str(fact.error)
-            yield Trouble(Level.WARNING, f"{name}: its {group} could not be read. {title}")
-
-
-def worst(rows: Iterable[BoardRow], now: datetime) -> tuple[Trouble, ...]:
-    """The worst trouble of each row that has one, the worst row first; rows in equal trouble keep their order."""
-    firsts = [found[0] for row in rows if (found := troubles(row, now))]
-    return tuple(sorted(firsts, key=lambda trouble: -trouble.level))

@@ -57,6 +57,11 @@ def line(text: str, limit: int | None = None) -> str:
     return _harmless(text, _VISIBLE)
 
 
+def capitalized(sentence: str) -> str:
+    """With a capital letter at its beginning, the rest as it is."""
+    return f"{sentence[:1].upper()}{sentence[1:]}"
+
+
 def block(text: str, limit: int | None = None) -> str:
     """As `line`, but line feeds stay and tabs become four blanks."""
     text = text.replace("\r\n", "\n")

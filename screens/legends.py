@@ -24,7 +24,7 @@ BOARD: Legend = (
     ("last run", "the newest run of this console on this service"),
     ("state", "serial of the Terraform state, and how long ago it was written"),
     ("lock", "who holds the state's lock, and for how long"),
-    ("exports", "shared parameters that the service needs: how many are there"),
+    ("exports", "shared parameters that the service needs: how many are there; ▲ how many their check finds wrong"),
     ("read", "how old what you see is"),
 )
 CONTAINERS: Legend = (

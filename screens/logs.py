@@ -17,10 +17,11 @@ from infraconsole import naming, text
 from infraconsole.aws.ecs_tasks import Task
 from infraconsole.aws.logs import LogLine, task_stream
 from infraconsole.checks.ecs_words import stop_words
+from infraconsole.checks.row_facts import Fact
+from infraconsole.checks.service_judgement import revision_name
 from infraconsole.checks.stopped import has_failed
 from infraconsole.checks.task_groups import has_stopped, never_started
 from infraconsole.errors import AwsError, AwsNotFound
-from infraconsole.overview import Fact, revision_name
 from infraconsole.screens import legends, log_lines
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infraconsole import text
+from infraconsole.checks.row_facts import Left, RunFacts, ToDo
 from infraconsole.errors import JournalError
 
 if TYPE_CHECKING:
@@ -141,10 +142,25 @@ def board_runs(journal: Journal, targets: Iterable[str], executor: ExecutorOf = 
     )
 
 
-def half_applied_words(run: KnownRun, now: datetime) -> str:
-    ended = run.record.ended_at
-    since = f" {text.ago(ended, now)} ago" if ended else ""
-    return f"the apply of run {run.record.run} stopped half way{since}: a deploy plans what is left."
+def left_of(runs: BoardRuns, target: str) -> Left:
+    """What they have left at the target of that name."""
+    unfinished = [run for run in runs.unfinished if run.record.target.name == target]
+    known = next(
+        iter((*sorted(unfinished, key=lambda run: not run.under_way), *filter(None, (runs.last.get(target),)))), None
+    )
+    half = runs.half_applied.get(target)
+    return Left(
+        _facts_of(known) if known else None,
+        tuple(_facts_of(run) for run in unfinished),
+        _facts_of(half) if half else None,
+        tuple(ToDo(item.title, item.run) for item in runs.follow_ups.get(target, ())),
+    )
+
+
+def _facts_of(run: KnownRun) -> RunFacts:
+    record = run.record
+    at = record.ended_at or record.created_at
+    return RunFacts(record.run, record.title, run.state, run.under_way, run.resumable, record.gate, at)
 
 
 def sentence(run: KnownRun, now: datetime) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from infraconsole.checks import image_drift
 from infraconsole.secret_places import MASK, masked, names_a_secret
 from infraconsole.terraform import variables
 from infraconsole.terraform.attributes import differences, same, shown
@@ -98,6 +99,10 @@ class Running:
     memory: str
     running: int
     desired: int
+    image: str = ""
+    """Its whole reference, "" where that is not known."""
+    names: tuple[str, ...] = ()
+    """Of the service, its environment and container: they tell which variable brings the image."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +288,6 @@ def _evaluated(attribute: Attribute | None) -> Any:
 # --- What runs ---------------------------------------------------------------------------------------------------------
 
 _IN_CODE: Mapping[str, tuple[str, ...]] = {
-    "image": ("image_tag",),
     "cpu": ("ecs_task_cpu", "task_cpu", "cpu"),
     "memory": ("ecs_task_memory", "task_memory", "memory"),
 }
@@ -304,17 +308,23 @@ def running_lines(
             ("memory", lambda each: each.memory),
         )
     )
-    return tuple(_running_line(name, values, environments, code) for name, values in table)
+    return tuple(_running_line(name, values, running, environments, code) for name, values in table)
 
 
-def _running_line(name: str, values: Mapping[str, str], environments: Sequence[str], code: Comparison | None) -> Line:
+def _running_line(
+    name: str,
+    values: Mapping[str, str],
+    running: Mapping[str, Running | None],
+    environments: Sequence[str],
+    code: Comparison | None,
+) -> Line:
     sides = {}
     drifted = []
     for environment in environments:
         if environment not in values:
             sides[environment] = Side("", Origin.UNKNOWN)
             continue
-        meant = _meant(name, environment, code)
+        meant = _meant(name, environment, running.get(environment), code)
         note = f"the variables say {meant}" if meant and meant != values[environment] else ""
         if note:
             drifted.append(f"{environment} runs {values[environment]}, {note}")
@@ -327,9 +337,12 @@ def _running_line(name: str, values: Mapping[str, str], environments: Sequence[s
     return Line(name, standing, sides)
 
 
-def _meant(name: str, environment: str, code: Comparison | None) -> str:
-    """What the variables say of it; "" where they do not."""
+def _meant(name: str, environment: str, running: Running | None, code: Comparison | None) -> str:
+    """What the variables say of it; "" where they do not. Of the image: only where that is another one."""
     values = code.values.get(environment, {}) if code else {}
+    if name == "image":
+        other = image_drift.meant(values, running.image, running.names) if running and running.image else None
+        return other.value if other else ""
     found: Iterable[Any] = (values[each] for each in _IN_CODE.get(name, ()) if each in values)
     value = next(iter(found), None)
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

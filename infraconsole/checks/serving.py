@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from infraconsole.aws.ecs import Deployment, Service, Shifting, TaskDefinition
+from infraconsole.aws.ecs import Deployment, Service, ServiceDeployment, Shifting, Task, TaskDefinition
 from infraconsole.checks.application import Application, application
 
 
@@ -35,13 +35,16 @@ def _has_shifted(primary: Deployment, shifting: Shifting | None) -> bool:
 class ServiceFacts:
     """`definition` is what the primary deployment brings, `serving` what the tasks that answer are of: another one while a rollout
     is under way or has failed. Either is None where it could not be read, or is not there. `called` is the service's name in the
-    settings; `shifting` how far a deployment that shifts traffic has come."""
+    settings; `shifting` how far a deployment that shifts traffic has come. `history` are its deployments, newest first, empty where
+    they could not be read; `stopped` the tasks that stopped lately, read only where a rollout is not well."""
 
     service: Service
     definition: TaskDefinition | None
     serving: TaskDefinition | None = None
     called: str = ""
     shifting: Shifting | None = None
+    history: tuple[ServiceDeployment, ...] = ()
+    stopped: tuple[Task, ...] = ()
 
     @cached_property
     def serving_deployment(self) -> Deployment | None:
@@ -51,6 +54,15 @@ class ServiceFacts:
     def application(self) -> Application | None:
         """The application's container, as what serves has it."""
         return self._application(self.serving or self.definition)
+
+    def names(self, environment: str) -> tuple[str, ...]:
+        """What tells the variables of this service's application from those of other containers."""
+        return (self.called, environment, *((self.application.container.name,) if self.application else ()))
+
+    @cached_property
+    def brought(self) -> Application | None:
+        """The application's container, as the primary deployment brings it."""
+        return self._application(self.definition)
 
     @cached_property
     def serving_image(self) -> str:

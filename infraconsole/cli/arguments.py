@@ -86,6 +86,14 @@ def build() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(command=_doctor)
 
+    status = commands.add_parser(
+        "status", help="is anything wrong? The board's judgement without a screen; 0 when all is ok"
+    )
+    _complete(status.add_argument("--service", metavar="S", help="only this service"), _services)
+    _complete(status.add_argument("--env", metavar="E", help="only this environment"), _environments)
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(command=_status)
+
     exports = commands.add_parser("exports", help="all exports, their check, their consumers")
     _complete(exports.add_argument("--service", metavar="S", help="only what this service needs"), _services)
     _complete(exports.add_argument("--env", metavar="E", help="only what this environment needs"), _environments)
@@ -195,6 +203,12 @@ def _doctor(options: argparse.Namespace) -> int:
     from infraconsole.cli.doctor import doctor
 
     return doctor(as_json=options.json)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from infraconsole.cli.status import status
+
+    return status(service=options.service, environment=options.env, as_json=options.json)
 
 
 def _exports(options: argparse.Namespace) -> int:

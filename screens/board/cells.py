@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 
 from infraconsole import text
-from infraconsole.overview import (
-    BoardRow,
-    Fact,
-    Level,
-    Trouble,
-    no_lock_words,
-    revision_name,
-    rollout,
-    troubles,
-)
+from infraconsole.checks.judgement import Judgement, Level, judge, no_lock_words, worst_first
+from infraconsole.checks.row_facts import BoardRow, Fact
 from infraconsole.screens.runs import KnownRun
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error
@@ -61,15 +53,14 @@ def name_of(row: BoardRow) -> str:
     return f"{row.service_name} {row.environment}"
 
 
-def board_row(row: BoardRow, run: KnownRun | None, now: datetime) -> Row:
-    found = troubles(row, now)
-    level = found[0].level if found else Level.FINE
-    known = row.service.value is not None or row.service.error is not None
+def board_row(row: BoardRow, judgement: Judgement, run: KnownRun | None, now: datetime) -> Row:
+    level = judgement.level
+    known = judgement.reasons or not judgement.unread
     tone = TONE_OF[level] if known else DIM
     cells = {
         "mark": Cell(MARKS[tone] if known else "…", tone),
         "target": Cell(name_of(row), STRONG if level >= Level.WARNING else PLAIN),
-        **_service_cells(row, now),
+        **_service_cells(row, level, now),
         "alarms": _alarms_cell(row),
         "state": _state_cell(row, now),
         "lock": _lock_cell(row, now),
@@ -77,7 +68,7 @@ def board_row(row: BoardRow, run: KnownRun | None, now: datetime) -> Row:
         "run": _run_cell(run, now),
         "age": _age_cell(row, now),
     }
-    return Row(row.key, cells, more=" ".join(trouble.sentence for trouble in found))
+    return Row(row.key, cells, more=" ".join(reason.words for reason in judgement.reasons))
 
 
 def _missing(fact: Fact[Any]) -> Cell | None:
@@ -91,7 +82,9 @@ def _missing(fact: Fact[Any]) -> Cell | None:
     return _LOADING
 
 
-def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
+def _service_cells(row: BoardRow, level: Level, now: datetime) -> dict[str, Cell]:
+    from infraconsole.checks.service_judgement import rollout
+
     missing = _missing(row.service)
     if missing is not None or row.service.value is None:
         missing = missing or _LOADING
@@ -99,7 +92,9 @@ def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
         return {"tasks": short, "rollout": missing, "image": short, "since": short}
     facts = row.service.value
     service = facts.service
-    level, words = rollout(service, now, facts.shifting)
+    own, words = rollout(service, now, facts.shifting)
+    # A rollout that looks like any other is as bad as its row is judged: its tasks may not be able to start.
+    tone = TONE_OF[level] if own is Level.BUSY and level is Level.BROKEN else TONE_OF[own]
     short_of = service.running < service.desired
     primary = service.primary
     return {
@@ -107,7 +102,7 @@ def _service_cells(row: BoardRow, now: datetime) -> dict[str, Cell]:
             f"{service.running}/{service.desired}",
             BAD if short_of and not service.running else WARN if short_of else PLAIN,
         ),
-        "rollout": Cell(words, TONE_OF[level]),
+        "rollout": Cell(words, tone),
         "image": Cell(facts.images.replace(" → ", "→"), PLAIN if not facts.rolling_image else STRONG),
         "since": Cell(text.ago(primary.created_at, now) if primary else "-", DIM),
     }
@@ -155,6 +150,9 @@ def _exports_cell(row: BoardRow) -> Cell:
     if missing is not None or row.exports.value is None:
         return missing or _LOADING
     facts = row.exports.value
+    wrong = sum(finding.subject not in facts.missing for finding in facts.findings)
+    if wrong:
+        return Cell(f"{MARKS[WARN]} {wrong} bad", WARN)
     return Cell(f"{facts.present}/{len(facts.required)}", WARN if facts.missing else PLAIN)
 
 
@@ -174,21 +172,23 @@ def _age_cell(row: BoardRow, now: datetime) -> Cell:
     return Cell(f"!{age}", WARN) if fact.error is not None else Cell(age, DIM)
 
 
-def summary(rows: Sequence[BoardRow], found: Sequence[Trouble], now: datetime, most: int) -> Content:
-    """The sentences on top: what is wrong, where, since when; the worst first."""
-    wrong = [trouble for trouble in found if trouble.level > Level.ABSENT]
-    answered = sum(row.service.value is not None or row.service.error is not None for row in rows)
+def summary(rows: Sequence[BoardRow], judgements: Sequence[Judgement], now: datetime, most: int) -> Content:
+    """The sentences on top: what is wrong, where, since when and what next; the worst first, one a row."""
     if not rows:
         return said(("No service is configured. ", WARN), "Name the services in infraconsole.toml: [services.<name>].")
+    wrong = [each for each in worst_first(judgements) if each.level > Level.ABSENT]
     if wrong:
-        shown = [said((f"{MARKS[TONE_OF[trouble.level]]} {trouble.sentence}", TONE_OF[trouble.level]))
-                 for trouble in wrong[:most]]  # fmt: skip
+        shown = [said((f"{MARKS[TONE_OF[each.level]]} {each.headline}", TONE_OF[each.level])) for each in wrong[:most]]
         rest = len(wrong) - most
         if rest > 0:
             shown[-1] = Content.assemble(shown[-1], said((f"  (and {rest} more in the list)", DIM)))
         return lines(shown)
-    if answered < len(rows):
-        return said((f"Reading {len(rows)} services: {answered} have answered.", DIM))
+    reading = [each for each in judgements if each.unread]
+    if reading:
+        left = ", ".join(dict.fromkeys(name for each in reading for name in each.unread if name != "left"))
+        read = len(rows) - len(reading)
+        of = f" Not read yet: {left}." if left and read else ""
+        return said((f"Reading {len(rows)} services: {read} have answered.{of}", DIM))
     times = [row.service.read_at for row in rows if row.service.read_at]
     if not times:
         return said(("None of the configured services exists in AWS.", WARN))
@@ -205,9 +205,15 @@ def summary(rows: Sequence[BoardRow], found: Sequence[Trouble], now: datetime, m
 def story(row: BoardRow, run: KnownRun | None, follow_ups: Sequence[FollowUp], now: datetime) -> Content:
     """Everything known of a row, errors whole, each group with its age."""
     parts: list[Content] = []
-    found = troubles(row, now)
-    if found:
-        parts.append(lines([(f"{MARKS[TONE_OF[item.level]]} {item.sentence}", TONE_OF[item.level]) for item in found]))
+    judgement = judge(row, now)
+    if judgement.reasons:
+        told = [
+            (f"{MARKS[TONE_OF[item.level]]} {judgement.name}: {item.on_screen}", TONE_OF[item.level])
+            for item in judgement.reasons
+        ]
+        parts.append(lines(told))
+    if judgement.not_judged:
+        parts.append(lines([(f"Not judged. {sentence}", DIM) for sentence in judgement.not_judged]))
     for group, fact in row.facts:
         rows: list[Any] = [
             said((group, STRONG), (f"  read {text.ago(fact.read_at, now)} ago" if fact.read_at else "", DIM))
@@ -243,8 +249,7 @@ def _facts_of(group: str, row: BoardRow, now: datetime) -> list[str]:
         case "lock":
             lock = row.lock.value
             if lock is not None and lock.why_unlocked:
-                words = no_lock_words(lock)
-                return [f"{words[0].upper()}{words[1:]}", lock.why_unlocked]
+                return [text.capitalized(no_lock_words(lock)), lock.why_unlocked]
             if lock is None or not lock.checked:
                 return ["Nothing is known here of a lock of this state: neither the settings nor the code tell."]
             if lock.lock is None:
@@ -258,11 +263,15 @@ def _facts_of(group: str, row: BoardRow, now: datetime) -> list[str]:
                 f"{text.local_time(alarm.since)}. {alarm.reason}"
                 for alarm in alarms
             ] or ["This service has no alarms."]
+        case "variables":
+            return []
         case _:
             exports = row.exports.value
-            if exports is None or not exports.missing:
-                return ["All required exports are there."]
-            return [f"missing: {name}" for name in exports.missing]
+            if exports is None or not (exports.missing or exports.findings):
+                return ["All required exports are there, and their check finds nothing."]
+            return [f"missing: {name}" for name in exports.missing] + [
+                f"{finding.subject}: {finding.message} {finding.mend}".rstrip() for finding in exports.findings
+            ]
 
 
 def remarks_of(facts: ServiceFacts) -> tuple[str, ...]:
@@ -275,12 +284,14 @@ def remarks_of(facts: ServiceFacts) -> tuple[str, ...]:
 def _service_lines(row: BoardRow, now: datetime) -> list[str]:
     if row.service.value is None:
         return []
+    from infraconsole.checks import service_judgement as names
+
     facts = row.service.value
     service = facts.service
     found = [f"{service.name}: {service.running} of {service.desired} tasks run, {service.pending} pending"]
     for deployment in service.deployments:
         found.append(
-            f"{deployment.status} {revision_name(deployment.task_definition)}: {deployment.rollout_state or 'no state'}, "
+            f"{deployment.status} {names.revision_name(deployment.task_definition)}: {deployment.rollout_state or 'no state'}, "
             f"{deployment.running}/{deployment.desired} run, {deployment.failed} failed, "
             f"begun {text.ago(deployment.created_at, now)} ago. {deployment.rollout_reason}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -13,8 +13,9 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from infraconsole.checks.judgement import judge
+from infraconsole.checks.row_facts import FROM_AWS, BoardRow, Fact
 from infraconsole.errors import JournalError
-from infraconsole.overview import BoardRow, Fact, Level, Trouble, troubles, worst
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
 from infraconsole.screens.console_screen import ConsoleScreen
@@ -31,7 +32,7 @@ from infraconsole.screens.places import (
     Place,
     StartRun,
 )
-from infraconsole.screens.runs import BoardRuns, board_runs, half_applied_words, sentence
+from infraconsole.screens.runs import BoardRuns, board_runs, left_of, sentence
 from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -39,7 +40,7 @@ from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, WARN, lines, said
 
 _QUICK = ("service", "alarms")
-_SLOW = ("state", "lock", "exports")
+_SLOW = ("state", "lock", "exports", "variables")
 _SLOW_EVERY = 4
 """State and exports change with a deploy, not by themselves: they are read every fourth time."""
 
@@ -133,7 +134,8 @@ class BoardScreen(ConsoleScreen):
         self._put(key, group, fact.asked())
         loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
         try:
-            value = await self.read(lambda: loader(row.service_name, row.environment))
+            call = partial(loader, row.service_name, row.environment)
+            value = await (self.read(call) if group in FROM_AWS else in_thread(call, group))
             self._put(key, group, fact.got(value, self.desk.now()))
         except asyncio.CancelledError:
             raise
@@ -155,8 +157,13 @@ class BoardScreen(ConsoleScreen):
                 return
             self._runs = await in_thread(lambda: board_runs(journal, names), "journal")
             self._journal_seen, self._journal_error = seen, ""
+            read_at = self.desk.now()
+            for key, row in self._rows.items():
+                self._rows[key] = row.with_fact("left", row.left.got(left_of(self._runs, key), read_at))
         except JournalError as error:
             self._journal_error = str(error)
+            for key, row in self._rows.items():
+                self._rows[key] = row.with_fact("left", row.left.failed(error))
         self._draw_runs()
         self._draw_now()
 
@@ -168,17 +175,12 @@ class BoardScreen(ConsoleScreen):
             return
         now = self.desk.now()
         rows = list(self._rows.values())
-        self.board.set_rows(board_row(row, self._runs.last.get(row.key), now) for row in rows)
+        judged = [judge(row, now) for row in rows]
+        pairs = zip(rows, judged, strict=True)
+        self.board.set_rows(board_row(row, judgement, self._runs.last.get(row.key), now) for row, judgement in pairs)
         most = 4 if self.size.height >= 30 else 2
-        left = [trouble for row in rows for trouble in self._left_by_apply(row, now)]
-        found = sorted((*worst(rows, now), *left), key=lambda trouble: -trouble.level)
-        self.query_one("#worst", Says).say(summary(rows, found, now, most))
+        self.query_one("#worst", Says).say(summary(rows, judged, now, most))
         self._draw_row()
-
-    def _left_by_apply(self, row: BoardRow, now: datetime) -> Iterable[Trouble]:
-        """What overview.py, which knows of AWS alone, does not tell: an apply that stopped half way."""
-        if run := self._runs.half_applied.get(row.key):
-            yield Trouble(Level.WARNING, f"{row.service_name} {row.environment}: {half_applied_words(run, now)}")
 
     def _draw_runs(self) -> None:
         table = self.query_one("#unfinished", Rows)
@@ -207,12 +209,11 @@ class BoardScreen(ConsoleScreen):
             says.say(said(""))
             return
         now = self.desk.now()
-        told = [trouble.sentence for trouble in (*troubles(row, now), *self._left_by_apply(row, now))]
-        follow_ups = [f"Still to do: {item.title}" for item in self._runs.follow_ups.get(row.key, ())]
+        judgement = judge(row, now)
         event = row.service.value.service.events[:1] if row.service.value else ()
         heard = list(remarks_of(row.service.value)) if row.service.value else []
         heard += [f"ECS: {event[0].message}"] if event else []
-        first = [(sentence_, WARN) for sentence_ in (*told, *follow_ups)]
+        first = [(f"{judgement.name}: {reason.on_screen}", WARN) for reason in judgement.reasons]
         says.say(lines([*first, *((words, DIM) for words in heard)] or [("", DIM)]))
 
     # Keys

@@ -18,10 +18,10 @@ from infraconsole.aws.ecs import (
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.application import application
 from infraconsole.checks.ecs_words import event_words, health_words
+from infraconsole.checks.row_facts import Fact
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import why_stopped
 from infraconsole.checks.task_groups import TaskGroup, has_stopped
-from infraconsole.overview import Fact
 from infraconsole.screens.times import WIDTH, clock_time
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN

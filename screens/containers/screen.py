@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual import on, work
@@ -16,12 +17,14 @@ from infraconsole import text
 from infraconsole.aws.ecs import ServiceDeployment, Task, TaskDefinition, family_and_revision
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.controllers import refusal
+from infraconsole.checks.judgement import judge
 from infraconsole.checks.revision_diff import diff_lines
+from infraconsole.checks.row_facts import FROM_AWS, GROUPS, BoardRow, Fact, Revisions
+from infraconsole.checks.service_judgement import revision_name
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import has_failed
 from infraconsole.checks.task_groups import TaskGroup, grouped, has_stopped
 from infraconsole.errors import AwsError
-from infraconsole.overview import BoardRow, Fact, Revisions, revision_name, troubles
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import TONE_OF
 from infraconsole.screens.containers import cells, stories
@@ -29,6 +32,8 @@ from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
 from infraconsole.screens.paned import PanedScreen
 from infraconsole.screens.places import CONTAINERS, LOGS, GoTo, Place, StartRun
+from infraconsole.screens.runs import board_runs, left_of
+from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Row, Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, STRONG, WARN, lines, said, whole_error
@@ -85,6 +90,8 @@ class ContainersScreen(PanedScreen):
         self._targets: Fact[tuple[TargetHealth, ...]] = Fact()
         self._references: Fact[Revisions] = Fact()
         self._history: Fact[tuple[ServiceDeployment, ...]] = Fact()
+        self._around = BoardRow(service, environment)
+        """What is known of it besides: the same judgement stands on top as on the board."""
         self._definitions: dict[str, TaskDefinition] = {}
         self._loads = 0
         self._loading = False
@@ -129,7 +136,8 @@ class ContainersScreen(PanedScreen):
     @work(group="service", exit_on_error=False)
     async def _read_all(self, slow: bool) -> None:
         try:
-            await asyncio.gather(self._read_service(), self._read_tasks(), *([self._read_revisions()] if slow else []))
+            seldom = (self._read_revisions(), self._read_around()) if slow else ()
+            await asyncio.gather(self._read_service(), self._read_tasks(), *seldom)
         finally:
             self._loading = False
 
@@ -163,6 +171,21 @@ class ContainersScreen(PanedScreen):
         # Whose family they are of is known only now, whichever came first.
         await self._read_definitions(self._deployed)
 
+    async def _read_around(self) -> None:
+        overview, name, environment = self.desk.overview, self.service_name, self.environment
+        journal, key = self.desk.journal, self._around.key
+
+        async def read(group: str, call: Callable[[], Any]) -> None:
+            fact = await self._fact(getattr(self._around, group), call, is_aws=group in FROM_AWS)
+            self._around = self._around.with_fact(group, fact)
+            self._draw()
+
+        loaders: dict[str, Callable[[], Any]] = {
+            each: partial(getattr(overview, each), name, environment) for each in GROUPS if each != "service"
+        }
+        loaders["left"] = lambda: left_of(board_runs(journal, [key]), key)
+        await asyncio.gather(*(read(group, call) for group, call in loaders.items()))
+
     async def _read_definitions(self, references: tuple[str, ...]) -> None:
         places = asyncio.Semaphore(_DEFINITIONS_AT_ONCE)
         overview, environment = self.desk.overview, self.environment
@@ -180,9 +203,9 @@ class ContainersScreen(PanedScreen):
         if unknown:
             self._draw()
 
-    async def _fact(self, fact: Fact[T], call: Callable[[], T]) -> Fact[T]:
+    async def _fact(self, fact: Fact[T], call: Callable[[], T], *, is_aws: bool = True) -> Fact[T]:
         try:
-            return fact.got(await self.read(call), self.desk.now())
+            return fact.got(await (self.read(call) if is_aws else in_thread(call)), self.desk.now())
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: shown where the thing would stand
@@ -278,12 +301,14 @@ class ContainersScreen(PanedScreen):
 
     def _headline(self) -> Content:
         now = self.desk.now()
-        row = BoardRow(self.service_name, self.environment, service=self._service)
+        row = self._around.with_fact("service", self._service)
         age = f"  read {text.ago(self._service.read_at, now)} ago" if self._service.read_at else ""
-        found = troubles(row, now)
-        if found:
-            tone = TONE_OF[found[0].level]
-            return said((f"{MARKS[tone]} {found[0].sentence}", tone), (age, DIM))
+        judgement = judge(row, now)
+        if judgement.reasons:
+            tone = TONE_OF[judgement.level]
+            rest = len(judgement.reasons) - 1
+            more = f"  (and {rest} more on the board)" if rest else ""
+            return said((f"{MARKS[tone]} {judgement.headline}", tone), (more, DIM), (age, DIM))
         if self._service.value is None:
             return said((f"Reading {self.service_name} {self.environment}…", DIM))
         service = self._service.value.service

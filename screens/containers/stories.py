@@ -11,10 +11,11 @@ from infraconsole.aws.ecs import Deployment, ServiceEvent, Task, TaskDefinition
 from infraconsole.aws.elbv2 import TargetHealth
 from infraconsole.checks.controllers import remarks
 from infraconsole.checks.ecs_words import rollout_words
+from infraconsole.checks.row_facts import Fact
+from infraconsole.checks.service_judgement import revision_name
 from infraconsole.checks.serving import ServiceFacts
 from infraconsole.checks.stopped import has_failed
 from infraconsole.checks.task_groups import TaskGroup, since
-from infraconsole.overview import Fact, revision_name
 from infraconsole.screens.containers.cells import keyed
 from infraconsole.screens.times import when
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said, whole_error

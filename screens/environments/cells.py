@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from textual.content import Content
 
 from infraconsole.checks.environments import Comparison, Line, Origin, Running, Side, Standing
+from infraconsole.checks.service_judgement import revision_name
 from infraconsole.checks.serving import ServiceFacts
-from infraconsole.overview import revision_name
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
@@ -68,7 +68,7 @@ def _side(side: Side, line: Line) -> Cell:
     return Cell(side.words, DIM if line.standing is Standing.SAME else PLAIN)
 
 
-def running_of(facts: ServiceFacts) -> Running:
+def running_of(facts: ServiceFacts, environment: str) -> Running:
     definition, service = facts.serving or facts.definition, facts.service
     # Of a service scaled to 0 nothing serves: compared is what it would start.
     brought = facts.image(facts.definition) if facts.definition else "?"
@@ -79,6 +79,8 @@ def running_of(facts: ServiceFacts) -> Running:
         memory=str(definition.memory or "-") if definition else "?",
         running=service.running,
         desired=service.desired,
+        image=facts.application.container.image if facts.application else "",
+        names=facts.names(environment),
     )
 
 

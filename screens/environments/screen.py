@@ -13,8 +13,8 @@ from textual.widget import Widget
 
 from infraconsole import text
 from infraconsole.checks.environments import Comparison, Line, Running, running_lines
+from infraconsole.checks.row_facts import Fact
 from infraconsole.errors import AwsNotFound
-from infraconsole.overview import Fact
 from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
@@ -106,7 +106,7 @@ class EnvironmentsScreen(ConsoleScreen):
         fact = self._runs[environment]
         try:
             found = await self.read(lambda: overview.service(service, environment))
-            self._runs[environment] = fact.got(cells.running_of(found), self.desk.now())
+            self._runs[environment] = fact.got(cells.running_of(found, environment), self.desk.now())
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - as above

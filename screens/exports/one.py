@@ -15,9 +15,9 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.aws.ssm import SECURE, Parameter, ParameterVersion
 from infraconsole.checks.findings import Finding
+from infraconsole.checks.row_facts import Fact
 from infraconsole.checks.trace import impact
 from infraconsole.exports.survey import Expected, Survey
-from infraconsole.overview import Fact
 from infraconsole.screens import deploying
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.exports import cells, code

@@ -10,9 +10,10 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.aws.cloudtrail import DELIVERY, SEARCHED
 from infraconsole.aws.s3 import StoredObject
+from infraconsole.checks.judgement import OTHER_DIGEST, STATE_LEFT, is_stale, no_lock_words
+from infraconsole.checks.row_facts import Authorship, Fact, LockFacts
 from infraconsole.checks.state_digest import last_stored
 from infraconsole.errors import AccessDenied, AwsError
-from infraconsole.overview import STALE_LOCK, Authorship, Fact, LockFacts, no_lock_words
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import (
     BAD,
@@ -190,14 +191,13 @@ def left_parts(*, recovers: bool, is_lost: bool = False) -> list[Part]:
     hint = " E pushes or dismisses it." if recovers else ""
     if recovers and is_lost:
         hint = " Once the stored one is back, E pushes or dismisses it."
-    return [(f"{MARKS[BAD]} An apply could not store its state: errored.tfstate.{hint}", BAD)]
+    return [(f"{MARKS[BAD]} {text.capitalized(STATE_LEFT)}{hint}", BAD)]
 
 
 def digest_parts(*, mends: bool) -> list[Part]:
     """`mends`: whether the screen can start a run that makes it agree."""
     hint = " M mends it." if mends else ""
-    told = "The lock table's digest is not that of the stored state: every Terraform command fails."
-    return [(f"{MARKS[BAD]} {told}{hint}", BAD)]
+    return [(f"{MARKS[BAD]} {text.capitalized(OTHER_DIGEST)}{hint}", BAD)]
 
 
 def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[Part]:
@@ -213,15 +213,14 @@ def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[P
     lock = fact.value.lock
     if lock is None:
         return [("Lock: nobody holds it.", DIM)]
-    stale = lock.created is not None and now - lock.created > STALE_LOCK
+    stale = is_stale(lock, now)
     since = f" for {text.ago(lock.created, now)}" if lock.created else ""
     hint = "  U unlocks it, if nobody is at work." if stale and unlocks else ""
     return [(f"{MARKS[WARN]} Locked: {lock.who} holds it{since} ({lock.operation}, ID {lock.id}).{hint}", WARN)]
 
 
 def _unlocked_parts(facts: LockFacts) -> list[Part]:
-    words = no_lock_words(facts)
-    return [(f"{MARKS[BAD]} {words[0].upper()}{words[1:]}", BAD)]
+    return [(f"{MARKS[BAD]} {text.capitalized(no_lock_words(facts))}", BAD)]
 
 
 def row_says(

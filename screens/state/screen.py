@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from infraconsole.aws.s3 import StoredObject
-from infraconsole.overview import Fact, LockFacts
+from infraconsole.checks.row_facts import Fact, LockFacts
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from infraconsole import text
-from infraconsole.overview import Account
+from infraconsole.checks.row_facts import Account
 from infraconsole.screens.themes import MONO
 
 

@@ -21,8 +21,9 @@ from textual.screen import Screen
 from infraconsole import config
 from infraconsole.app import ConsoleApp
 from infraconsole.aws.access import AwsAccess
+from infraconsole.checks.row_facts import BoardRow
 from infraconsole.engine.journal import Journal
-from infraconsole.overview import BoardRow, Overview
+from infraconsole.overview import Overview
 from infraconsole.screens.board import BoardScreen
 from infraconsole.world.process import World
 from tests.bench.conftest import Figures, seconds

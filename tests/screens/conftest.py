@@ -107,6 +107,9 @@ class FakeAccess(AwsAccess):
             ]
         }
 
+    def _DescribeParameters(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+        return {"Parameters": []}
+
     def _HeadObject(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"ETag": self.etag, "ContentLength": len(self.state), "LastModified": just_now() - timedelta(days=3)}
 

@@ -34,7 +34,7 @@ def wishes(monkeypatch: pytest.MonkeyPatch) -> list[StartRun]:
 
 
 async def open_prod(pilot: Any) -> None:
-    await until_seen(pilot, "fileflow prod: 0 of 3")
+    await until_seen(pilot, "fileflow prod: :8 does")
     await pilot.press("j", "j", "enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
     await until_seen(pilot, "fileflow-prod:8  0/3 run")
@@ -269,8 +269,7 @@ async def test_the_image_that_serves_stands_beside_the_one_being_rolled_out(app:
     rolling_out(aws)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "v1.7.0→7bd6b34")
-        serves = "fileflow-prod:7 still serves with 3 (image v1.7.0)"
-        await until(pilot, lambda: serves in " ".join(text_of(app).split()), serves)
+        await until(pilot, lambda: ":7 still serves 3 of 3" in " ".join(text_of(app).split()))
         await pilot.press("j", "j", "enter")
         await until_seen(pilot, "image v1.7.0 → 7bd6b34")
         rows = {row.key.rpartition(":")[2]: row for row in app.screen.query_one("#revisions", Rows).shown}
@@ -316,3 +315,14 @@ async def test_r_where_code_deploy_deploys_says_what_to_use_and_starts_nothing(
         await pilot.press("R")
         await until_seen(pilot, "aws deploy stop-deployment")
         assert wishes == []
+
+
+async def test_the_board_and_the_containers_say_the_same_of_what_stands_around_a_service(
+    app: ConsoleApp, aws: FakeAccess
+) -> None:
+    aws.alarms = [{"AlarmName": "fileflow-dev-cpu", "StateValue": "ALARM", "StateReason": "r"}]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "fileflow dev: alarm fileflow-dev-cpu rings.")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
+        await until_seen(pilot, "▲ fileflow dev: alarm fileflow-dev-cpu rings.")

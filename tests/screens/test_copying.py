@@ -63,7 +63,7 @@ def test_success_is_never_claimed() -> None:
 async def test_tmux_is_explained_once(app: ConsoleApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmux(tmp_path, monkeypatch, "echo external")
     async with app.run_test(size=(100, 30)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         said = notices(app, monkeypatch)
         for number in (1, 2):
             await pilot.press("y")
@@ -74,7 +74,7 @@ async def test_tmux_is_explained_once(app: ConsoleApp, tmp_path: Path, monkeypat
 
 async def test_where_the_terminal_cannot_be_left_the_text_is_shown_over_the_screen(app: ConsoleApp) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("ctrl+y")
         await until(pilot, lambda: isinstance(app.screen, DetailScreen))
         await until_seen(pilot, "fileflow dev")

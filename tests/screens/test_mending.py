@@ -63,7 +63,7 @@ async def test_what_mends_a_state_is_begun_from_the_palette(
 ) -> None:
     app = make()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         app.on_go_to(GoTo(Place("containers", "fileflow", "prod")))
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
         await until_seen(pilot, "▲ in progress")
@@ -96,7 +96,7 @@ async def test_nothing_is_offered_that_cannot_begin(
         catalogue -= {*OF_A_STATE.values(), "deploy"}
     app = make(read_only=why == "read-only")
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         if why == "no environment":
             app.on_go_to(GoTo(Place("journal")))
             await pilot.pause(0.2)
@@ -135,7 +135,7 @@ async def test_the_infrastructure_is_deployed_module_by_module(
 ) -> None:
     app = make()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         app.on_go_to(GoTo(Place("containers", "fileflow", "prod")))
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
         await until_seen(pilot, "▲ in progress")
@@ -166,7 +166,7 @@ async def test_what_builds_on_a_module_that_failed_is_not_deployed(
 ) -> None:
     app = make()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await chosen(pilot, app, ALL)
         await until(pilot, lambda: shown(app) == "run001")
         app.on_go_to(GoTo(Place("board")))

@@ -84,7 +84,7 @@ def test_the_states_of_modules_are_places_too(tmp_path: Path) -> None:
 
 async def test_keys_that_a_slow_line_delivers_at_once_go_where_they_were_meant(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         at_once(app, "colon", *"journal", "enter")
         await until(pilot, lambda: isinstance(app.screen, JournalScreen))
         await pilot.press("q")
@@ -100,7 +100,7 @@ async def test_what_is_pasted_on_the_board_does_nothing_and_says_so(
     app: ConsoleApp, begun: list[Any], pasted: str, brackets: bool
 ) -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         if brackets:
             app.post_message(events.Paste(pasted))
         else:
@@ -114,7 +114,7 @@ async def test_what_is_pasted_on_the_board_does_nothing_and_says_so(
 
 async def test_keys_of_a_person_are_done_each_by_itself(app: ConsoleApp, begun: list[Any]) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         at_once(app, "j", "j", "R")  # a held key on a slow line, and what was pressed then
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await until_seen(pilot, "there is no such run")
@@ -133,7 +133,7 @@ async def test_r_opens_the_run_that_is_at_the_target(
         executor.open("update", type_gate())
     try:
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await until_seen(pilot, "fileflow prod: 0 of 3")
+            await until_seen(pilot, "fileflow prod: :8 does")
             await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
             if screen == "containers":
                 await pilot.press("enter")
@@ -160,7 +160,7 @@ async def test_a_run_elsewhere_or_one_that_is_over_is_in_nobody_s_way(
         executor.finish("refused", 3)
     try:
         async with app.run_test(size=(80, 24)) as pilot:
-            await until_seen(pilot, "fileflow prod: 0 of 3")
+            await until_seen(pilot, "fileflow prod: :8 does")
             await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
             await pilot.press("R")
             await until(pilot, lambda: isinstance(app.screen, RunScreen))
@@ -173,7 +173,7 @@ async def test_a_run_elsewhere_or_one_that_is_over_is_in_nobody_s_way(
 
 async def test_the_board_s_letters_lead_on_from_every_screen_of_a_service(app: ConsoleApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         for screen in ("containers", "logs", "state", "environments"):
             for key, there in (("h", "journal"), ("x", "exports"), ("t", "state"), ("v", "environments")):
                 app.on_go_to(GoTo(Place(screen, "fileflow", "prod")))
@@ -192,7 +192,7 @@ async def test_the_board_s_letters_lead_on_from_every_screen_of_a_service(app: C
 @pytest.mark.parametrize("screen", ["board", "containers", "state", "environments", "logs", "exports", "journal"])
 async def test_help_explains_every_column(app: ConsoleApp, screen: str) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         if screen != "board":
             app.on_go_to(GoTo(Place(screen, "fileflow", "prod")))
             await until(pilot, lambda: type(app.screen).__name__.lower().startswith(screen))
@@ -223,7 +223,7 @@ async def test_a_run_typed_before_the_runs_were_read_is_found_all_the_same(
     places: list[Place] = []
     monkeypatch.setattr(ConsoleApp, "on_go_to", lambda _, message: places.append(message.place))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         at_once(app, "colon", *"plan k3m9px", "enter")
         await until_seen(pilot, "Reading the runs…")
         assert not places
@@ -238,7 +238,7 @@ async def test_a_run_typed_before_the_runs_were_read_is_found_all_the_same(
 
 async def test_go_to_completes_and_goes(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("colon")
         await until(pilot, lambda: focused_id(pilot) == "goto-words")
         await pilot.press(*"auth st", "tab")
@@ -260,7 +260,7 @@ async def test_go_to_completes_and_goes(app: ConsoleApp) -> None:
 @pytest.mark.parametrize("key", ["escape", "q"])
 async def test_help_names_every_key_of_the_screen(app: ConsoleApp, key: str) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("question_mark")
         await until_seen(pilot, "asks before anything changes")
         seen = text_of(app)
@@ -272,7 +272,7 @@ async def test_help_names_every_key_of_the_screen(app: ConsoleApp, key: str) -> 
 
 async def test_the_palette_offers_keys_and_places(app: ConsoleApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("ctrl+p")
         await until_seen(pilot, "Roll back (R)")
         await pilot.press(*"go to logs crawler")
@@ -287,7 +287,7 @@ async def test_the_journal_lists_replays_verifies_and_exports(app: ConsoleApp, j
     executor.end("look")
     executor.finish()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("h")
         await until(pilot, lambda: isinstance(app.screen, JournalScreen))
         await until_seen(pilot, "k3m9px")
@@ -314,7 +314,7 @@ async def test_quitting_without_runs_asks_nothing(app: ConsoleApp) -> None:
 async def test_quitting_while_a_screen_opens(app: ConsoleApp, config: Config, words: str) -> None:
     """Textual gives such a screen no widgets any more, but its Mount event."""
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         app.on_go_to(GoTo(parse(words, config, ["k3m9px"])))
         app.exit()
     assert app.return_code == 0
@@ -335,7 +335,7 @@ async def test_quitting_while_a_run_goes_on_says_so(
     executor.begin("update", changes=True)
     executor.open("update", type_gate())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("ctrl+q")
         await until_seen(pilot, "Leave the console? The runs go on.")
         assert focused_id(pilot) == "stay"
@@ -363,6 +363,6 @@ def test_the_farewell_is_neither_wrapped_nor_cut(monkeypatch: pytest.MonkeyPatch
 
 async def test_q_on_the_first_screen_does_not_end_the_console(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("q", "escape", "q")
         assert app.is_running

@@ -28,10 +28,10 @@ async def choose(pilot: object, app: ConsoleApp, words: str, shown: str) -> None
 @pytest.mark.parametrize(("words", "theme"), [("theme light", themes.LIGHT), ("theme mono", themes.MONO)])
 async def test_every_theme_can_be_reached(app: ConsoleApp, words: str, theme: str) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await choose(pilot, app, words, "Change the colours")
         await until(pilot, lambda: app.theme == theme)
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -55,7 +55,7 @@ async def test_scenarios_of_the_demo(config: Config, journal: Journal, aws: Fake
 
 async def test_nobody_is_offered_scenarios_of_the_real_world(app: ConsoleApp) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, Palette))
         app.screen.query_one(Input).value = "scenario"

@@ -92,7 +92,7 @@ async def storm(app: App[Any], *sizes: Size) -> None:
 )
 async def test_a_storm_of_sizes_comes_to_rest(app: ConsoleApp, keys: list[str]) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press(*keys)
         await pilot.pause(0.2)
         layouts = Layouts(app.screen)
@@ -125,9 +125,9 @@ async def test_a_terminal_that_says_nothing_and_then_something(app: ConsoleApp) 
         await until(pilot, lambda: app.screen.size == expected == app.size)
 
     async with app.run_test(size=(100, 30)) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await tell(pilot, 0, 0, Size(80, 24))
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await tell(pilot, 132, 50, Size(132, 50))
 
 

@@ -48,7 +48,7 @@ async def test_a_terminal_that_is_too_small_says_so_and_takes_no_key(
         if size != (1, 1):
             await until_seen(pilot, "too small")
         await pilot.resize_terminal(80, 24)
-        await until_seen(pilot, "fileflow prod: 0 of 3")
+        await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("j", "j", "enter")
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
 
@@ -173,7 +173,7 @@ async def test_leaving_is_possible_in_the_smallest_terminal(config: Config, jour
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_no_line_is_wider_than_the_terminal(app: ConsoleApp, size: tuple[int, int]) -> None:
     async with app.run_test(size=size) as pilot:
-        await until_seen(pilot, "fileflow prod: 0 of 3 tasks run")
+        await until_seen(pilot, "fileflow prod: :8 does not get stable")
         for keys in ([], ["j", "j", "enter"], ["tab"], ["tab"], ["tab"], ["l"]):
             await pilot.press(*keys)
             await pilot.pause(0.2)
@@ -186,7 +186,7 @@ async def test_no_line_is_wider_than_the_terminal(app: ConsoleApp, size: tuple[i
 async def test_words_not_colours_say_what_is_wrong(app: ConsoleApp, theme: str) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.theme = theme
-        await until_seen(pilot, "✗ fileflow prod: 0 of 3")
+        await until_seen(pilot, "✗ fileflow prod: :8 does")
         await pilot.press("j", "j")
         await until_seen(pilot, " PROD ")
         assert "failing" in text_of(app)
@@ -199,7 +199,7 @@ async def test_no_color_sends_no_colour(
     app = ConsoleApp(config, journal, lambda _: aws, "woken")
     assert app.theme == themes.MONO
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "✗ fileflow prod: 0 of 3")
+        await until_seen(pilot, "✗ fileflow prod: :8 does")
         await pilot.press("j", "j")
         await pilot.pause(0.2)
         seen = []

@@ -13,9 +13,10 @@ import pytest
 from infraconsole.aws.access import AwsAccess, is_read_only
 from infraconsole.aws.cloudtrail import Author, CloudTrail, Trail
 from infraconsole.aws.s3 import StoredObject
+from infraconsole.checks.row_facts import Authorship
 from infraconsole.config import parse
 from infraconsole.errors import AccessDenied, AwsNotFound
-from infraconsole.overview import Authorship, Overview
+from infraconsole.overview import Overview
 
 REGION, ACCOUNT = "ap-northeast-2", "123456789012"
 BUCKET, KEY = "ryuqqq-prod-tfstate", "fileflow/terraform.tfstate"

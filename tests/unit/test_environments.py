@@ -101,8 +101,8 @@ def test_what_runs_is_compared_with_what_the_variables_say() -> None:
         {"dev": given(image_tag="v1"), "prod": given(image_tag="v2")},
     )
     running = {
-        "dev": Running("v1", "7", "512", "1024", 1, 1),
-        "prod": Running("v1", "8", "1024", "1024", 0, 3),
+        "dev": Running("v1", "7", "512", "1024", 1, 1, "ecr/fileflow:v1"),
+        "prod": Running("v1", "8", "1024", "1024", 0, 3, "ecr/fileflow:v1"),
     }
     lines = {each.name: each for each in running_lines(running, PLACES, code)}
     assert lines["image"].standing is Standing.DRIFTED

@@ -11,9 +11,10 @@ import pytest
 from infraconsole import text
 from infraconsole.aws.ecs import Service, parse_service, parse_shifting
 from infraconsole.checks.controllers import instead, refusal, remarks, stage_words
+from infraconsole.checks.judgement import Level
+from infraconsole.checks.service_judgement import rollout
 from infraconsole.checks.serving import ServiceFacts, serving
 from infraconsole.checks.standing import standing
-from infraconsole.overview import Level, rollout
 from infraconsole.screens.containers.cells import revision_rows
 from infraconsole.screens.environments.cells import running_of
 from tests.unit.test_application import APP, ECR, ROUTER, definition
@@ -194,12 +195,12 @@ def test_what_is_scaled_to_nothing_is_compared_and_marked_by_the_revision_that_i
     old = definition(ROUTER, {**APP, "image": f"{ECR}/fileflow:8807313"})
     nothing = service({**deployment(9, 0), "desiredCount": 0}, desiredCount=0, runningCount=0)
     facts = ServiceFacts(nothing, old, None, "fileflow")
-    assert running_of(facts).image_tag == "8807313"
+    assert running_of(facts, "dev").image_tag == "8807313"
     assert marks(facts) == {"9": "○", "8": " "}
     assert marks(ServiceFacts(service(deployment(9, 3)), old, old, "fileflow")) == {"9": "▶", "8": " "}
     going = ServiceFacts(service(deployment(9, 0, "IN_PROGRESS"), deployment(8, 3, status="ACTIVE")), old, old)
     assert marks(going) == {"9": "→", "8": "▶"}
-    assert running_of(ServiceFacts(nothing, None, None, "fileflow")).image_tag == "?"
+    assert running_of(ServiceFacts(nothing, None, None, "fileflow"), "dev").image_tag == "?"
 
 
 def marks(facts: ServiceFacts) -> dict[str, str]:
