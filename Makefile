@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Where this is set, each of the many processes of a run and of the tests would compile all of the code again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check lint types attacks bench screenshots package clean
+.PHONY: demo test check lint types docs attacks bench screenshots package clean
 
 demo: $(VENV)/.demo
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/infraconsole demo; else PATH="$(abspath $(BIN)):$$PATH" sh assets/demo-walk.sh; fi
@@ -27,6 +27,10 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# A link that leads nowhere, or a page that no other leads to, fails.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build
 
 # Random kills, faults and interrupts for an hour, on two worlds; a broken law names the seed that repeats it.
 attacks: SECONDS ?= 3600
@@ -51,7 +55,7 @@ package: $(VENV)/.dev
 	rm -rf $(VENV)-package
 
 clean:
-	rm -rf $(VENV) $(VENV)-package $(VENV)-peers dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-package $(VENV)-peers dist build docs/_build .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -69,3 +73,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
