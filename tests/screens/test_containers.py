@@ -34,7 +34,7 @@ def wishes(monkeypatch: pytest.MonkeyPatch) -> list[StartRun]:
 
 
 async def open_prod(pilot: Any) -> None:
-    await until_seen(pilot, "fileflow prod: :8 does")
+    await until_seen(pilot, "fileflow prod: :8 ")
     await pilot.press("j", "j", "enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
     await until_seen(pilot, "fileflow-prod:8  0/3 run")

@@ -155,7 +155,7 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
 
     terminal.keys(window, "Escape")
     terminal.keys(window, "Escape")
-    terminal.see(window, "✓ fileflow prod", "3/3")
+    terminal.see(window, "▲ fileflow prod", "3/3", "but the variables say 7bd6b34")
 
     # Read the journal.
     terminal.typed(window, ":")
