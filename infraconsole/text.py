@@ -127,8 +127,9 @@ def duration(seconds: float) -> str:
 
 
 def local_time(at: datetime | None) -> str:
-    """In the operator's zone, with the zone's offset: for screens. Evidence keeps UTC."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z") if at else "-"
+    """`26 Nov 2026 14:20:05`, in the operator's zone: for what is read later, as a gate is. Screens say the age too
+    (`screens/times.py`); evidence keeps UTC."""
+    return f"{at.astimezone():%d %b %Y %H:%M:%S}" if at else "-"
 
 
 def utc(at: datetime) -> str:

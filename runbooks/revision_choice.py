@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from infraconsole import text
 from infraconsole.aws.ecs import Ecs, family_and_revision
 from infraconsole.engine.gate import Choice
 from infraconsole.engine.runbook import StepContext
@@ -27,9 +28,11 @@ def choice(candidate: Mapping[str, Any], recommended: str) -> Choice:
         copied = (
             f"It is {candidate['status']}: a copy of it is registered as a new revision, behind a gate of its own.",
         )
+    at = candidate["registered_at"]
+    registered = (f"registered {text.local_time(text.from_utc(at))}",) if at else ()
     detail = (
         f"image {candidate['tag']}",
-        f"registered {candidate['registered_at']}",
+        *registered,
         good,
         *copied,
         *candidate["diff"],

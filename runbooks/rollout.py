@@ -271,7 +271,7 @@ class Rollout:
             if known is None and task.last_status == "STOPPED" and not self._is_new(task.stopped_at):
                 continue
             self._context.output(
-                f"task {task.id[:8]} of {short(task.task_definition)} is {task.last_status}{self._why(task)}"
+                f"task {task.id[-8:]} of {short(task.task_definition)} is {task.last_status}{self._why(task)}"
             )
 
     def _why(self, task: Task) -> str:

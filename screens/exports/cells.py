@@ -14,6 +14,7 @@ from infraconsole.aws.ssm import SECURE, Parameter
 from infraconsole.checks.findings import Finding
 from infraconsole.checks.trace import ImpactLine
 from infraconsole.exports.survey import Expected
+from infraconsole.screens.times import when
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 from infraconsole.secret_places import MASK, masked
@@ -286,11 +287,10 @@ def story(entry: Entry, now: datetime, revealed: str | None = None, impact: Sequ
         rows.append(said(("value      ", DIM), shown_value(parameter, revealed)))
     if parameter.type == SECURE and revealed is None:
         rows.append(("           u shows it for a while; that is recorded in the journal", DIM))
-    at = f"{text.local_time(parameter.modified_at)} ({text.ago(parameter.modified_at, now)} ago)"
     for name, value in (
         ("type", parameter.type),
         ("version", str(parameter.version)),
-        ("changed", at if parameter.modified_at else "-"),
+        ("changed", when(parameter.modified_at, now)),
         ("by", parameter.modified_by),
         ("about", parameter.description),
         ("tier", parameter.tier),

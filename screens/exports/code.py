@@ -13,6 +13,7 @@ from infraconsole.aws.ssm import ParameterVersion
 from infraconsole.checks.trace import ImpactLine
 from infraconsole.redaction import MASK
 from infraconsole.screens.exports.cells import Entry, place, short_owner, short_place
+from infraconsole.screens.times import when
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
@@ -113,12 +114,12 @@ def history_rows(history: Sequence[ParameterVersion], marked: int, now: datetime
         )
 
 
-def version_story(version: ParameterVersion) -> Content:
+def version_story(version: ParameterVersion, now: datetime) -> Content:
     rows: list[Part | Content] = []
     for name, value in (
         ("value", MASK if version.value is None else version.value),
         ("type", version.type),
-        ("changed", text.local_time(version.modified_at)),
+        ("changed", when(version.modified_at, now)),
         ("by", version.modified_by),
         ("labels", ", ".join(version.labels)),
         ("about", version.description),
@@ -129,7 +130,7 @@ def version_story(version: ParameterVersion) -> Content:
     return lines(rows)
 
 
-def version_diff(older: ParameterVersion, newer: ParameterVersion) -> Content:
+def version_diff(older: ParameterVersion, newer: ParameterVersion, now: datetime) -> Content:
     """Item by item where it is a list; what else differs stands below."""
     rows: list[Part | Content] = []
     if older.value is None or newer.value is None:
@@ -148,8 +149,8 @@ def version_diff(older: ParameterVersion, newer: ParameterVersion) -> Content:
             rows.append(said((f"{name}: ", DIM), (before or "-", BAD), " → ", (after or "-", GOOD)))
     rows += [
         "",
-        (f"{older.version} by {older.modified_by or '-'} at {text.local_time(older.modified_at)}", DIM),
-        (f"{newer.version} by {newer.modified_by or '-'} at {text.local_time(newer.modified_at)}", DIM),
+        (f"{older.version} by {older.modified_by or '-'} at {when(older.modified_at, now)}", DIM),
+        (f"{newer.version} by {newer.modified_by or '-'} at {when(newer.modified_at, now)}", DIM),
     ]
     return lines(rows)
 

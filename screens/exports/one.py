@@ -288,10 +288,12 @@ class ExportScreen(PanedScreen):
         newest = history[0]
         other = next((known for known in history if known.version == self._marked), newest)
         if other.version == version.version:
-            self.show_detail(f"Version {version.version}", code.version_story(version))
+            self.show_detail(f"Version {version.version}", code.version_story(version, self.desk.now()))
             return
         older, newer = sorted((version, other), key=lambda known: known.version)
-        self.show_detail(f"From version {older.version} to {newer.version}", code.version_diff(older, newer))
+        self.show_detail(
+            f"From version {older.version} to {newer.version}", code.version_diff(older, newer, self.desk.now())
+        )
 
     def action_reveal(self) -> None:
         self._reveals.ask(self.export_name, self.environment)

@@ -30,6 +30,7 @@ from infraconsole.screens.run import story
 from infraconsole.screens.runs import KnownRun, newest_runs, under_way
 from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
+from infraconsole.screens.times import clock_time
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, GOOD, PLAIN, STRONG, WARN, Part, lines, said
@@ -140,7 +141,10 @@ class JournalScreen(ConsoleScreen):
             return
         now = self.desk.now()
         trouble = next((run.trouble for run in self._runs.values() if run.trouble), "")
-        parts: list[Part] = [(f"{self._total:,} runs", STRONG), f", {self._under_way} under way  "]
+        parts: list[Part] = [
+            (f"{self._total:,} run{'s' * (self._total != 1)}", STRONG),
+            f", {self._under_way} under way  ",
+        ]
         if trouble:
             parts.append((f"{trouble}  ", BAD))
         self.query_one("#headline", Says).say(said(*parts, (str(self.desk.journal.path), DIM), "\n", *self._says))
@@ -199,7 +203,7 @@ class JournalScreen(ConsoleScreen):
             return
         if record.finished:
             offered = replace(story.offers(record, self.desk.config), rolls_back=False)  # here R resumes
-            self.show_detail(record.title, story.ending(record, offered))
+            self.show_detail(record.title, story.ending(record, offered, self.desk.now()))
         else:
             state, tone = story.state_of(record, run.executor)
             now = self.desk.now()
@@ -272,7 +276,7 @@ def _verified(folder: Path) -> Verification:
 
 
 def _verdict(found: Verification, now: datetime) -> Iterable[Part]:
-    at = text.local_time(now)
+    at = clock_time(now, now)
     if not found.problems:
         yield (f"✓ Verified at {at}: {found.events:,} events, none changed, none missing.", GOOD)
         archived = sum(archive.events for archive in found.archives)

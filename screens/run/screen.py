@@ -67,7 +67,14 @@ class RunScreen(ConsoleScreen):
             tooltip="Roll this run's service back: asks before anything changes",
         ),
         Binding("f", "follow", "Follow", id="run.follow", tooltip="Keep the newest line in view"),
-        Binding("d", "describe", "Describe", show=False, id="run.describe", tooltip="The step or the gate in full"),
+        Binding(
+            "d",
+            "describe",
+            "Describe",
+            show=False,
+            id="run.describe",
+            tooltip="Step, gate or output in view, in full",
+        ),
         Binding("p", "plan", "Plan", id="run.plan", tooltip="What this run's plan would do, change by change"),
         Binding(
             _AT_A_GATE,
@@ -89,6 +96,8 @@ class RunScreen(ConsoleScreen):
         self._turns = -1
         self._pane = "steps"
         self._first_lines: dict[str, int] = {}
+        self._whole: dict[int, str] = {}
+        """By the number of an output line that is shortened: all of it."""
         self._chose = False
         """Whether a failure of this run was answered here, so that what was chosen then begins here."""
         self._head = ""
@@ -154,7 +163,12 @@ class RunScreen(ConsoleScreen):
                 self._begin_next(str(event.data.get("then", "")))
             if event.step and event.kind == "step-started":
                 self._first_lines[event.step] = output.count + len(told)
-            told += story.told_safely(event)
+            shown = story.told_safely(event)
+            if event.kind == "output":
+                first = output.count + len(told)
+                whole = zip(shown, event.data.get("lines", ()), strict=False)
+                self._whole |= {first + number: line for number, (each, line) in enumerate(whole) if each[1] != line}
+            told += shown
         output.add(told)
         record = update.record
         if record.target.environment:
@@ -190,7 +204,7 @@ class RunScreen(ConsoleScreen):
             self._show_gate()
         if record.finished:
             self.query_one("#ending-text", Says).say(
-                lines([story.ending(record, self._offered), said((self._head, DIM))])
+                lines([story.ending(record, self._offered, self.desk.now()), said((self._head, DIM))])
             )
         if record.finished and not before.record.finished:
             self._pane = "ending"
@@ -364,7 +378,7 @@ class RunScreen(ConsoleScreen):
         if focused is not None and focused.id == "output":
             return "the output in view", self.query_one("#output", Output).visible_text()
         if focused is not None and focused.id == "ending":
-            return "how it ended", story.ending(self.record, self._offered).plain
+            return "how it ended", story.ending(self.record, self._offered, self.desk.now()).plain
         if step is not None and step.commands:
             return f"the commands of “{step.title}”", "\n".join(step.commands)
         return "how to attach", attach_command(self.run_id)
@@ -377,6 +391,9 @@ class RunScreen(ConsoleScreen):
 
             chosen = self.query_one("#gate-choices", Rows).current_key if gate.gate.choices else ""
             self.show_detail(gate.gate.title, shows(gate.gate, chosen))
+        elif self.focused is not None and self.focused.id == "output":
+            in_view = self.query_one("#output", Output).visible_text(self._whole)
+            self.show_detail("The output in view, whole", lines(in_view.split("\n")))
         elif step is not None:
             opened = step
             self.show_detail(

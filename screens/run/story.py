@@ -14,6 +14,8 @@ from infraconsole.config import Config
 from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.history import FollowUp, RunRecord, StepRecord, StepState
 from infraconsole.engine.locks import Holder
+from infraconsole.screens.run.in_short import line_in_short, result_in_short
+from infraconsole.screens.times import clock_time, when
 from infraconsole.screens.widgets.output import Line
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
@@ -39,7 +41,7 @@ def output_lines(event: Event) -> list[Line]:
     """What an event adds to the output; a newer version's kinds add their name."""
     data = event.data
     if event.kind == Kind.OUTPUT:
-        return [(PLAIN, line) for line in data["lines"]]
+        return [(PLAIN, line_in_short(line)) for line in data["lines"]]
     if event.kind == Kind.PROGRESS:
         return []
     at = event.at.astimezone().strftime("%H:%M:%S")
@@ -237,18 +239,18 @@ def offers(record: RunRecord, config: Config) -> Offers:
     return Offers(resumes=record.resumable, rolls_back=rolls_back)
 
 
-def ending(record: RunRecord, offered: Offers) -> Content:
+def ending(record: RunRecord, offered: Offers, now: datetime) -> Content:
     """What was done, when, by whom; what is left to do; what comes next."""
     tone = _OUTCOMES.get(record.outcome, PLAIN)
-    when = f"{text.local_time(record.created_at)} to {text.local_time(record.ended_at)}, by {record.operator}"
-    rows: list[Part | Content] = [said((f"{record.title}: {record.outcome}", tone)), (when, DIM)]
+    since = f"{clock_time(record.created_at, now)} to {when(record.ended_at, now)}, by {record.operator}"
+    rows: list[Part | Content] = [said((f"{record.title}: {record.outcome}", tone)), (since, DIM)]
     if record.ending:
         rows.append((record.ending, tone if record.outcome != "done" else PLAIN))
     changed = [step for step in record.steps if step.changes and step.state is StepState.DONE]
     if record.dry_run:
         rows.append("Dry run: nothing was changed.")
     elif changed or record.changed:
-        rows += [_done(step) for step in changed]
+        rows += [_done(step, now) for step in changed]
         rows += [
             (f"▲ {step.title}: no answer is known of {call.operation}.", WARN)
             for step in record.steps
@@ -266,17 +268,14 @@ def ending(record: RunRecord, offered: Offers) -> Content:
     return lines(rows)
 
 
-def _done(step: StepRecord) -> Content:
+def _done(step: StepRecord, now: datetime) -> Content:
     """A step that could change something: what it left, or that there was nothing to do."""
     if step.needless:
         return said(("– ", DIM), f"{step.title}: ", (f"nothing was done. {step.needless}", DIM))
     flags = [value for value in step.result.values() if isinstance(value, bool)]
     if flags and not any(flags):
         return said(("– ", DIM), f"{step.title}: ", ("nothing had to be done", DIM))
-    left = {
-        key: value for key, value in step.result.items() if isinstance(value, str | int) and not isinstance(value, bool)
-    }
-    return said(("✓ ", GOOD), f"{step.title}  ", (", ".join(f"{key} {value}" for key, value in left.items()), DIM))
+    return said(("✓ ", GOOD), f"{step.title}  ", (result_in_short(step.result, now), DIM))
 
 
 def follow_up_story(follow_up: FollowUp) -> Content:

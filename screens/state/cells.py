@@ -14,6 +14,7 @@ from infraconsole.checks.judgement import OTHER_DIGEST, STATE_LEFT, is_stale, no
 from infraconsole.checks.row_facts import Authorship, Fact, LockFacts
 from infraconsole.checks.state_digest import last_stored
 from infraconsole.errors import AccessDenied, AwsError
+from infraconsole.screens.times import WIDTH, clock_time, when
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import (
     BAD,
@@ -34,13 +35,12 @@ from infraconsole.terraform.state import StateSummary, StateTooNew, StateUnreada
 COLUMNS = (
     Column("mark", "", 1),
     Column("serial", "serial", 6, right=True),
+    Column("at", "written", WIDTH, rank=2),
     Column("age", "age", 6, right=True),
     Column("resources", "resources", 9, right=True),
     Column("size", "size", 9, right=True),
     Column("terraform", "Terraform", 9),
-    Column("what", "", 20, rank=1, stretch=True),
-    Column("at", "written", 25, rank=2),
-    Column("version", "version", 24, rank=3),
+    Column("what", "", 20, stretch=True),
 )
 Identity = tuple[str, str]
 """Of a version, as `StoredObject.identity` has it."""
@@ -84,8 +84,7 @@ def version_rows(
             "size": Cell("-" if version.is_delete_marker else size(version.size_bytes), DIM),
             "terraform": Cell(summary.terraform_version if summary else waiting, DIM),
             "what": Cell(what, tone),
-            "at": Cell(text.local_time(version.modified_at), DIM),
-            "version": Cell(version.version_id, DIM),
+            "at": Cell(clock_time(version.modified_at, now), DIM),
         }
         yield Row(key, cells)
 
@@ -227,6 +226,7 @@ def row_says(
     version: StoredObject,
     found: Known | None,
     current: Known | None,
+    now: datetime,
     *,
     is_current: bool,
     is_large: bool,
@@ -235,8 +235,8 @@ def row_says(
     """The version under the cursor, in a sentence or two."""
     by = _by(authored)
     if version.is_delete_marker:
-        now = "Terraform finds no state now." if version.is_latest else "The state came back later."
-        return said((f"The key was deleted at {text.local_time(version.modified_at)}{by}. {now}", WARN))
+        then = "Terraform finds no state now." if version.is_latest else "The state came back later."
+        return said((f"The key was deleted at {when(version.modified_at, now)}{by}. {then}", WARN))
     if isinstance(found, BaseException):
         return said((f"{getattr(found, 'title', found)}  d shows it whole.", BAD))
     if found is None:
@@ -245,13 +245,13 @@ def row_says(
         written = f" Written{by}." if by else ""
         return said((f"This is what Terraform reads now.{written} Lineage {found.lineage}.", DIM))
     if not isinstance(current, StateSummary):
-        return said((f"Written {text.local_time(version.modified_at)}{by}.", DIM))
+        return said((f"Written {when(version.modified_at, now)}{by}.", DIM))
     behind = current.serial - found.serial
     more = found.resource_count - current.resource_count
     counted = "as many resources as now" if not more else f"{abs(more)} resource{'s' * (abs(more) != 1)} "
     counted += "" if not more else "more than now" if more > 0 else "fewer than now"
     serial = f"{behind} serial{'s' * (behind != 1)} before the current one" if behind > 0 else "not older by its serial"
-    parts: list[Part] = [(f"Written {text.local_time(version.modified_at)}{by}: {serial}, {counted}.", DIM)]
+    parts: list[Part] = [(f"Written {when(version.modified_at, now)}{by}: {serial}, {counted}.", DIM)]
     if found.lineage != current.lineage:
         told = f"It and the stored one are of different projects: lineage {found.lineage}, not {current.lineage}."
         parts.append((f"\n{MARKS[WARN]} {told}", WARN))
@@ -264,7 +264,7 @@ def version_story(version: StoredObject, found: Known | None, now: datetime, dig
     rows: list[Part | Content] = []
     facts = [
         ("version", version.version_id or "none: the bucket has no versions"),
-        ("written", f"{text.local_time(version.modified_at)} ({text.ago(version.modified_at, now)} ago)"),
+        ("written", when(version.modified_at, now)),
         ("at", f"s3://{version.bucket}/{version.key}"),
     ]
     if version.is_delete_marker:
@@ -329,12 +329,12 @@ def author_story(version: StoredObject, authored: Authored | None, now: datetime
         ("arn", author.arn),
         ("from", author.source_ip),
         ("with", author.user_agent),
-        ("recorded", text.local_time(author.at)),
+        ("recorded", when(author.at, now)),
     )
     return lines([said((f"{name:<11}", DIM), text.line(value or "-", 400)) for name, value in facts])
 
 
-def lock_story(fact: Fact[LockFacts]) -> Content:
+def lock_story(fact: Fact[LockFacts], now: datetime) -> Content:
     if fact.error is not None:
         return lines(whole_error(fact.error))
     if fact.value and fact.value.why_unlocked:
@@ -342,7 +342,7 @@ def lock_story(fact: Fact[LockFacts]) -> Content:
     lock = fact.value.lock if fact.value else None
     if lock is None:
         return Content()
-    named = (("holder", lock.who), ("for", lock.operation), ("since", text.local_time(lock.created)), ("ID", lock.id),
+    named = (("holder", lock.who), ("for", lock.operation), ("since", when(lock.created, now)), ("ID", lock.id),
              ("of", lock.path), ("Terraform", lock.version), ("says", lock.info))  # fmt: skip
     rows: list[Part | Content] = [
         ("The lock", STRONG),

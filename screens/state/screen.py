@@ -376,7 +376,9 @@ class StateScreen(ConsoleScreen):
         known, found = self._read_of(current), self._read_of(version)
         large = version.size_bytes >= LARGE_BYTES
         by = self._authors.get(self.rows.current_key)
-        told = cells.row_says(version, found, known, is_current=version is current, is_large=large, authored=by)
+        told = cells.row_says(
+            version, found, known, self.desk.now(), is_current=version is current, is_large=large, authored=by
+        )
         unread = self._unread(large=False) if self._filter else 0
         hint = (f"{unread} of the versions listed are not read yet: they may match too.", DIM)
         says.say(lines([told, *[hint] * bool(unread)]))
@@ -478,7 +480,11 @@ class StateScreen(ConsoleScreen):
         now = self.desk.now()
         digest = self._kept_digest if version is self._current else ""
         by = cells.author_story(version, self._authors.get(key), now)
-        told = [cells.version_story(version, self._read_of(version), now, digest), by, cells.lock_story(self._lock)]
+        told = [
+            cells.version_story(version, self._read_of(version), now, digest),
+            by,
+            cells.lock_story(self._lock, now),
+        ]
         return Content("\n\n").join([part for part in told if part.plain])
 
     def action_roll_back(self) -> None:

@@ -6,7 +6,7 @@ Long lines are folded to the width; of a very long one only the beginning is sho
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, chop_cells
@@ -101,11 +101,12 @@ class Output(ScrollView, can_focus=True):
             self._filter = words
             self._fold_again()
 
-    def visible_text(self) -> str:
-        """The lines in view, for the clipboard, each whole."""
+    def visible_text(self, instead: Mapping[int, str] | None = None) -> str:
+        """The lines in view, each whole; of those whose index `instead` has, what stands there."""
         top = round(self.scroll_y)
         indices = dict.fromkeys(piece[0] for piece in self._pieces[top : top + self.size.height])
-        return "\n".join(self._lines[index][1] for index in indices)
+        known = instead or {}
+        return "\n".join(known.get(index, self._lines[index][1]) for index in indices)
 
     # Folding
 
@@ -201,8 +202,14 @@ class Output(ScrollView, can_focus=True):
 
 
 def _folds(words: str, width: int) -> Iterator[tuple[int, int]]:
-    """Where `words` is cut so that each piece fits into `width` cells."""
+    """Where `words` is cut so that each piece fits into `width` cells: behind a blank, or anywhere in a word of half a row."""
     begin = 0
-    for piece in chop_cells(words, width):
-        yield begin, begin + len(piece)
-        begin += len(piece)
+    while begin < len(words):
+        end = begin + len(chop_cells(words[begin : begin + width + 1], width)[0])
+        if end < len(words) and words[end] != " ":
+            blank = words.rfind(" ", begin, end)
+            end = blank + 1 if blank - begin >= width // 2 else end
+        while end < len(words) and words[end] == " ":
+            end += 1
+        yield begin, end
+        begin = end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -28,6 +28,9 @@ def executor(journal: Journal) -> Iterator[FakeExecutor]:
     made.journal.close()
 
 
+NOW = datetime.now(UTC)
+
+
 def record(executor: FakeExecutor) -> RunRecord:
     return record_of(executor.run, executor.journal.events(executor.run))
 
@@ -46,7 +49,7 @@ def test_a_step_with_nothing_to_do_is_not_shown_as_done(executor: FakeExecutor) 
     assert found.ended_at
     row = next(row for row in story.step_rows(found, found.ended_at) if row.key == "update")
     assert row.cells["mark"].text == "–"
-    ending = story.ending(found, story.Offers()).plain
+    ending = story.ending(found, story.Offers(), NOW).plain
     assert "✓" not in ending
     assert "nothing was done. It was asked to stop after the plan." in ending
     assert "It was asked to stop after the plan." in story.step_story(found.step("update"), True, found.ended_at).plain
@@ -78,7 +81,7 @@ def test_the_ending_promises_of_r_only_what_it_does(
     offered = story.offers(found := record(executor), replace(config, read_only=read_only, services=services))
     executor.leave()
     executor.journal.close()
-    words = story.ending(found, offered).plain
+    words = story.ending(found, offered, NOW).plain
     assert said in words
     assert offered.rolls_back == ("R rolls" in words)
     assert offered.resumes == ("R takes" in words)
