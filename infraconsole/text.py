@@ -129,7 +129,15 @@ def duration(seconds: float) -> str:
 def local_time(at: datetime | None) -> str:
     """`26 Nov 2026 14:20:05`, in the operator's zone: for what is read later, as a gate is. Screens say the age too
     (`screens/times.py`); evidence keeps UTC."""
-    return f"{at.astimezone():%d %b %Y %H:%M:%S}" if at else "-"
+    return f"{here(at):%d %b %Y %H:%M:%S}" if at else "-"
+
+
+def here(at: datetime) -> datetime:
+    """In the operator's zone; as it is where that has no such year: Go's zero time, which stands in locks, west of Greenwich."""
+    try:
+        return at.astimezone()
+    except OverflowError:
+        return at
 
 
 def utc(at: datetime) -> str:
@@ -139,3 +147,12 @@ def utc(at: datetime) -> str:
 
 def from_utc(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def moment(text: str) -> datetime | None:
+    """ISO 8601 that others wrote, in UTC, to the microsecond; a time without a zone is UTC. None where it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

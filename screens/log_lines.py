@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from infraconsole import text
 from infraconsole.aws.logs import LogLine
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, MARKS, PLAIN, WARN
@@ -38,8 +39,8 @@ def columns(several_days: bool) -> tuple[Column, ...]:
 
 
 def of_several_days(lines: Iterable[LogLine], now: datetime) -> bool:
-    today = now.astimezone().date()
-    return any(line.at.astimezone().date() != today for line in lines)
+    today = text.here(now).date()
+    return any(text.here(line.at).date() != today for line in lines)
 
 
 def keyed(lines: Iterable[LogLine]) -> dict[str, LogLine]:
@@ -60,7 +61,7 @@ def rows(lines: Mapping[str, LogLine], several_days: bool) -> Iterable[Row]:
     for key, line in lines.items():
         tone = tone_of(line.message)
         words = without_stamp(line.message, line.at)
-        at = f"{line.at.astimezone():{'%d %b %H:%M:%S' if several_days else '%H:%M:%S'}}"
+        at = f"{text.here(line.at):{'%d %b %H:%M:%S' if several_days else '%H:%M:%S'}}"
         yield Row(
             key,
             {
@@ -85,11 +86,10 @@ def without_stamp(message: str, at: datetime) -> str:
     rest = message[found.end() :] if found else ""
     if found is None or not rest:
         return message
-    try:
-        stamp = datetime.fromisoformat(f"{found['at'].replace(',', '.')}{found['zone'] or ''}")
-    except ValueError:
+    stamp = text.moment(f"{found['at'].replace(',', '.')}{found['zone'] or ''}")
+    if stamp is None:
         return message
-    if stamp.tzinfo is None:
-        apart = abs(stamp - at.replace(tzinfo=None)) % _ZONES
+    if not found["zone"]:
+        apart = abs(stamp - at) % _ZONES
         return rest if min(apart, _ZONES - apart) <= _SAME else message
-    return rest if abs(stamp - at) <= _SAME else f"[{stamp.astimezone():%H:%M:%S}] {rest}"
+    return rest if abs(stamp - at) <= _SAME else f"[{text.here(stamp):%H:%M:%S}] {rest}"

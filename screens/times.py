@@ -14,7 +14,7 @@ def clock_time(at: datetime | None, now: datetime) -> str:
     """`14:20:05` today, `26 Nov 14:20` on another day, `26 Nov 2025` in another year; `-` where it is not known."""
     if at is None:
         return "-"
-    here, today = at.astimezone(), now.astimezone()
+    here, today = text.here(at), text.here(now)
     if here.date() == today.date():
         return f"{here:%H:%M:%S}"
     return f"{here:%d %b %H:%M}" if here.year == today.year else f"{here:%d %b %Y}"

@@ -22,6 +22,7 @@ from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.batches import batches
 from infraconsole.aws.s3 import S3, StoredObject
 from infraconsole.errors import AwsError, AwsNotFound
+from infraconsole.text import moment
 
 DELIVERY = timedelta(minutes=15)
 """Until then a record may still be on its way: CloudTrail delivers within about five minutes, and promises nothing."""
@@ -275,16 +276,12 @@ def _is_of(record: Mapping[str, Any], version: StoredObject) -> bool:
 
 def _author(record: Mapping[str, Any]) -> Author:
     identity = _mapping(record.get("userIdentity"))
-    try:
-        at = datetime.fromisoformat(str(record.get("eventTime"))).astimezone(UTC)
-    except ValueError:
-        at = None
     return Author(
         who=_who(identity),
         arn=_text(identity, "arn"),
         source_ip=_text(record, "sourceIPAddress"),
         user_agent=_text(record, "userAgent").removeprefix("[").removesuffix("]"),
-        at=at,
+        at=moment(_text(record, "eventTime")),
     )
 
 

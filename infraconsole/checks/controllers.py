@@ -4,6 +4,7 @@ DeploymentConfiguration, ServiceDeployment, TaskSet)."""
 
 from __future__ import annotations
 
+from infraconsole import text
 from infraconsole.aws.ecs import Controller, Deploying, Service, Shifting, Strategy
 from infraconsole.aws.elbv2 import group_name
 
@@ -26,7 +27,7 @@ def stage_words(shifting: Shifting) -> str:
     """Where a deployment that shifts traffic is: `traffic was shifted, bake time until 14:20`."""
     words = STAGES.get(shifting.stage, shifting.stage.lower().replace("_", " ") or shifting.status.lower())
     until = shifting.bakes_until
-    return f"{words} until {until.astimezone():%H:%M}" if until else words
+    return f"{words} until {text.here(until):%H:%M}" if until else words
 
 
 def remarks(service: Service, shifting: Shifting | None = None) -> tuple[str, ...]:

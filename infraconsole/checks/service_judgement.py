@@ -45,7 +45,7 @@ def rollout(service: Service, now: datetime, shifting: Shifting | None = None) -
             since = text.ago(primary.created_at, now)
             if shifting is not None and shifting.status == "IN_PROGRESS":
                 until = shifting.bakes_until
-                return Level.BUSY, f"bakes to {until.astimezone():%H:%M}" if until else f"shifting {since}"
+                return Level.BUSY, f"bakes to {text.here(until):%H:%M}" if until else f"shifting {since}"
             return (Level.BROKEN, f"failing {since}") if primary.failed else (Level.BUSY, f"rolling {since}")
     if service.running < service.desired:
         return Level.WARNING, "short of tasks"

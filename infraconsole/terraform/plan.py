@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ from infraconsole.terraform.attributes import (
 )
 from infraconsole.terraform.plan_actions import Action, action_of
 from infraconsole.terraform.plan_parts import FLAGS, unknown_parts
+from infraconsole.text import moment
 
 FORMAT_MAJOR = "1"
 _ABSENT = msgspec.Raw(b"null")
@@ -607,7 +608,7 @@ def _read(data: bytes, name: str) -> Plan:
         is_applyable=flags[0],
         is_complete=flags[1],
         is_errored=flags[2],
-        at=_time(_as_text(_part(parts, "timestamp"))),
+        at=moment(_as_text(_part(parts, "timestamp"))),
         _parts=parts,
     )
 
@@ -810,11 +811,3 @@ def _text(document: Mapping[str, Any], key: str) -> str:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

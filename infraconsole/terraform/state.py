@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from infraconsole.errors import InfraconsoleError
 from infraconsole.terraform import documents
+from infraconsole.text import moment
 
 FORMAT_VERSION = 4
 DUMPED = "Emergency state dump"
@@ -155,7 +156,7 @@ def parse_lock(data: bytes | str, name: str = "The lock") -> LockInfo:
         operation=_text(document, "Operation"),
         who=_text(document, "Who"),
         version=_text(document, "Version"),
-        created=_time(_text(document, "Created")),
+        created=moment(_text(document, "Created")),
         info=_text(document, "Info"),
     )
 
@@ -222,12 +223,3 @@ def _keys(document: Mapping[str, Any]) -> str:
 def _text(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _time(text: str) -> datetime | None:
-    """Go writes nine digits after the second; what is finer than a microsecond is dropped."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -10,9 +10,10 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from infraconsole.terraform.state import LockInfo
+from infraconsole.text import moment
 
 
 class Kind(enum.StrEnum):
@@ -201,8 +202,4 @@ def _go_time(text: str) -> datetime | None:
     match = _GO_TIME.match(text)
     if match is None:
         return None
-    try:
-        at = datetime.fromisoformat(f"{match[1]}T{match[2]}{(match[3] or '')[:7]}{match[4]}")
-    except ValueError:
-        return None
-    return at.astimezone(UTC)
+    return moment(f"{match[1]}T{match[2]}{(match[3] or '')[:7]}{match[4]}")

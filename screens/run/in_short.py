@@ -22,17 +22,17 @@ _INSIDE = ("deployment", "stopped", "sha256", "changed", "lock", "was_marker")
 
 def line_in_short(line: str) -> str:
     """A line of a run's output."""
-    if found := _STAMPED.fullmatch(line):
-        clock = text.from_utc(found["at"]).astimezone().strftime("%H:%M:%S")
+    found = _STAMPED.fullmatch(line)
+    if found and (at := text.moment(found["at"])):
         words = found["words"]
-        return f"{clock} {event_words(words).words if words.startswith('(service ') else words}"
+        return f"{text.here(at):%H:%M:%S} {event_words(words).words if words.startswith('(service ') else words}"
     if found := _STOPPED.fullmatch(line):
         return found["head"] + "; ".join(reason_words(part) for part in found["why"].split("; "))
     return line
 
 
 def result_in_short(result: Mapping[str, Any], now: datetime) -> str:
-    """`fileflow-prod:6, at 14:20:05`: what a step left, each thing once."""
+    """`at 14:20:05, fileflow-prod:6`: what a step left, each thing once."""
     return ", ".join(dict.fromkeys(_told(result, now)))
 
 
@@ -43,8 +43,8 @@ def _told(result: Mapping[str, Any], now: datetime) -> Iterator[str]:
         words = str(value)
         if words.startswith("arn:"):
             yield named(words)
-        elif _TIME.fullmatch(words):
-            yield f"{key} {clock_time(text.from_utc(words), now)}"
+        elif _TIME.fullmatch(words) and (at := text.moment(words)):
+            yield f"{key} {clock_time(at, now)}"
         elif key in ("words", "name"):
             yield words
         else:

@@ -44,7 +44,7 @@ def output_lines(event: Event) -> list[Line]:
         return [(PLAIN, line_in_short(line)) for line in data["lines"]]
     if event.kind == Kind.PROGRESS:
         return []
-    at = event.at.astimezone().strftime("%H:%M:%S")
+    at = text.here(event.at).strftime("%H:%M:%S")
     tone, words = _told(event.kind, data)
     first, *rest = words.split("\n")
     return [(tone, f"{at} {first}"), *((tone, f"         {line}") for line in rest)]

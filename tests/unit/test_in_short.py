@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from infraconsole import text
+from infraconsole.screens.log_lines import without_stamp
 from infraconsole.screens.run.in_short import line_in_short, result_in_short
+from infraconsole.screens.times import when
 from infraconsole.screens.widgets.output import _folds
 
 AT = datetime(2026, 12, 1, 1, 12, 0, 967000, tzinfo=UTC)
@@ -35,6 +38,35 @@ def test_why_a_task_stopped_is_said_in_few_words() -> None:
     assert line_in_short(f"task 32113f85 of fileflow-prod:8 is STOPPED: {why}") == (
         "task 32113f85 of fileflow-prod:8 is STOPPED: stopped by ECS: scaling or another deployment; fileflow-app exited with 143"
     )
+
+
+@pytest.mark.parametrize("at", ["2026-13-45T99:99:99.000Z", "2026-02-30T01:00:00.000Z"])
+def test_a_time_that_is_none_stays_as_it_was_printed(at: str) -> None:
+    assert line_in_short(f"{at} (service x) has reached a steady state.").startswith(at)
+    assert result_in_short({"at": at}, AT) == f"at {at}"
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Seoul"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+def test_the_ends_of_time_are_told_in_every_zone(monkeypatch: pytest.MonkeyPatch, zone: str, at: str) -> None:
+    """Go's zero time stands in locks and logs."""
+    with monkeypatch.context() as here:
+        here.setenv("TZ", zone)
+        time.tzset()
+        assert line_in_short(f"{at} said").endswith(" said")
+        assert without_stamp(f"{at} said", AT).endswith("said")
+        moment = text.moment(at)
+        assert moment
+        assert when(moment, AT).endswith("ago)")
+        assert text.local_time(moment)
+    time.tzset()
+
+
+def test_a_time_of_others_is_told_in_utc_or_not_at_all() -> None:
+    assert text.moment("2026-12-01T10:12:00.967000123+09:00") == AT
+    assert text.moment("2026-12-01T01:12:00.967") == AT, "without a zone it is UTC"
+    assert text.moment("0001-01-01T00:00:00+09:00") is None, "before the first year"
+    assert text.moment("now") is None
 
 
 @pytest.mark.parametrize("line", ["", "Apply complete!", "2026-12-01 01:12:00 [INFO] (service x)", f"kept {REVISION}"])
