@@ -14,7 +14,7 @@ from typing import Any
 from infraconsole import files
 from infraconsole.clock import Deadline, Stamp
 from infraconsole.engine.event import Kind
-from infraconsole.engine.inbox import Inbox
+from infraconsole.engine.inbox import Inbox, InterruptRequested
 from infraconsole.engine.runbook import Intent
 from infraconsole.errors import TerraformError
 from infraconsole.terraform import past_commands
@@ -45,7 +45,7 @@ class Commands:
     def change(
         self, name: str, call: str, terraform: Terraform, arguments: Sequence[str], record: Path, each: Each | None
     ) -> Ended:
-        """Run a command that changes something, once, and record how it ended. Raises TerraformError."""
+        """Run a command that changes something, once, and record how it ended. Raises TerraformError, InterruptRequested."""
         parameters = {
             "record": str(record),
             "command": [terraform.binary.name, *arguments],
@@ -54,8 +54,9 @@ class Commands:
         clock = Stamp.now().as_json()
         self._write(Kind.CALL_INTENDED, call=call, operation=name, parameters=parameters, clock=clock)
         try:
+            self._inbox.raise_if_interrupted()
             running = _started(terraform, arguments, record)
-        except TerraformError as error:
+        except (TerraformError, InterruptRequested) as error:
             self._write(Kind.CALL_FAILED, call=call, operation=name, error=str(error), maybe_done=False)
             raise
         return self._to_its_end(name, call, running, each)

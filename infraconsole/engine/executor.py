@@ -545,12 +545,15 @@ class Executor(StepContext):
 
     def _intended(self, name: str, parameters: Mapping[str, Any]) -> str:
         """The number of a call that is on the disk and is sent now: one that was held up meanwhile is looked at again. Raises
-        NotSent where it is held up every time."""
+        NotSent where it is held up every time, and InterruptRequested."""
         for _ in range(_ATTEMPTS):
             call, stamp = self._permitted(name), Stamp.now()
             self._write(
                 Kind.CALL_INTENDED, call=call, operation=name, parameters=_plain(parameters), clock=stamp.as_json()
             )
+            if self._inbox.is_interrupted():
+                self._call_failed(call, name, "The run was interrupted, and it was not sent.", maybe_done=False)
+                self._inbox.raise_if_interrupted()
             if (stamp.age or 0.0) <= FRESH_SECONDS:
                 return call
             self._call_failed(call, name, "It was held up, and not sent.", maybe_done=False)

@@ -100,10 +100,10 @@ async def test_logs_say_that_no_task_ever_started(app: ConsoleApp, aws: FakeAcce
     aws.tasks["fileflow-prod-service"] = [stopped(number, NOT_FOUND, "TaskFailedToStart") for number in range(7)]
     async with app.run_test(size=size) as pilot:
         await open_logs(pilot)
+        why = "✗ fileflow-prod:8: No task ever started: 7 × image fileflow:7bd6b34 not found."
+        await until(pilot, lambda: why in " ".join(text_of(app).split()), why)
         await until_seen(pilot, "no task got as far as starting")
-        seen = " ".join(text_of(app).split())
-        assert "✗ fileflow-prod:8: No task ever started: 7 × image fileflow:7bd6b34 not found." in seen
-        assert "Nothing was logged" not in seen
+        assert "Nothing was logged" not in text_of(app)
 
 
 async def test_a_task_that_never_started_says_so_and_one_that_may_still_start_is_no_failure(

@@ -421,6 +421,12 @@ class Site(Stage):
     def intents(self, run: str) -> list[str]:
         return [str(each.data["operation"]) for each in self.events(run, "call-intended")]
 
+    def sent(self, run: str) -> list[str]:
+        """The operations that were not taken back before they were sent."""
+        withdrawn = [each.data["call"] for each in self.events(run, "call-failed") if not each.data["maybe_done"]]
+        intended = self.events(run, "call-intended")
+        return [str(each.data["operation"]) for each in intended if each.data["call"] not in withdrawn]
+
     def applies(self, run: str) -> int:
         """How many applies of this run were started: each has a folder with Terraform's process id."""
         return sum((file.read_text().split() or ["0"])[0] != "0" for file in self._records(run, "apply"))

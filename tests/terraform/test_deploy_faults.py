@@ -454,7 +454,7 @@ def test_sigint_at_every_stage_loses_nothing_and_does_nothing_twice(
     run = site.start(monkeypatch, kill=stage, answers=YES)
     record = site.interrupted_at(stage, run)
     assert (record.outcome, record.ending) == ("done", "")
-    assert (site.applies(run), site.intents(run)) == (1, ["terraform:apply"])
+    assert (site.applies(run), site.sent(run)) == (1, ["terraform:apply"])
     assert site.values()["first"] == "one"
 
 

@@ -335,7 +335,7 @@ def test_sigint_at_every_stage(site: Site, monkeypatch: pytest.MonkeyPatch, stag
     run = site.start(monkeypatch, "state-rollback", kill=stage, answers=YES, version=ids[0])
     record = site.interrupted_at(stage, run)
     assert record.outcome == "done", record.ending
-    assert site.intents(run) == ["terraform:state-push"]
+    assert site.sent(run) == ["terraform:state-push"]
     assert (site.values(), site.serial in (7, 8), site.lock()) == ({"first": "one"}, True, None)
 
 
