@@ -86,7 +86,7 @@ class ConsoleScreen(Settling, Screen[None]):
         # With priority: a slow line delivers several keys at once, and those after these two belong to what they open.
         Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list",
                 priority=True),
-        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment",
+        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment; :q quits",
                 priority=True),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),

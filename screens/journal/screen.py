@@ -82,7 +82,7 @@ class JournalScreen(ConsoleScreen):
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
-        yield Rows(_COLUMNS, empty="Reading the journal…", id="run-list")
+        yield Rows(_COLUMNS, reading="Reading the journal…", id="run-list")
 
     def on_mount(self) -> None:
         self.set_focus(self.rows)
@@ -120,9 +120,10 @@ class JournalScreen(ConsoleScreen):
                 self._follow_ups = await in_thread(lambda: _still_to_do(journal), "journal")
                 self._runs = {run.record.run: run for run in runs}
                 self._seen = seen
-                self.rows.empty_says = "No run yet. R on the board begins one."
+                self.rows.end_reading("No run yet. R on the board begins one.")
         except JournalError as error:
             self._says = [(str(error), BAD)]
+            self.rows.end_reading("The journal could not be read.")
         self._draw()
         self._read_on()
 
@@ -141,6 +142,8 @@ class JournalScreen(ConsoleScreen):
         now = self.desk.now()
         trouble = next((run.trouble for run in self._runs.values() if run.trouble), "")
         parts: list[Part] = [(f"{self._total:,} runs", STRONG), f", {self._under_way} under way  "]
+        if not self._seen:
+            parts = [("The journal", STRONG), "  "]
         if trouble:
             parts.append((f"{trouble}  ", BAD))
         self.query_one("#headline", Says).say(said(*parts, (str(self.desk.journal.path), DIM), "\n", *self._says))
