@@ -180,7 +180,8 @@ class BoardScreen(ConsoleScreen):
     def tick(self) -> None:
         self._draw_now()
         self._read_runs()
-        if clock.seconds() - self._came_at >= 2 * _REST_SECONDS:
+        rests = self.board.current_key == self._put_on and clock.seconds() - self._came_at >= 2 * _REST_SECONDS
+        if rests:
             self._read_tasks_if_due()
 
     @work(exclusive=True, group="rest", exit_on_error=False)
@@ -287,6 +288,8 @@ class BoardScreen(ConsoleScreen):
 
     def _follow_the_worst(self) -> None:
         board, before, now = self.board, self._put_on, clock.seconds()
+        if before and board.current_key != before:  # by the mouse: its message is still on its way
+            self._touch()
         if self._touched or not board.shown:
             return
         board.cursor = 0

@@ -309,6 +309,8 @@ async def test_r_where_code_deploy_deploys_says_what_to_use_and_starts_nothing(
 ) -> None:
     aws.services["fileflow-dev-service"]["deploymentController"] = {"type": "CODE_DEPLOY"}
     async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "1/1 CodeDeploy")
+        await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-dev"))
         await until_seen(pilot, "CodeDeploy deploys fileflow-dev-service")
         await pilot.press("R")
         await until_seen(pilot, "aws deploy stop-deployment")
@@ -326,6 +328,7 @@ async def test_the_board_and_the_containers_say_the_same_of_what_stands_around_a
     aws.alarms = [{"AlarmName": "fileflow-dev-cpu", "StateValue": "ALARM", "StateReason": "r"}]
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "fileflow dev: alarm fileflow-dev-cpu rings.")
+        await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-dev"))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
         await until_seen(pilot, "▲ fileflow dev: alarm fileflow-dev-cpu rings.")
