@@ -116,7 +116,6 @@ class LogsScreen(ConsoleScreen):
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
         self.set_focus(self.rows)
-        self._draw()
         self.load()
 
     @property

@@ -150,7 +150,6 @@ class BoardScreen(ConsoleScreen):
             self.look_at(first.service_name, first.environment)
         self.set_focus(self.board)
         self.set_timer(_CATALOGUE_AFTER_SECONDS, lambda: deploying.learn_runbooks(self))
-        self._draw_now()
         self.call_after_refresh(self.set_timer, 0.02, self.load)
 
     @property
@@ -176,6 +175,9 @@ class BoardScreen(ConsoleScreen):
     def action_refresh(self) -> None:
         self._read_cells(_QUICK + _SLOW)
         self._read_runs()
+
+    def first_look(self) -> None:
+        self._draw_now()
 
     def tick(self) -> None:
         self._draw_now()

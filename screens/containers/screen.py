@@ -115,7 +115,6 @@ class ContainersScreen(PanedScreen):
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
         self.lay_out()
-        self._draw()
         self.set_focus(self.query_one("#tasks"))
         deploying.learn_runbooks(self)
         self.load()

@@ -64,7 +64,6 @@ class EnvironmentsScreen(ConsoleScreen):
     def on_mount(self) -> None:
         self.look_at(self.service_name, "")
         self.set_focus(self.rows)
-        self._draw()
         self.load()
 
     @property

@@ -80,7 +80,7 @@ class ExportScreen(PanedScreen):
         with Horizontal(id="panes"):
             with Vertical(classes="column", id="left"):
                 with VerticalScroll(id="about", classes="pane"):
-                    yield Says(id="about-text")
+                    yield Says(said(("Reading…", DIM)), id="about-text")
                 yield Rows(code.HISTORY_COLUMNS, id="history", classes="pane")
             with Vertical(classes="column", id="right"):
                 yield Rows(code.CODE_COLUMNS, reading="Reading the code…", id="code", classes="pane")
@@ -89,7 +89,6 @@ class ExportScreen(PanedScreen):
         self.look_at(self.export_name, self.environment)
         self.lay_out()
         self.set_focus(self.query_one("#about"))
-        self._draw()
         self.load()
 
     # Reading

@@ -86,7 +86,6 @@ class JournalScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.set_focus(self.rows)
-        self._draw()
         self.load()
 
     @property
@@ -98,6 +97,9 @@ class JournalScreen(ConsoleScreen):
         return self._runs.get(self.rows.current_key)
 
     # Reading
+
+    def first_look(self) -> None:
+        self._draw()
 
     def tick(self) -> None:
         self.load()

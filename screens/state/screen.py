@@ -113,7 +113,6 @@ class StateScreen(ConsoleScreen):
             self.rows.end_reading(
                 "No state_bucket is set here: the versions of a state are S3's, and a local state has none."
             )
-        self._draw()
         self.load()
 
     @property
