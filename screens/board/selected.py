@@ -22,10 +22,11 @@ from infraconsole.screens.times import when
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, said
 
 if TYPE_CHECKING:
-    from infraconsole.aws.ecs import Task
+    from infraconsole.aws.ecs import ServiceEvent, Task
+    from infraconsole.checks.ecs_words import EventWords
     from infraconsole.engine.history import FollowUp
 
-_EVENTS = 12
+_EVENTS = 30
 _INDENT = 2
 _NAMES = {"service": "ECS service", "variables": "variables of its code", "left": "runs"}
 
@@ -149,17 +150,20 @@ def _alarms(of: Selected) -> Iterator[Content]:
 
 
 def _events(of: Selected) -> Iterator[Content]:
-    """What ECS wrote, newest first, each once."""
+    """What ECS wrote, newest first, each once; equal ones together."""
     facts = of.row.service.value
     if facts is None:
         return
     from infraconsole.checks.ecs_words import event_words
 
     once = {event.id or (event.at, event.message): event for event in facts.service.events}
+    told: dict[EventWords, list[ServiceEvent]] = {}
     for event in list(once.values())[:_EVENTS]:
-        told = event_words(event.message)
-        tone = BAD if told.failed else PLAIN
-        yield said((f"{MARKS[tone]} {told.words}", tone), (f"  {when(event.at, of.now)}", DIM))
+        told.setdefault(event_words(event.message), []).append(event)
+    for words, events in told.items():
+        tone = BAD if words.failed else PLAIN
+        count, last = (f"{len(events)} × ", "the last ") if len(events) > 1 else ("", "")
+        yield said((f"{MARKS[tone]} {count}{words.words}", tone), (f"  {last}{when(events[0].at, of.now)}", DIM))
     if not facts.service.events:
         yield said(("ECS has written nothing yet.", DIM))
 
