@@ -15,7 +15,6 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole import clock
 from infraconsole.checks.judgement import Judgement, Level, judge
 from infraconsole.checks.row_facts import FROM_AWS, BoardRow, Fact
 from infraconsole.errors import JournalError
@@ -31,8 +30,9 @@ from infraconsole.screens.board.cells import (
     story,
     summary,
 )
-from infraconsole.screens.board.order import WORST_FIRST, Known, Order, arranged, chosen, kept, next_in_trouble
+from infraconsole.screens.board.order import WORST_FIRST, Known, Order, arranged, chosen, next_in_trouble
 from infraconsole.screens.board.selected import Selected, sections
+from infraconsole.screens.board.still import Still
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import environment_keys
@@ -68,15 +68,6 @@ _REST_SECONDS = 0.4
 """The cursor has come to rest: the tasks of its row are read, and of no row that it only passes."""
 _TASKS_SECONDS = 15.0
 """So old they are read again, while the cursor stays."""
-_HELD_SECONDS = 3.0
-"""So long after a key no row changes its place: somebody reads."""
-_HELD_WHILE_READING_SECONDS = 30.0
-"""The same while rows are being read for the first time, when most of them would move."""
-_JUMPED_SECONDS = 0.6
-"""So long after the cursor went to another row by itself, what changes something is not begun: it was meant for the row before."""
-_SEEN_SECONDS = 1.0
-"""So long a row has to be under the cursor to be what somebody has seen there."""
-
 _CATALOGUE_AFTER_SECONDS = 1.0
 """The catalogue imports every runbook: not while the first cells are read."""
 
@@ -122,16 +113,10 @@ class BoardScreen(ConsoleScreen):
         self._environment = ""
         """The only one that is shown; "" for all."""
         self._sorted = WORST_FIRST
-        self._places: list[str] = []
-        """All rows, as they stood last."""
+        self._still = Still()
         self._judged: dict[str, Judgement] = {}
         self._tasks_of: dict[str, Fact[tuple[Task, ...]]] = {}
         """Of the rows that the cursor rested on."""
-        self._touched = False
-        """Whether somebody has pressed a key: until then the cursor is on the worst row."""
-        self._key_at = self._jumped_at = float("-inf")
-        self._came_at, self._put_on = 0.0, ""
-        """The row that the cursor was put on by the console, and when."""
 
     def body(self) -> ComposeResult:
         yield Says(id="worst")
@@ -182,8 +167,7 @@ class BoardScreen(ConsoleScreen):
     def tick(self) -> None:
         self._draw_now()
         self._read_runs()
-        rests = self.board.current_key == self._put_on and clock.seconds() - self._came_at >= 2 * _REST_SECONDS
-        if rests:
+        if self._still.rests(self.board.current_key, 2 * _REST_SECONDS):
             self._read_tasks_if_due()
 
     @work(exclusive=True, group="rest", exit_on_error=False)
@@ -279,26 +263,16 @@ class BoardScreen(ConsoleScreen):
         self._draw_selected()
 
     def _order_now(self, now: datetime) -> list[str]:
-        """All rows. Those that somebody works in keep their places for a while."""
+        """All rows."""
         known = [Known(row, self._judged[key], self._runs.last.get(key), now) for key, row in self._rows.items()]
-        wanted = arranged(known, self._sorted)
-        since = clock.seconds() - self._key_at
         reading = any(judgement.unread for judgement in self._judged.values())
-        held = since < _HELD_SECONDS or (reading and since < _HELD_WHILE_READING_SECONDS)
-        self._places = kept(self._places, wanted) if self._places and held else wanted
-        return self._places
+        return self._still.arranged(arranged(known, self._sorted), reading=reading)
 
     def _follow_the_worst(self) -> None:
-        board, before, now = self.board, self._put_on, clock.seconds()
-        if before and board.current_key != before:  # by the mouse: its message is still on its way
-            self._touch()
-        if self._touched or not board.shown:
-            return
-        board.cursor = 0
-        if board.current_key != before:
-            if before and now - self._came_at >= _SEEN_SECONDS:
-                self._jumped_at = now
-            self._put_on, self._came_at = board.current_key, now
+        self._still.moved(self.board.current_key)  # by the mouse: its message may still be on its way
+        if self.board.shown and not self._still.touched:
+            self.board.cursor = 0
+            self._still.put(self.board.current_key)
 
     @property
     def _most(self) -> int:
@@ -355,11 +329,7 @@ class BoardScreen(ConsoleScreen):
     # Keys
 
     def on_key(self) -> None:
-        self._touch()
-
-    def _touch(self) -> None:
-        self._touched = True
-        self._key_at = clock.seconds()
+        self._still.touch()
 
     @on(Area.Divided)
     def _divided(self) -> None:
@@ -372,10 +342,7 @@ class BoardScreen(ConsoleScreen):
     @on(Rows.Moved, "#board")
     def _moved(self) -> None:
         row = self.row
-        if self.board.current_key != self._put_on:  # with the mouse, or by what somebody asked for
-            self._touch()
-            self._came_at = clock.seconds()
-        self._put_on = self.board.current_key
+        self._still.moved(self.board.current_key)
         if row is not None:
             self.look_at(row.service_name, row.environment)
         self._draw_selected()
@@ -384,9 +351,8 @@ class BoardScreen(ConsoleScreen):
 
     def _just_jumped(self, key: str) -> bool:
         """Whether the cursor went to this row by itself when the key was on its way; then it says so."""
-        if self.row is None or clock.seconds() - self._jumped_at >= _JUMPED_SECONDS:
+        if self.row is None or not self._still.just_jumped():
             return False
-        self._jumped_at = float("-inf")
         words = f"The cursor has just gone to {name_of(self.row)}, which is the worst now. {key} once more is for that."
         self.notify(words, severity="warning", markup=False)
         return True
@@ -415,7 +381,8 @@ class BoardScreen(ConsoleScreen):
         self.app.push_screen(SortScreen(self._sorted), sort)
 
     def _sort(self, order: Order) -> None:
-        self._sorted, self._places, self._touched = order, [], True
+        self._sorted = order
+        self._still.let_go()
         self.board.set_columns(self._columns())
         self._draw_now()
 
@@ -429,7 +396,7 @@ class BoardScreen(ConsoleScreen):
 
     def show_environment(self, name: str) -> None:
         """The rows of one environment, or `all`. The cursor stays on its row, or goes to the worst of those."""
-        self._touch()
+        self._still.touch()
         self._environment = "" if name == ALL else name
         key = self.board.current_key
         self._draw_now()

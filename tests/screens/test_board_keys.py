@@ -73,6 +73,7 @@ async def test_the_cursor_is_on_the_worst_row_until_the_first_key(app: ConsoleAp
 async def test_no_row_moves_under_a_cursor_while_a_reading_comes_in(
     app: ConsoleApp, aws: FakeAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("infraconsole.screens.board.still._HELD_SECONDS", 3600.0)
     held = Held(aws, monkeypatch, "DescribeServices")
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(keys(app)) == 9)
@@ -83,7 +84,7 @@ async def test_no_row_moves_under_a_cursor_while_a_reading_comes_in(
         await until_seen(pilot, WORST)
         assert keys(app) == before
         assert board(app).board.current_key == before[1]
-        board(app)._key_at -= 60  # nobody has pressed a key for a minute
+        board(app)._still.key_at -= 7200  # nobody has pressed a key for long
         await until(pilot, lambda: keys(app)[0] == "fileflow-prod", "the worst first again")
         assert board(app).board.current_key == before[1], "the cursor has stayed on its row"
 
@@ -91,12 +92,12 @@ async def test_no_row_moves_under_a_cursor_while_a_reading_comes_in(
 async def test_r_is_not_for_a_row_that_came_under_the_cursor_by_itself(
     app: ConsoleApp, aws: FakeAccess, begun: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infraconsole.screens.board.screen._JUMPED_SECONDS", 3600.0)
+    monkeypatch.setattr("infraconsole.screens.board.still._JUMPED_SECONDS", 3600.0)
     told = notices(app, monkeypatch)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, app)
         await until(pilot, lambda: board(app).board.current_key == "fileflow-prod")
-        board(app)._came_at -= 60  # it has been seen for a minute
+        board(app)._still.came_at -= 60  # it has been seen for a minute
         aws.add("authhub", "prod", running=0, desired=3, state="FAILED", failed=3)
         aws.add("fileflow", "prod", running=3, desired=3)
         board(app).action_refresh()
