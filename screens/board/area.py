@@ -74,5 +74,5 @@ class Area(Vertical):
         right = drawn(beside, column, self.room)
         text.say(left.content)
         more.say(right.content)
-        pane.border_title = Content(title)
-        pane.border_subtitle = "more: d" if left.cut or right.cut else "d: all of it"
+        hint = "d shows more" if left.cut or right.cut else "d shows all of it"
+        pane.border_title = Content(f"{title}, {hint}") if title else ""

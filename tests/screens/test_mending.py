@@ -66,7 +66,7 @@ async def test_what_mends_a_state_is_begun_from_the_palette(
         await until_seen(pilot, "fileflow prod: :8 does")
         app.on_go_to(GoTo(Place("containers", "fileflow", "prod")))
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
-        await until_seen(pilot, "▲ in progress")
+        await until_seen(pilot, "✗ in progress")
         await chosen(pilot, app, name)
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     (wish,) = begun
@@ -138,7 +138,7 @@ async def test_the_infrastructure_is_deployed_module_by_module(
         await until_seen(pilot, "fileflow prod: :8 does")
         app.on_go_to(GoTo(Place("containers", "fileflow", "prod")))
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
-        await until_seen(pilot, "▲ in progress")
+        await until_seen(pilot, "✗ in progress")
         await chosen(pilot, app, ALL)
         await until(pilot, lambda: shown(app) == "run001")
         await until_seen(pilot, "1 of 3: network.")
