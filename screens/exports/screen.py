@@ -59,7 +59,7 @@ class ExportsScreen(PanedScreen):
         Binding("n", "finding(1)", "Next finding", id="exports.next-finding", tooltip="To the next error or warning"),
         Binding("N", "finding(-1)", "Finding before", key_display="N", show=False, id="exports.finding-before",
                 tooltip="To the error or warning before"),
-        Binding("o", "order", "Order", id="exports.order", tooltip="By name, findings, time of change, type"),
+        Binding("o,s", "order", "Order", id="exports.order", tooltip="By name, findings, time of change, type"),
         Binding("d", "describe", "Describe", id="exports.describe", tooltip="The findings of this export, whole"),
         Binding("D", "deploy", "Deploy module", key_display="D", id="exports.deploy", show=False,
                 tooltip="Plan the module that writes this export; asks before anything changes"),
