@@ -25,6 +25,8 @@ from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk, Scenes
 from infraconsole.screens.places import (
+    BOARD,
+    QUIT,
     ChangeScene,
     Copied,
     Failed,
@@ -40,6 +42,7 @@ from infraconsole.screens.runs import at_target
 from infraconsole.screens.settling import believed
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.typing import Typing
+from infraconsole.screens.unknown_keys import UnknownKeys
 from infraconsole.screens.words import said
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ class ConsoleApp(App[None]):
         self._series: Worker[None] | None = None
         self._explained = False
         self._typing = Typing(self, super().on_event)
+        self._unknown = UnknownKeys(self)
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = themes.MONO if self.no_color else themes.DARK
@@ -133,11 +137,24 @@ class ConsoleApp(App[None]):
         if not (is_new and await self._typing.took(event)):
             await super().on_event(event)
 
+    async def on_key(self, event: events.Key) -> None:
+        """Instead of Textual's own handler, which says nothing of a key that does nothing."""
+        event.prevent_default()
+        if not await self._check_bindings(event.key):
+            self._unknown.say_of(event)
+
     # Where to
 
     def on_go_to(self, message: GoTo) -> None:
-        if message.place.screen == "board":
-            self.screen_stack[0].pop_until_active() if len(self.screen_stack) > 1 else None
+        if message.place.screen == QUIT:
+            self._quit()
+            return
+        if message.place.screen == BOARD:
+            board = self.screen_stack[0]
+            if len(self.screen_stack) > 1:
+                board.pop_until_active()
+            if isinstance(board, BoardScreen) and message.place.detail:
+                board.show_environment(message.place.detail)
             return
         screen = screen_for(self.desk, message.place)
         if message.replace and len(self.screen_stack) > 1:

@@ -86,7 +86,7 @@ class ConsoleScreen(Settling, Screen[None]):
         # With priority: a slow line delivers several keys at once, and those after these two belong to what they open.
         Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list",
                 priority=True),
-        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment",
+        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment; :q quits",
                 priority=True),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
@@ -184,6 +184,7 @@ class ConsoleScreen(Settling, Screen[None]):
     def on_screen_resume(self) -> None:
         self.on_resize()  # the terminal may have changed while another screen was in front
         if not self._beats:
+            self.first_look()
             self.call_after_refresh(self._add_footer)
             self._beats.append(self.set_interval(1.0, self.tick))
             if self.refresh_seconds:
@@ -199,6 +200,10 @@ class ConsoleScreen(Settling, Screen[None]):
             await self.mount(Footer(compact=True, show_command_palette=True))
             # What was greyed out before it stood has to be told to it.
             self.refresh_bindings()
+
+    def first_look(self) -> None:
+        """With the first frame: what is known before anything was read, and that the rest is being read."""
+        self.tick()
 
     def tick(self) -> None:
         """Once a second while in view: ages move on."""

@@ -132,7 +132,7 @@ class DeployScreen(Dialog[dict[str, str] | None]):
                 now = f"{self._runs} runs now. " if self._runs else ""
                 yield Static(said(f"{now}The image's tag; left empty, the tfvars say it (↑↓ takes one of ECR):"))
                 yield Input(placeholder="as the tfvars say", id="deploy-image", select_on_focus=False, compact=True)
-                yield Rows(_TAG_COLUMNS, header=False, empty="Reading the newest tags in ECR…", id="deploy-tags")
+                yield Rows(_TAG_COLUMNS, header=False, reading="Reading the newest tags in ECR…", id="deploy-tags")
             yield Static(said("Only these addresses, with commas between them; left empty, everything:"))
             yield Input(placeholder="everything", id="deploy-targets", compact=True)
             yield Static("", id="deploy-says")
@@ -164,10 +164,10 @@ class DeployScreen(Dialog[dict[str, str] | None]):
         try:
             found = await in_thread(self._newest_tags, "tags")
         except InfraconsoleError as error:
-            self.query_one("#deploy-tags", Rows).empty_says = f"The tags in ECR could not be read: {error.title}"
+            self.query_one("#deploy-tags", Rows).end_reading(f"The tags in ECR could not be read: {error.title}")
             return
         tags, now = self.query_one("#deploy-tags", Rows), clock.now()
-        tags.empty_says = "Its image is in no ECR repository of this region: its tags are not listed."
+        tags.end_reading("Its image is in no ECR repository of this region: its tags are not listed.")
         rows = (Row(each.tag, {"tag": Cell(each.tag), "age": Cell(_age(each, now, self._runs), DIM)}) for each in found)
         tags.set_rows(rows)
         tags.styles.height = max(1, min(len(found), _TAGS_IN_VIEW))

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerError
 
 from infraconsole.errors import UsageError
-from infraconsole.screens.places import Place, known_places, parse
+from infraconsole.screens.places import QUIT, Place, known_places, parse
 from infraconsole.screens.settling import Dialog
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -54,18 +54,21 @@ class GoToScreen(Dialog[Place | None]):
     def on_mount(self) -> None:
         rows = self.query_one(Rows)
         rows.can_focus = False
+        rows.set_so_far("the runs are not read yet")
         self._offer()
         self.set_focus(self.query_one(Input))
         self._learning = self._learn()
 
     def _offer(self) -> None:
-        places = known_places(self._config, self._runs, self._modules)
+        places = (*known_places(self._config, self._runs, self._modules), QUIT)
         self.query_one(Rows).set_rows(Row(place, {"place": Cell(place)}) for place in places)
 
     @work(group="learn", exit_on_error=False)
     async def _learn(self) -> None:
         """What is on a disk: the runs and the infrastructure's modules."""
         self._runs, self._modules = await in_thread(lambda: (self._read_runs(), self._config.modules()), "places")
+        self.query_one(Rows).end_reading("")
+        self.query_one(Rows).set_so_far("")
         self._offer()
 
     def on_key(self, event: events.Key) -> None:

@@ -29,7 +29,8 @@ def key_name(key: str) -> str:
     return _NAMES.get(key, key)
 
 
-_WIDGETS = ("rows", "output", "gate", "filter")
+_WIDGETS = ("rows", "output", "gate", "filter", "digits")
+_DIGITS = list("0123456789")
 
 
 def weight(binding: Binding) -> int:
@@ -91,9 +92,9 @@ def _keys(bindings: Iterable[Binding]) -> Sequence[tuple[str, str, str]]:
     for binding in sorted(bindings, key=weight):
         if not binding.description or binding.id is None:
             continue
-        entry = (binding.action, binding.description)
+        entry = (binding.action.partition("(")[0], binding.description)
         keys = found.setdefault(entry, [])
         if key_name(binding.key) not in keys:
             keys.append(key_name(binding.key))
         tooltips.setdefault(entry, binding.tooltip)
-    return [("  ".join(keys), entry[1], tooltips[entry]) for entry, keys in found.items()]
+    return [("0-9" if keys == _DIGITS else "  ".join(keys), entry[1], tooltips[entry]) for entry, keys in found.items()]

@@ -28,6 +28,15 @@ def service_keys() -> tuple[Binding, ...]:
     )  # fmt: skip
 
 
+def environment_keys() -> tuple[Binding, ...]:
+    """As k9s has its namespaces."""
+    told = "0 all environments, 1 to 9 one of them"
+    return tuple(
+        Binding(str(digit), f"only({digit})", "Environment", show=False, id=f"digits.{digit}", tooltip=told)
+        for digit in range(10)
+    )
+
+
 def field_keys(dialog: str, other: str) -> tuple[Binding, Binding]:
     """Of a dialog with something to type; `other` is where they go."""
     return (

@@ -26,6 +26,9 @@ BOARD: Legend = (
     ("lock", "who holds the state's lock, and for how long"),
     ("exports", "shared parameters that the service needs: how many are there; ▲ how many their check finds wrong"),
     ("read", "how old what you see is"),
+    ("↑ ↓", "the list is sorted by this column, the smallest or the largest first"),
+    ("[1 dev]", "only this environment is shown; 0 shows all"),
+    ("7 ×", "below the list: so many tasks that stopped for the same reason"),
 )
 CONTAINERS: Legend = (
     *SIGNS,

@@ -110,13 +110,12 @@ class LogsScreen(ConsoleScreen):
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
-        yield Rows(log_lines.columns(several_days=False), id="log-lines", empty="…")
+        yield Rows(log_lines.columns(several_days=False), id="log-lines")
         yield Says(id="line-says")
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
         self.set_focus(self.rows)
-        self._draw()
         self.load()
 
     @property
@@ -234,7 +233,8 @@ class LogsScreen(ConsoleScreen):
     def _fill(self) -> None:
         rows, read, now = self.rows, self._read.value, self.desk.now()
         at_end = not rows.shown or rows.cursor == len(rows.shown) - 1
-        rows.empty_says = self._nothing(read)
+        if self._read.error is not None or (read is not None and read.wanted == self._wanted):
+            rows.end_reading(self._nothing(read))
         lines = read.lines if read else ()
         searched = f"of the last {text.duration(self._wanted.span.total_seconds())}"
         if len(lines) >= _MOST:
@@ -264,7 +264,7 @@ class LogsScreen(ConsoleScreen):
 
     def _nothing(self, read: _Reading | None) -> str:
         if read is None:
-            return "…" if self._read.error is None else "Nothing could be read."
+            return "The log could not be read."
         if read.source.elsewhere:
             return f"Nothing is in {read.source.group}, where convention has it: {read.source.elsewhere}."
         return read.silence.nothing
@@ -311,6 +311,7 @@ class LogsScreen(ConsoleScreen):
     def _want(self, wanted: _Wanted) -> None:
         self._wanted = wanted
         self._loads = 0
+        self.rows.begin_reading("Reading…")
         self._draw()
         self.load()
 

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 BOARD, CONTAINERS, LOGS, RUN, JOURNAL = "board", "containers", "logs", "run", "journal"
 EXPORTS, EXPORT = "exports", "export"
 PLAN, STATE, ENVIRONMENTS = "plan", "state", "environments"
+QUIT = "quit"
+_QUIT_WORDS = frozenset((QUIT, "q", "q!", "quit!", "qa", "qa!", "wq", "x", "exit"))
+"""As k9s and vi have them. Nothing is unsaved here, so that they all mean the same, and all ask where runs go on."""
+ALL = "all"
 SCREENS = (BOARD, CONTAINERS, LOGS, STATE, ENVIRONMENTS, EXPORTS, JOURNAL, RUN, PLAN)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A screen and what it is about. `detail` is the task of a log, "" for all of the service, or an export's full name."""
+    """A screen and what it is about. `detail` is the task of a log, "" for all of the service, or an export's full name, or
+    what the board shows: an environment or `all`, "" for what it shows already."""
 
     screen: str
     service: str = ""
@@ -100,6 +105,12 @@ def parse(words: str, config: Config, runs: Iterable[str] = (), modules: Iterabl
     if not parts:
         raise UsageError("Where to?", mend="For example: fileflow prod, journal, board.")
     head, rest = parts[0].lower(), parts[1:]
+    if head in _QUIT_WORDS and not rest and head not in config.services:
+        return Place(QUIT)
+    if not rest and parts[0] not in config.services and parts[0] in (ALL, *config.environments):
+        return Place(BOARD, detail=parts[0])
+    if head == BOARD and rest:
+        return Place(BOARD, detail=ALL if rest == [ALL] else _one_environment(rest, config))
     if head in (BOARD, JOURNAL):
         if rest:
             raise UsageError(f"{head} takes nothing after it.", cause=f"Found {' '.join(rest)!r}.")
@@ -151,6 +162,12 @@ def _run(rest: list[str], runs: Iterable[str]) -> str:
     return found[0]
 
 
+def _one_environment(words: list[str], config: Config) -> str:
+    if len(words) > 1:
+        raise UsageError("board takes an environment.", cause=f"Found {' '.join(words)!r}.")
+    return config.environment(words[0]).name
+
+
 def _one_service(words: list[str], config: Config) -> str:
     if len(words) > 1:
         raise UsageError("environments takes a service.", cause=f"Found {' '.join(words)!r}.")
@@ -197,6 +214,7 @@ def known_places(config: Config, runs: Iterable[str] = (), modules: Iterable[str
         BOARD,
         JOURNAL,
         EXPORTS,
+        *(f"{BOARD} {environment}" for environment in (ALL, *config.environments)),
         *targets,
         *(f"{CONTAINERS} {target}" for target in targets),
         *(f"{LOGS} {target}" for target in targets),

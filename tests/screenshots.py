@@ -19,6 +19,7 @@ from infraconsole import config
 from infraconsole.app import ConsoleApp
 from infraconsole.aws.access import AwsAccess, ChangingAccess
 from infraconsole.engine.journal import Journal
+from infraconsole.screens.board import BoardScreen
 from infraconsole.world import process
 from infraconsole.world.company import load
 
@@ -57,9 +58,7 @@ async def walk(folder: Path, size: tuple[int, int], journal: Journal) -> None:
             saved = Path(app.save_screenshot(f"{name}{suffix}.svg", path=str(folder)))
             saved.write_text(saved.read_text().replace(str(journal.folder.parent), "~/world"))
 
-        await pilot.pause(5)
-        await pilot.press("j", "j")
-        await pilot.pause(1)
+        await pilot.pause(6)
         picture("board")
         await pilot.press("enter")
         await pilot.pause(3)
@@ -118,7 +117,10 @@ async def go(pilot: Pilot[Any], where: str) -> None:
 
 async def deploy(pilot: Pilot[Any], journal: Journal, gate: Callable[[], str]) -> None:
     """To the gate of a deploy that changes something, and to its plan."""
-    await pilot.press("g", "D")
+    board = pilot.app.screen
+    assert isinstance(board, BoardScreen)
+    board.board.move_to("fileflow-dev")
+    await pilot.press("D")
     await pilot.pause(2)
     await pilot.press(*load().tag("fileflow", "dev", 6), "enter")
     await until(pilot, lambda: gate() == "confirm", "the plan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,23 @@ from textual.content import Content
 from infraconsole import text
 from infraconsole.checks.judgement import Judgement, Level, judge, no_lock_words, worst_first
 from infraconsole.checks.row_facts import BoardRow, Fact
+from infraconsole.screens.board.order import Order
 from infraconsole.screens.runs import KnownRun
 from infraconsole.screens.widgets.rows import Cell, Column, Row
-from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, lines, said, short_error, whole_error
+from infraconsole.screens.words import (
+    BAD,
+    DIM,
+    GOOD,
+    MARKS,
+    PLAIN,
+    STRONG,
+    WARN,
+    Part,
+    lines,
+    said,
+    short_error,
+    whole_error,
+)
 
 if TYPE_CHECKING:
     from infraconsole.checks.serving import ServiceFacts
@@ -30,10 +45,11 @@ TONE_OF = {
 _LOADING = Cell("…", DIM)
 
 
-def columns(names: Sequence[str]) -> tuple[Column, ...]:
-    """`names` are the targets as they are shown. At 80 cells: how it runs, what runs, since when, alarms, age."""
+def columns(names: Sequence[str], order: Order) -> tuple[Column, ...]:
+    """`names` are the targets as they are shown. At 80 cells: how it runs, what runs, since when, alarms, age; and always what
+    they are sorted by."""
     width = min(28, max([len("service"), *(len(name) for name in names)]))
-    return (
+    found = (
         Column("mark", "", 1),
         Column("target", "service", width),
         Column("tasks", "tasks", 5, right=True),
@@ -46,6 +62,10 @@ def columns(names: Sequence[str]) -> tuple[Column, ...]:
         Column("lock", "lock", 6, rank=8),
         Column("exports", "exports", 7, rank=7),
         Column("age", "read", 6, rank=4, right=True),
+    )
+    return tuple(
+        replace(each, title=f"{each.title[: each.width - 1]}{order.sign}", rank=0) if each.key == order.column else each
+        for each in found
     )
 
 
@@ -65,7 +85,7 @@ def board_row(row: BoardRow, judgement: Judgement, run: KnownRun | None, now: da
         "state": _state_cell(row, now),
         "lock": _lock_cell(row, now),
         "exports": _exports_cell(row),
-        "run": _run_cell(run, now),
+        "run": _LOADING if row.left.value is None and row.left.error is None else _run_cell(run, now),
         "age": _age_cell(row, now),
     }
     return Row(row.key, cells, more=" ".join(reason.words for reason in judgement.reasons))
@@ -172,13 +192,43 @@ def _age_cell(row: BoardRow, now: datetime) -> Cell:
     return Cell(f"!{age}", WARN) if fact.error is not None else Cell(age, DIM)
 
 
+def headlines(judgements: Sequence[Judgement], most: int) -> tuple[Judgement, ...]:
+    """Those whose worst reason stands on top."""
+    return tuple(each for each in worst_first(judgements) if each.level > Level.ABSENT)[:most]
+
+
+def elsewhere(judgements: Sequence[Judgement]) -> Content:
+    """That there is trouble in environments that are not shown; empty where there is none."""
+    wrong = [each for each in worst_first(judgements) if each.level > Level.ABSENT]
+    if not wrong:
+        return Content()
+    tone = TONE_OF[wrong[0].level]
+    environments = ", ".join(dict.fromkeys(each.environment for each in wrong))
+    noun = "service needs" if len(wrong) == 1 else "services need"
+    return said(
+        (f"{MARKS[tone]} {len(wrong)} {noun} a look in {environments}, which you do not see: 0 shows all.", tone)
+    )
+
+
+def shown_line(order: Order, environments: Sequence[str], shown: str) -> Content:
+    """How the rows stand, and which environment each digit stands for."""
+    parts: list[Part] = [(f"{order.words} (s)  ", STRONG if order.column else DIM)]
+    for digit, name in enumerate(("", *environments[:9])):
+        words = f"{digit} {name or 'all'}"
+        parts.append((f"[{words}]", STRONG) if name == shown else (f" {words} ", DIM))
+    return said(*parts)
+
+
 def summary(rows: Sequence[BoardRow], judgements: Sequence[Judgement], now: datetime, most: int) -> Content:
     """The sentences on top: what is wrong, where, since when and what next; the worst first, one a row."""
     if not rows:
         return said(("No service is configured. ", WARN), "Name the services in infraconsole.toml: [services.<name>].")
     wrong = [each for each in worst_first(judgements) if each.level > Level.ABSENT]
     if wrong:
-        shown = [said((f"{MARKS[TONE_OF[each.level]]} {each.headline}", TONE_OF[each.level])) for each in wrong[:most]]
+        shown = [
+            said((f"{MARKS[TONE_OF[each.level]]} {each.headline}", TONE_OF[each.level]))
+            for each in headlines(judgements, most)
+        ]
         rest = len(wrong) - most
         if rest > 0:
             shown[-1] = Content.assemble(shown[-1], said((f"  (and {rest} more in the list)", DIM)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -13,14 +15,29 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole.checks.judgement import judge
+from infraconsole.checks.judgement import Judgement, Level, judge
 from infraconsole.checks.row_facts import FROM_AWS, BoardRow, Fact
 from infraconsole.errors import JournalError
 from infraconsole.screens import deploying, legends
-from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
+from infraconsole.screens.board.area import Area
+from infraconsole.screens.board.cells import (
+    board_row,
+    columns,
+    elsewhere,
+    headlines,
+    name_of,
+    shown_line,
+    story,
+    summary,
+)
+from infraconsole.screens.board.order import WORST_FIRST, Known, Order, arranged, chosen, next_in_trouble
+from infraconsole.screens.board.selected import Selected, sections
+from infraconsole.screens.board.still import Still
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
+from infraconsole.screens.keys import environment_keys
 from infraconsole.screens.places import (
+    ALL,
     CONTAINERS,
     ENVIRONMENTS,
     EXPORTS,
@@ -37,13 +54,20 @@ from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
-from infraconsole.screens.words import DIM, STRONG, WARN, lines, said
+from infraconsole.screens.words import STRONG, WARN, lines, said
+
+if TYPE_CHECKING:
+    from infraconsole.aws.ecs import Task
 
 _QUICK = ("service", "alarms")
 _SLOW = ("state", "lock", "exports", "variables")
 _SLOW_EVERY = 4
 """State and exports change with a deploy, not by themselves: they are read every fourth time."""
 
+_REST_SECONDS = 0.4
+"""The cursor has come to rest: the tasks of its row are read, and of no row that it only passes."""
+_TASKS_SECONDS = 15.0
+"""So old they are read again, while the cursor stays."""
 _CATALOGUE_AFTER_SECONDS = 1.0
 """The catalogue imports every runbook: not while the first cells are read."""
 
@@ -52,9 +76,9 @@ class BoardScreen(ConsoleScreen):
     name_in_help: ClassVar[str] = "Board"
     legend: ClassVar[legends.Legend] = legends.BOARD
     about: ClassVar[str] = (
-        "A row per service and environment. What is wrong stands on top, the worst first; the rows keep their places. "
-        "Each group of cells is read on its own; `read` says how old the service's cells are, ! that reading them again "
-        "failed. It is read again every 15 s while it is in view."
+        "A row per service and environment, what is wrong first; no row moves while you press keys. Above the list stands how it "
+        "is sorted, and which environment each digit is for; below it, where there is room, the service under the cursor. "
+        "`read` says how old a row is, ! that reading it again failed. It is read again every 15 s while it is in view."
     )
     refresh_seconds: ClassVar[float] = 15
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,6 +87,11 @@ class BoardScreen(ConsoleScreen):
                 tooltip="Roll this service back: asks before anything changes"),
         Binding("D", "deploy", "Deploy", key_display="D", id="board.deploy",
                 tooltip="Deploy this service: plans, and asks before anything changes"),
+        Binding("n", "trouble(1)", "Next problem", id="board.next-problem",
+                tooltip="To the next row that needs a look; N to the one before"),
+        Binding("N", "trouble(-1)", "Problem before", key_display="N", show=False, id="board.problem-before",
+                tooltip="To the row before that needs a look"),
+        Binding("s,o", "sort", "Sort", id="board.sort", tooltip="Worst first, or by a column, either way round"),
         Binding("d", "describe", "Describe", id="board.describe", tooltip="Everything known of this row, errors whole"),
         Binding("l", "logs", "Logs", id="board.logs", tooltip="Logs of this service"),
         Binding("x", "exports", "Exports", id="board.exports", tooltip="What the infrastructure repository shares"),
@@ -70,6 +99,7 @@ class BoardScreen(ConsoleScreen):
         Binding("t", "state", "State", id="board.state", tooltip="Versions and lock of this service's Terraform state"),
         Binding("v", "environments", "Environments", id="board.environments",
                 tooltip="This service's environments side by side"),
+        *environment_keys(),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:
@@ -80,27 +110,40 @@ class BoardScreen(ConsoleScreen):
         self._loads = 0
         self._journal_seen = -1
         self._journal_error = ""
+        self._environment = ""
+        """The only one that is shown; "" for all."""
+        self._sorted = WORST_FIRST
+        self._still = Still()
+        self._judged: dict[str, Judgement] = {}
+        self._tasks_of: dict[str, Fact[tuple[Task, ...]]] = {}
+        """Of the rows that the cursor rested on."""
 
     def body(self) -> ComposeResult:
         yield Says(id="worst")
         yield Rows(_RUN_COLUMNS, header=False, id="unfinished")
-        yield Rows(
-            columns([name_of(row) for row in self._rows.values()]),
-            empty="No service is configured: write [services.<name>] into infraconsole.toml.",
-            id="board",
-        )
-        yield Says(id="row-says")
+        yield Says(id="shown")
+        yield Area(Rows(self._columns(), id="board"))
+
+    def _columns(self) -> tuple[Column, ...]:
+        return columns([name_of(row) for row in self._rows.values()], self._sorted)
 
     def on_mount(self) -> None:
         self.query_one("#unfinished").display = False
+        self.board.end_reading("No service is configured: write [services.<name>] into infraconsole.toml.")
+        if self._rows:
+            first = next(iter(self._rows.values()))
+            self.look_at(first.service_name, first.environment)
         self.set_focus(self.board)
         self.set_timer(_CATALOGUE_AFTER_SECONDS, lambda: deploying.learn_runbooks(self))
-        self._draw_now()
         self.call_after_refresh(self.set_timer, 0.02, self.load)
 
     @property
     def board(self) -> Rows:
         return self.query_one("#board", Rows)
+
+    @property
+    def area(self) -> Area:
+        return self.query_one(Area)
 
     @property
     def row(self) -> BoardRow | None:
@@ -118,9 +161,44 @@ class BoardScreen(ConsoleScreen):
         self._read_cells(_QUICK + _SLOW)
         self._read_runs()
 
+    def first_look(self) -> None:
+        self._draw_now()
+
     def tick(self) -> None:
         self._draw_now()
         self._read_runs()
+        if self._still.rests(self.board.current_key, 2 * _REST_SECONDS):
+            self._read_tasks_if_due()
+
+    @work(exclusive=True, group="rest", exit_on_error=False)
+    async def _rest(self) -> None:
+        await asyncio.sleep(_REST_SECONDS)
+        self._read_tasks_if_due()
+
+    def _read_tasks_if_due(self) -> None:
+        """Of the row under the cursor, where there is room to show them."""
+        row = self.row
+        if row is None or row.service.value is None or not self.area.room:
+            return
+        fact = self._tasks_of.get(row.key, Fact())
+        age = (self.desk.now() - fact.read_at).total_seconds() if fact.read_at else _TASKS_SECONDS
+        if not fact.loading and age >= _TASKS_SECONDS:
+            self._tasks_of[row.key] = fact.asked()
+            self._read_tasks(row)
+
+    @work(group="tasks", exit_on_error=False)
+    async def _read_tasks(self, row: BoardRow) -> None:
+        overview, fact = self.desk.overview, self._tasks_of[row.key]
+        try:
+            found = await self.read(lambda: overview.tasks(row.service_name, row.environment))
+            self._tasks_of[row.key] = fact.got(found, self.desk.now())
+        except asyncio.CancelledError:
+            self._tasks_of.pop(row.key)
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of a load: said where they would stand
+            self._tasks_of[row.key] = replace(fact.failed(error), read_at=self.desk.now())
+        if row.key == self.board.current_key:
+            self._draw_selected()
 
     @work(group="cells", exit_on_error=False)
     async def _read_cells(self, groups: Iterable[str]) -> None:
@@ -174,13 +252,48 @@ class BoardScreen(ConsoleScreen):
         if not self.is_mounted:
             return
         now = self.desk.now()
-        rows = list(self._rows.values())
-        judged = [judge(row, now) for row in rows]
-        pairs = zip(rows, judged, strict=True)
-        self.board.set_rows(board_row(row, judgement, self._runs.last.get(row.key), now) for row, judgement in pairs)
-        most = 4 if self.size.height >= 30 else 2
-        self.query_one("#worst", Says).say(summary(rows, judged, now, most))
-        self._draw_row()
+        self._judged = {key: judge(row, now) for key, row in self._rows.items()}
+        keys = [key for key in self._order_now(now) if self._environment in ("", self._rows[key].environment)]
+        self.board.set_rows(
+            board_row(self._rows[key], self._judged[key], self._runs.last.get(key), now) for key in keys
+        )
+        self._follow_the_worst()
+        self.area.divide(len(keys) + 1)
+        self._draw_summary(now)
+        self._draw_selected()
+
+    def _order_now(self, now: datetime) -> list[str]:
+        """All rows."""
+        known = [Known(row, self._judged[key], self._runs.last.get(key), now) for key, row in self._rows.items()]
+        reading = any(judgement.unread for judgement in self._judged.values())
+        return self._still.arranged(arranged(known, self._sorted), reading=reading)
+
+    def _follow_the_worst(self) -> None:
+        self._still.moved(self.board.current_key)  # by the mouse: its message may still be on its way
+        if self.board.shown and not self._still.touched:
+            self.board.cursor = 0
+            self._still.put(self.board.current_key)
+
+    @property
+    def _most(self) -> int:
+        """Sentences on top."""
+        return 4 if self.size.height >= 30 else 2
+
+    def _shown_judgements(self) -> list[Judgement]:
+        return [each for each in self._judged.values() if self._environment in ("", each.environment)]
+
+    def _draw_summary(self, now: datetime) -> None:
+        rows = [row for row in self._rows.values() if self._environment in ("", row.environment)]
+        told = [summary(rows, self._shown_judgements(), now, self._most)]
+        others = elsewhere([each for each in self._judged.values() if each.environment != self._environment])
+        if self._environment and others:
+            told.append(others)
+        if self._journal_error:
+            told.append(said((self._journal_error, WARN)))
+        self.query_one("#worst", Says).say(lines(told))
+        self.query_one("#shown", Says).say(
+            shown_line(self._sorted, list(self.desk.config.environments), self._environment)
+        )
 
     def _draw_runs(self) -> None:
         table = self.query_one("#unfinished", Rows)
@@ -199,32 +312,96 @@ class BoardScreen(ConsoleScreen):
         table.display = bool(found)
         table.styles.height = min(len(found), 4)
 
-    def _draw_row(self) -> None:
+    def _draw_selected(self) -> None:
         row = self.row
-        says = self.query_one("#row-says", Says)
-        if self._journal_error:
-            says.say(said((self._journal_error, WARN)))
-            return
-        if row is None:
-            says.say(said(""))
+        if row is None or not self.area.room:
+            self.area.tell("", ())
             return
         now = self.desk.now()
         judgement = judge(row, now)
-        event = row.service.value.service.events[:1] if row.service.value else ()
-        heard = list(remarks_of(row.service.value)) if row.service.value else []
-        heard += [f"ECS: {event[0].message}"] if event else []
-        first = [(f"{judgement.name}: {reason.on_screen}", WARN) for reason in judgement.reasons]
-        says.say(lines([*first, *((words, DIM) for words in heard)] or [("", DIM)]))
+        on_top = any(each.name == judgement.name for each in headlines(self._shown_judgements(), self._most))
+        runs, follow_ups = self._runs.last.get(row.key), self._runs.follow_ups.get(row.key, ())
+        tasks = self._tasks_of.get(row.key, Fact())
+        self.area.tell(
+            name_of(row), sections(Selected(row, judgement, tasks, runs, follow_ups, on_top=on_top, now=now))
+        )
 
     # Keys
+
+    def on_key(self) -> None:
+        self._still.touch()
+
+    @on(Area.Divided)
+    def _divided(self) -> None:
+        self._draw_selected()
+
+    @on(Rows.HeaderClicked, "#board")
+    def _header_clicked(self, event: Rows.HeaderClicked) -> None:
+        self._sort(chosen(self._sorted, event.key))
 
     @on(Rows.Moved, "#board")
     def _moved(self) -> None:
         row = self.row
+        self._still.moved(self.board.current_key)
         if row is not None:
             self.look_at(row.service_name, row.environment)
-        self._draw_row()
+        self._draw_selected()
+        self._rest()
         self.refresh_bindings()
+
+    def _just_jumped(self, key: str) -> bool:
+        """Whether the cursor went to this row by itself when the key was on its way; then it says so."""
+        if self.row is None or not self._still.just_jumped():
+            return False
+        words = f"The cursor has just gone to {name_of(self.row)}, which is the worst now. {key} once more is for that."
+        self.notify(words, severity="warning", markup=False)
+        return True
+
+    def action_trouble(self, direction: int) -> None:
+        shown = [row.key for row in self.board.shown]
+        trouble = {key for key in shown if self._judged[key].level > Level.ABSENT}
+        if found := next_in_trouble(shown, self.board.cursor, trouble, direction):
+            self.board.move_to(found)
+            if trouble == {found}:
+                self.notify("It is the only one that needs a look here.", markup=False)
+            return
+        unread = any(self._judged[key].unread for key in shown)
+        others = sum(each.level > Level.ABSENT for each in self._judged.values())
+        words = "Nothing that was read so far needs a look." if unread else "Nothing here needs a look."
+        more = f" {others} elsewhere: 0 and an empty filter show all." if others else ""
+        self.notify(f"{words}{more}", markup=False)
+
+    def action_sort(self) -> None:
+        from infraconsole.screens.board.sorting import SortScreen
+
+        def sort(order: Order | None) -> None:
+            if order is not None:
+                self._sort(order)
+
+        self.app.push_screen(SortScreen(self._sorted), sort)
+
+    def _sort(self, order: Order) -> None:
+        self._sorted = order
+        self._still.let_go()
+        self.board.set_columns(self._columns())
+        self._draw_now()
+
+    def action_only(self, digit: int) -> None:
+        names = list(self.desk.config.environments)
+        if digit > len(names):
+            told = ", ".join(f"{number} {name}" for number, name in enumerate(("all", *names[:9])))
+            self.notify(f"There is no environment {digit}: {told}.", severity="warning", markup=False)
+        else:
+            self.show_environment(names[digit - 1] if digit else ALL)
+
+    def show_environment(self, name: str) -> None:
+        """The rows of one environment, or `all`. The cursor stays on its row, or goes to the worst of those."""
+        self._still.touch()
+        self._environment = "" if name == ALL else name
+        key = self.board.current_key
+        self._draw_now()
+        if self.board.current_key != key:
+            self.board.cursor = 0
 
     @on(Rows.Chosen, "#board")
     def _chosen(self) -> None:
@@ -283,6 +460,8 @@ class BoardScreen(ConsoleScreen):
         self.post_message(GoTo(Place(JOURNAL)))
 
     def action_roll_back(self) -> None:
+        if self._just_jumped("R"):
+            return
         facts = self.row.service.value if self.row else None
         if deploying.refuses_rollback(self, facts.service if facts else None):
             return
@@ -291,7 +470,7 @@ class BoardScreen(ConsoleScreen):
 
     def action_deploy(self) -> None:
         row = self.row
-        if row is not None:
+        if row is not None and not self._just_jumped("D"):
             runs = row.service.value.serving_image if row.service.value else ""
             deploying.ask(self, row.service_name, row.environment, runs=runs)
 
@@ -310,6 +489,8 @@ class BoardScreen(ConsoleScreen):
             return
         names = list(self.desk.config.environments)
         following = names[(names.index(row.environment) + 1) % len(names)]
+        if self._environment:
+            self.show_environment(following)
         self.board.move_to(BoardRow(row.service_name, following).key)
 
 

@@ -104,18 +104,17 @@ class ContainersScreen(PanedScreen):
         yield Says(id="deployments")
         yield Says(id="tabs")
         with Vertical(id="panes"):
-            yield Rows(cells.TASK_COLUMNS, id="tasks", classes="pane", empty="…")
+            yield Rows(cells.TASK_COLUMNS, id="tasks", classes="pane")
             with Horizontal(id="below"):
                 with Vertical(classes="column", id="left"):
-                    yield Rows(cells.EVENT_COLUMNS, id="events", classes="pane", empty="…")
+                    yield Rows(cells.EVENT_COLUMNS, id="events", classes="pane")
                 with Vertical(classes="column", id="right"):
-                    yield Rows(cells.TARGET_COLUMNS, id="targets", classes="pane", empty="…")
-                    yield Rows(cells.REVISION_COLUMNS, id="revisions", classes="pane", empty="…")
+                    yield Rows(cells.TARGET_COLUMNS, id="targets", classes="pane")
+                    yield Rows(cells.REVISION_COLUMNS, id="revisions", classes="pane")
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, self.environment)
         self.lay_out()
-        self._draw()
         self.set_focus(self.query_one("#tasks"))
         deploying.learn_runbooks(self)
         self.load()
@@ -244,7 +243,8 @@ class ContainersScreen(PanedScreen):
 
     def _fill(self, pane: str, fact: Fact[Any], nothing: str, rows: Iterable[Row]) -> None:
         table = self.query_one(f"#{pane}", Rows)
-        table.empty_says = cells.missing(fact, nothing)
+        if fact.value is not None or fact.error is not None:
+            table.end_reading(cells.missing(fact, nothing))
         table.set_rows(rows)
 
     def lay_out(self) -> None:

@@ -58,13 +58,12 @@ class EnvironmentsScreen(ConsoleScreen):
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
-        yield Rows(cells.columns(self.names), empty="Reading…", id="lines")
+        yield Rows(cells.columns(self.names), reading="Reading the code…", id="lines")
         yield Says(id="row-says")
 
     def on_mount(self) -> None:
         self.look_at(self.service_name, "")
         self.set_focus(self.rows)
-        self._draw()
         self.load()
 
     @property
@@ -99,6 +98,12 @@ class EnvironmentsScreen(ConsoleScreen):
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
             self._code = self._code.failed(error)
+        code = self._code.value
+        self.rows.end_reading(
+            f"The variables of {service} could not be read: d shows why."
+            if code is None
+            else "It declares no variables."
+        )
         self._draw()
 
     async def _read_runs(self, environment: str) -> None:

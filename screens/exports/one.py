@@ -80,16 +80,15 @@ class ExportScreen(PanedScreen):
         with Horizontal(id="panes"):
             with Vertical(classes="column", id="left"):
                 with VerticalScroll(id="about", classes="pane"):
-                    yield Says(id="about-text")
-                yield Rows(code.HISTORY_COLUMNS, empty="Reading…", id="history", classes="pane")
+                    yield Says(said(("Reading…", DIM)), id="about-text")
+                yield Rows(code.HISTORY_COLUMNS, id="history", classes="pane")
             with Vertical(classes="column", id="right"):
-                yield Rows(code.CODE_COLUMNS, empty="Reading the code…", id="code", classes="pane")
+                yield Rows(code.CODE_COLUMNS, reading="Reading the code…", id="code", classes="pane")
 
     def on_mount(self) -> None:
         self.look_at(self.export_name, self.environment)
         self.lay_out()
         self.set_focus(self.query_one("#about"))
-        self._draw()
         self.load()
 
     # Reading
@@ -170,13 +169,16 @@ class ExportScreen(PanedScreen):
         if self._trace is not None:
             table = self.query_one("#code", Rows)
             not_read = self._trace.not_read()
-            table.empty_says = "Nothing in the Terraform code that was read names it." + (
-                f" Not read: {', '.join(not_read[:3])}{', …' if len(not_read) > 3 else ''}." if not_read else ""
+            table.end_reading(
+                "Nothing in the Terraform code that was read names it."
+                + (f" Not read: {', '.join(not_read[:3])}{', …' if len(not_read) > 3 else ''}." if not_read else "")
             )
             table.set_rows(code.code_rows(entry, seen))
         history = self.query_one("#history", Rows)
         if self._history.error is not None:
-            history.empty_says = str(getattr(self._history.error, "title", self._history.error))
+            history.end_reading(str(getattr(self._history.error, "title", self._history.error)))
+        elif self._history.value is not None:
+            history.end_reading("The parameter store keeps no version of it.")
         history.set_rows(code.history_rows(self._history.value or (), self._marked, now))
         self._draw_headline()
         self.draw_titles()
@@ -192,10 +194,11 @@ class ExportScreen(PanedScreen):
         self.query_one("#headline", Says).say(headline)
 
     def pane_titles(self) -> Mapping[str, str]:
+        found, history = self._trace is not None, self._history.value
         return {
             "about": "about",
-            "code": f"code {len(self.query_one('#code', Rows).shown)}",
-            "history": f"history {len(self._history.value or ())}",
+            "code": f"code {len(self.query_one('#code', Rows).shown)}" if found else "code",
+            "history": f"history {len(history)}" if history is not None else "history",
         }
 
     # Keys

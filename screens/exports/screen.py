@@ -59,7 +59,7 @@ class ExportsScreen(PanedScreen):
         Binding("n", "finding(1)", "Next finding", id="exports.next-finding", tooltip="To the next error or warning"),
         Binding("N", "finding(-1)", "Finding before", key_display="N", show=False, id="exports.finding-before",
                 tooltip="To the error or warning before"),
-        Binding("o", "order", "Order", id="exports.order", tooltip="By name, findings, time of change, type"),
+        Binding("o,s", "order", "Order", id="exports.order", tooltip="By name, findings, time of change, type"),
         Binding("d", "describe", "Describe", id="exports.describe", tooltip="The findings of this export, whole"),
         Binding("D", "deploy", "Deploy module", key_display="D", id="exports.deploy", show=False,
                 tooltip="Plan the module that writes this export; asks before anything changes"),
@@ -97,7 +97,7 @@ class ExportsScreen(PanedScreen):
         yield Says(id="tabs")
         with Horizontal(id="panes"):
             yield Rows(cells.FOLDER_COLUMNS, header=False, id="folders", classes="pane")
-            yield Rows(cells.COLUMNS, empty="Reading…", id="exports", classes="pane")
+            yield Rows(cells.COLUMNS, id="exports", classes="pane")
         yield Says(id="row-says")
 
     def on_mount(self) -> None:
@@ -153,6 +153,8 @@ class ExportsScreen(PanedScreen):
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
             self._error = error
+            self.query_one("#folders", Rows).end_reading("")
+            self.rows.end_reading("The exports could not be read: d shows why.")
         finally:
             self._reading = ""
         self._draw_soon()
@@ -232,7 +234,8 @@ class ExportsScreen(PanedScreen):
             )
         )
         if self._whole:
-            self.rows.empty_says = f"There is no export below {self._folder}."
+            self.query_one("#folders", Rows).end_reading("")
+            self.rows.end_reading(f"There is no export below {self._folder}.")
         if self._go_to_name and self.rows.move_to(self._go_to_name):
             self._go_to_name = ""
         self._draw_row()
@@ -281,7 +284,9 @@ class ExportsScreen(PanedScreen):
         self.refresh_bindings()
 
     def pane_titles(self) -> Mapping[str, str]:
-        return {"folders": "paths", "exports": f"exports {len(self.rows.shown):,}, by {self._order}"}
+        shown = len(self.rows.shown)
+        count = f" {shown:,}" if shown or self._whole else ""
+        return {"folders": "paths", "exports": f"exports{count}, by {self._order}"}
 
     def beside_tabs(self) -> str:
         return self._folder

@@ -83,11 +83,10 @@ class JournalScreen(ConsoleScreen):
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
-        yield Rows(_COLUMNS, empty="Reading the journal…", id="run-list")
+        yield Rows(_COLUMNS, reading="Reading the journal…", id="run-list")
 
     def on_mount(self) -> None:
         self.set_focus(self.rows)
-        self._draw()
         self.load()
 
     @property
@@ -99,6 +98,9 @@ class JournalScreen(ConsoleScreen):
         return self._runs.get(self.rows.current_key)
 
     # Reading
+
+    def first_look(self) -> None:
+        self._draw()
 
     def tick(self) -> None:
         self.load()
@@ -121,9 +123,10 @@ class JournalScreen(ConsoleScreen):
                 self._follow_ups = await in_thread(lambda: _still_to_do(journal), "journal")
                 self._runs = {run.record.run: run for run in runs}
                 self._seen = seen
-                self.rows.empty_says = "No run yet. R on the board begins one."
+                self.rows.end_reading("No run yet. R on the board begins one.")
         except JournalError as error:
             self._says = [(str(error), BAD)]
+            self.rows.end_reading("The journal could not be read.")
         self._draw()
         self._read_on()
 
@@ -145,6 +148,8 @@ class JournalScreen(ConsoleScreen):
             (f"{self._total:,} run{'s' * (self._total != 1)}", STRONG),
             f", {self._under_way} under way  ",
         ]
+        if not self._seen:
+            parts = [("The journal", STRONG), "  "]
         if trouble:
             parts.append((f"{trouble}  ", BAD))
         self.query_one("#headline", Says).say(said(*parts, (str(self.desk.journal.path), DIM), "\n", *self._says))

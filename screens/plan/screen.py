@@ -98,7 +98,7 @@ class PlanScreen(PanedScreen):
         yield Says(id="headline")
         yield Says(id="tabs")
         with Horizontal(id="panes"):
-            yield Rows(COLUMNS, header=False, empty="Reading the plan…", id="changes", classes="pane")
+            yield Rows(COLUMNS, header=False, reading="Reading the plan…", id="changes", classes="pane")
             with VerticalScroll(id="attributes", classes="pane"):
                 yield Says(id="attributes-text")
 
@@ -218,10 +218,10 @@ class PlanScreen(PanedScreen):
             return
         tree = self.tree_of
         if tree is not None:
-            self.rows.empty_says = "Nothing to do: what is in the code is what is there."
+            self.rows.end_reading("Nothing to do: what is in the code is what is there.")
             self.rows.set_rows(tree.flat() if self._filtered else tree.rows())
         elif self._error is not None:
-            self.rows.empty_says = str(getattr(self._error, "title", self._error))
+            self.rows.end_reading(str(getattr(self._error, "title", self._error)))
         self._draw_headline()
         self.draw_titles()
         self._draw_attributes()

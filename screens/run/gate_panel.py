@@ -94,6 +94,7 @@ class GatePanel(Vertical):
         if another:
             field.placeholder = _placeholder(shown)
             choices.set_rows(_choice_rows(shown))
+            choices.end_reading("")
             choices.styles.height = max(1, min(len(shown.choices), 8))
             choices.move_to(next((choice.id for choice in shown.choices if choice.recommended), ""))
         self._show_choice()

@@ -111,7 +111,7 @@ class RunScreen(ConsoleScreen):
         yield Says(id="run-head")
         with Horizontal(id="panes"):
             with Vertical(id="steps", classes="pane"):
-                yield Rows(story.STEP_COLUMNS, header=False, empty="", id="step-list")
+                yield Rows(story.STEP_COLUMNS, header=False, id="step-list")
             with Vertical(id="run-right", classes="pane"):
                 with VerticalScroll(id="step-says", can_focus=False):
                     yield Says(id="step-text")
@@ -139,6 +139,7 @@ class RunScreen(ConsoleScreen):
                 update = await in_thread(self._follower.look, "follow")
             except JournalError as error:
                 self.query_one("#run-head", Says).say(said((str(error), BAD)))
+                self.query_one("#output", Output).end_reading("The journal could not be read.")
                 await asyncio.sleep(_OVER_POLL_SECONDS)
                 continue
             quiet = 0 if update else quiet + 1
@@ -146,6 +147,7 @@ class RunScreen(ConsoleScreen):
                 self._take_in(update)
             elif not self._known:
                 self._known = True
+                self._end_reading()
                 self.tick()
             if update is not None and update.more:
                 await asyncio.sleep(0)
@@ -170,11 +172,17 @@ class RunScreen(ConsoleScreen):
                 self._whole |= {first + number: line for number, (each, line) in enumerate(whole) if each[1] != line}
             told += shown
         output.add(told)
+        if not update.more:
+            self._end_reading()
         record = update.record
         if record.target.environment:
             self._look_at_target()
         if not update.more:
             self._draw(before)
+
+    def _end_reading(self) -> None:
+        self.query_one("#step-list", Rows).end_reading("")
+        self.query_one("#output", Output).end_reading("No output yet.")
 
     def _begin_next(self, runbook: str) -> None:
         target = self._update.record.target

@@ -61,7 +61,7 @@ class StateDiffScreen(PanedScreen):
         yield Says(id="headline")
         yield Says(id="tabs")
         with Horizontal(id="panes"):
-            yield Rows(differences.COLUMNS, header=False, empty="Comparing…", id="changes", classes="pane")
+            yield Rows(differences.COLUMNS, header=False, reading="Comparing…", id="changes", classes="pane")
             with VerticalScroll(id="attributes", classes="pane"):
                 yield Says(id="attributes-text")
 
@@ -105,13 +105,13 @@ class StateDiffScreen(PanedScreen):
             )
             self._comparison, self._subjects, rows = await in_thread(lambda: differing(before, after), "compare")
             self._error = None
-            self.rows.empty_says = "The two versions hold the same resources with the same attributes."
+            self.rows.end_reading("The two versions hold the same resources with the same attributes.")
             self.rows.set_rows(rows)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
             self._error = error
-            self.rows.empty_says = str(getattr(error, "title", error))
+            self.rows.end_reading(str(getattr(error, "title", error)))
         finally:
             self._reading = False
         self._draw_headline()
@@ -153,7 +153,8 @@ class StateDiffScreen(PanedScreen):
         pane.scroll_home(animate=False)
 
     def pane_titles(self) -> Mapping[str, str]:
-        return {"changes": f"differences {len(self._subjects):,}", "attributes": "attributes"}
+        count = f" {len(self._subjects):,}" if self._comparison is not None else ""
+        return {"changes": f"differences{count}", "attributes": "attributes"}
 
     def on_resize(self) -> None:
         super().on_resize()

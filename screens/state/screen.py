@@ -101,7 +101,7 @@ class StateScreen(ConsoleScreen):
 
     def body(self) -> ComposeResult:
         yield Says(id="headline")
-        yield Rows(cells.COLUMNS, empty=self._empty(), id="versions")
+        yield Rows(cells.COLUMNS, id="versions")
         yield Says(id="row-says")
 
     def on_mount(self) -> None:
@@ -109,13 +109,11 @@ class StateScreen(ConsoleScreen):
         self.set_focus(self.rows)
         self.watch(self.rows, "scroll_y", self._in_view, init=False)
         deploying.learn_runbooks(self)
-        self._draw()
-        self.load()
-
-    def _empty(self) -> str:
         if not self._bucket:
-            return "No state_bucket is set here: the versions of a state are S3's, and a local state has none."
-        return "Reading…"
+            self.rows.end_reading(
+                "No state_bucket is set here: the versions of a state are S3's, and a local state has none."
+            )
+        self.load()
 
     @property
     def rows(self) -> Rows:
@@ -188,14 +186,14 @@ class StateScreen(ConsoleScreen):
             self._rest, versions = await self.read(first)
             self._versions = self._versions.got(versions, self.desk.now())
             self._is_more = len(versions) == count
-            self.rows.empty_says = (
+            self.rows.end_reading(
                 f"There is no state at {self._url()}: nothing was ever applied, or the key is another."
             )
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of a load: in the headline, whole on `d`
             self._versions = self._versions.failed(error)
-            self.rows.empty_says = str(getattr(error, "title", error))
+            self.rows.end_reading(str(getattr(error, "title", error)))
         finally:
             self._paging = False
         self._draw()

@@ -33,7 +33,7 @@ class Band(Static):
 
     def render(self) -> Content:
         prod = f" PROD · {self.environment} " if self.environment != "prod" else " PROD "
-        name = prod if self.prod else f" {self.environment or 'no environment'} "
+        name = prod if self.prod else f" {self.environment or 'infraconsole'} "
         parts: list[str | tuple[str, str]] = [
             (name, "bold reverse" if self.prod and self.app.current_theme.name != MONO else "bold")
         ]

@@ -65,9 +65,10 @@ class Output(ScrollView, can_focus=True):
             super().__init__()
             self.follow = follow
 
-    def __init__(self, *, empty: str = "No output yet.", id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, reading: str = "Reading…", id: str | None = None) -> None:  # noqa: A002
+        """`reading` is said until `end_reading` tells what an empty output says."""
         super().__init__(id=id)
-        self.empty = empty
+        self._empty = reading
         self._lines: list[Line] = []
         self._pieces: list[Piece] = []
         self._filter = ""
@@ -81,6 +82,16 @@ class Output(ScrollView, can_focus=True):
     def piece_count(self) -> int:
         """Rows on the screen that all lines together take, folded and filtered."""
         return len(self._pieces)
+
+    @property
+    def empty_says(self) -> str:
+        return self._empty
+
+    def end_reading(self, nothing: str) -> None:
+        """What there was has been read: without lines, `nothing` stands here from now on."""
+        if nothing != self._empty:
+            self._empty = nothing
+            self.refresh()
 
     def add(self, lines: Sequence[Line]) -> None:
         if not lines:
@@ -190,7 +201,7 @@ class Output(ScrollView, can_focus=True):
         place = y + round(self.scroll_y)
         if place >= len(self._pieces):
             says = (
-                (f"Nothing matches “{text.line(self._filter)}”." if self._lines else self.empty) if place == 0 else ""
+                (f"Nothing matches “{text.line(self._filter)}”." if self._lines else self._empty) if place == 0 else ""
             )
             style = base + self.get_component_rich_style("output--dim", partial=True)
             return Strip([Segment(says, style)], cell_len(says)).crop_extend(0, width, base)

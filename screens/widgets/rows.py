@@ -1,7 +1,8 @@
 """A table of rows under a cursor, drawn line by line: ten thousand rows cost as much as the twenty that are seen.
 
 DataTable measures every cell when rows come in and lays all rows out again when one goes; here columns have their widths,
-the least important ones make room on a narrow terminal, and the cursor stays on its row when the rows are replaced.
+the least important ones make room on a narrow terminal, and the cursor stays on its row when the rows are replaced. A list that
+has not been told that its reading has ended cannot say that there is nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events, messages
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -148,19 +150,33 @@ class Rows(ScrollView, can_focus=True):
         def control(self) -> Rows:
             return self.rows
 
+    class HeaderClicked(Message):
+        """`key` is the column's."""
+
+        def __init__(self, rows: Rows, key: str) -> None:
+            super().__init__()
+            self.rows = rows
+            self.key = key
+
+        @property
+        def control(self) -> Rows:
+            return self.rows
+
     def __init__(
         self,
         columns: Sequence[Column],
         *,
-        empty: str = "Nothing here.",
+        reading: str = "Reading…",
         header: bool = True,
         id: str | None = None,  # noqa: A002 - as all widgets call it
         classes: str | None = None,
     ) -> None:
+        """`reading` is said until `end_reading` tells what an empty list says."""
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
         self._header = 1 if header else 0
-        self._empty = empty
+        self._reading = reading
+        self._nothing: str | None = None
         self._so_far = ""
         self._all: tuple[Row, ...] = ()
         self._shown: Sequence[Row] = ()
@@ -190,11 +206,21 @@ class Rows(ScrollView, can_focus=True):
     @property
     def empty_says(self) -> str:
         """What stands here while there are no rows."""
-        return self._empty
+        return self._reading if self._nothing is None else self._nothing
 
-    @empty_says.setter
-    def empty_says(self, words: str) -> None:
-        self._empty = words
+    def end_reading(self, nothing: str) -> None:
+        """What there is has been read, or could not be: without rows, `nothing` stands here from now on."""
+        if nothing != self._nothing:
+            self._nothing = nothing
+            self._say_again()
+
+    def begin_reading(self, words: str) -> None:
+        """Something else is being read: what was said of the reading before does not hold any more."""
+        if self._nothing is not None or words != self._reading:
+            self._reading, self._nothing = words, None
+            self._say_again()
+
+    def _say_again(self) -> None:
         if not self._shown:
             self.refresh()
 
@@ -325,11 +351,22 @@ class Rows(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         index = event.y - self._header + round(self.scroll_y)
-        if event.y < self._header or index >= len(self._shown):
+        if event.y < self._header:
+            if column := self._column_at(event.x):
+                self.post_message(self.HeaderClicked(self, column.key))
+            return
+        if index >= len(self._shown):
             return
         if index == self.cursor and event.chain > 1:
             self.action_choose()
         self.cursor = index
+
+    def _column_at(self, x: int) -> Column | None:
+        for column, size in fitting(self.columns, self.scrollable_content_region.width):
+            if x < size:
+                return column
+            x -= size + _GAP
+        return None
 
     # Drawing
 
@@ -346,14 +383,9 @@ class Rows(ScrollView, can_focus=True):
             return _line(((column, size, column.title, header) for column, size in columns), width, header, header)
         index = y - self._header + round(self.scroll_y)
         if index >= len(self._shown):
-            if not self._shown and index == 0:
-                so_far = f" so far: {self._so_far}" if self._so_far else ""
-                words = (
-                    f"Nothing matches “{text.line(self._filter)}”{so_far}."
-                    if self._filter and self._all
-                    else self.empty_says
-                )
-                return Strip([Segment(set_cell_size(words, width), base + self._tone("dim"))], width)
+            said = self._empty_lines(width) if not self._shown else ()
+            if index < len(said):
+                return Strip([Segment(set_cell_size(said[index], width), base + self._tone("dim"))], width)
             return Strip.blank(width, base)
         row = self._shown[index]
         cursor = None
@@ -369,6 +401,13 @@ class Rows(ScrollView, can_focus=True):
             parts.append((column, size, cell.text if cell else "", style + cursor if cursor else style))
         gap = base + cursor if cursor else base
         return _line(parts, width, gap, gap)
+
+    def _empty_lines(self, width: int) -> Sequence[str]:
+        words = self.empty_says
+        if self._filter and self._all:
+            why = self._so_far or ("" if self._nothing is not None else "not all is read yet")
+            words = f"Nothing matches “{text.line(self._filter)}”{f' so far: {why}' if why else ''}."
+        return [line.plain for line in Content(text.line(words)).wrap(max(1, width))]
 
     def _tone(self, tone: str) -> Style:
         return self.get_component_rich_style(f"rows--{tone}", partial=True)

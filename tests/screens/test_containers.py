@@ -35,7 +35,8 @@ def wishes(monkeypatch: pytest.MonkeyPatch) -> list[StartRun]:
 
 async def open_prod(pilot: Any) -> None:
     await until_seen(pilot, "fileflow prod: :8 ")
-    await pilot.press("j", "j", "enter")
+    await until(pilot, lambda: pilot.app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
+    await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
     await until_seen(pilot, "fileflow-prod:8  0/3 run")
 
@@ -270,7 +271,8 @@ async def test_the_image_that_serves_stands_beside_the_one_being_rolled_out(app:
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "v1.7.0→7bd6b34")
         await until(pilot, lambda: ":7 still serves 3 of 3" in " ".join(text_of(app).split()))
-        await pilot.press("j", "j", "enter")
+        await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
+        await pilot.press("enter")
         await until_seen(pilot, "image v1.7.0 → 7bd6b34")
         rows = {row.key.rpartition(":")[2]: row for row in app.screen.query_one("#revisions", Rows).shown}
         assert [rows[each].cells["mark"].text for each in ("8", "7", "6")] == ["→", "▶", " "]
@@ -292,7 +294,8 @@ async def test_a_service_of_another_family_lists_that_family_and_says_what_is_cu
     monkeypatch.setattr(aws, "_DescribeServiceRevisions", lambda **_: {"serviceRevisions": [revision]}, raising=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "w50")
-        await pilot.press("j", "j", "enter")
+        await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-prod"))
+        await pilot.press("enter")
         await until_seen(pilot, "revisions 40 of 50")
         assert "fileflow-prod:" not in text_of(app)
         rows = app.screen.query_one("#revisions", Rows)
@@ -306,6 +309,8 @@ async def test_r_where_code_deploy_deploys_says_what_to_use_and_starts_nothing(
 ) -> None:
     aws.services["fileflow-dev-service"]["deploymentController"] = {"type": "CODE_DEPLOY"}
     async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "1/1 CodeDeploy")
+        await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-dev"))
         await until_seen(pilot, "CodeDeploy deploys fileflow-dev-service")
         await pilot.press("R")
         await until_seen(pilot, "aws deploy stop-deployment")
@@ -323,6 +328,7 @@ async def test_the_board_and_the_containers_say_the_same_of_what_stands_around_a
     aws.alarms = [{"AlarmName": "fileflow-dev-cpu", "StateValue": "ALARM", "StateReason": "r"}]
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "fileflow dev: alarm fileflow-dev-cpu rings.")
+        await until(pilot, lambda: app.screen.query_one("#board", Rows).move_to("fileflow-dev"))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ContainersScreen))
         await until_seen(pilot, "▲ fileflow dev: alarm fileflow-dev-cpu rings.")

@@ -68,7 +68,7 @@ async def test_tmux_is_explained_once(app: ConsoleApp, tmp_path: Path, monkeypat
         for number in (1, 2):
             await pilot.press("y")
             await until(pilot, partial(lambda number: len(said) == number, number))
-        assert all("Not copied: fileflow dev" in words and "ctrl+y" in words for words in said)
+        assert all("Not copied: fileflow prod" in words and "ctrl+y" in words for words in said)
         assert ["set -s set-clipboard on" in words for words in said] == [True, False]
 
 
@@ -77,7 +77,7 @@ async def test_where_the_terminal_cannot_be_left_the_text_is_shown_over_the_scre
         await until_seen(pilot, "fileflow prod: :8 does")
         await pilot.press("ctrl+y")
         await until(pilot, lambda: isinstance(app.screen, DetailScreen))
-        await until_seen(pilot, "fileflow dev")
+        await until_seen(pilot, "service  read")
 
 
 def test_the_plain_view_is_whole_and_harmless_and_ends_with_enter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ async def test_a_terminal_that_is_too_small_says_so_and_takes_no_key(
             await until_seen(pilot, "too small")
         await pilot.resize_terminal(80, 24)
         await until_seen(pilot, "fileflow prod: :8 does")
-        await pilot.press("j", "j", "enter")
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
 
 

@@ -122,8 +122,7 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     # What is wrong, where, since when, without a key press.
     terminal.see(window, "fileflow prod", "R rolls back.")
 
-    # To the bad row, and into it.
-    terminal.keys(window, "j", "j")
+    # The cursor is on the bad row: into it.
     terminal.see(window, "PROD")
     terminal.keys(window, "Enter")
     terminal.see(window, "tab Pane", "fileflow-prod:8")
@@ -184,7 +183,7 @@ def test_a_window_says_with_which_code_its_command_ended(terminal: Terminal) -> 
 def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folder: Path) -> None:
     window = terminal.open(*CONSOLE, "demo", "--scenario", "bad-image", "--factor", "4")
     terminal.see(window, "fileflow prod", "R rolls back.")
-    terminal.keys(window, "j", "j")
+    terminal.keys(window, "n")
     terminal.keys(window, "R")
     terminal.choose(window, "revision")
     terminal.choose(window, "in-flight")
