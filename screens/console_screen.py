@@ -20,6 +20,7 @@ from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 
 from infraconsole import clock
+from infraconsole.aws.budget import Lane, reading
 from infraconsole.errors import (
     AwsError,
     ClockSkew,
@@ -46,7 +47,7 @@ from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
 from infraconsole.screens.widgets.filter_bar import FilterBar
-from infraconsole.screens.words import said, whole_error
+from infraconsole.screens.words import said, slowed_words, whole_error
 
 T = TypeVar("T")
 
@@ -185,9 +186,9 @@ class ConsoleScreen(Settling, Screen[None]):
         self.on_resize()  # the terminal may have changed while another screen was in front
         if not self._beats:
             self.call_after_refresh(self._add_footer)
-            self._beats.append(self.set_interval(1.0, self.tick))
+            self._beats.append(self.set_interval(1.0, self._beat))
             if self.refresh_seconds:
-                self._beats.append(self.set_interval(self.refresh_seconds, self.load))
+                self._beats.append(self.set_interval(self.refresh_seconds, self._load_again))
         elif self.refresh_seconds and clock.seconds() - self._covered_at >= COVERED_SECONDS:
             self.load()
         for timer in self._beats:
@@ -199,6 +200,15 @@ class ConsoleScreen(Settling, Screen[None]):
             await self.mount(Footer(compact=True, show_command_palette=True))
             # What was greyed out before it stood has to be told to it.
             self.refresh_bindings()
+
+    def _load_again(self) -> None:
+        """Nobody asked for it: it has to wait where an account's budget of calls is used up."""
+        with reading(Lane.BACKGROUND):
+            self.load()
+
+    def _beat(self) -> None:
+        self.band.slowed = slowed_words(self.desk.overview.slowed(), self.desk.now())
+        self.tick()
 
     def tick(self) -> None:
         """Once a second while in view: ages move on."""

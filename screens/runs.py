@@ -142,6 +142,17 @@ def board_runs(journal: Journal, targets: Iterable[str], executor: ExecutorOf = 
     )
 
 
+def ended_since(before: BoardRuns, now: BoardRuns) -> frozenset[str]:
+    """The names of the targets at which a run was under way and is not any more: it may have changed them."""
+
+    def at_work(runs: BoardRuns) -> Mapping[str, str]:
+        known = (*runs.last.values(), *runs.unfinished)
+        return {run.record.run: run.record.target.name for run in known if run.under_way}
+
+    going = at_work(now)
+    return frozenset(target for run, target in at_work(before).items() if run not in going)
+
+
 def left_of(runs: BoardRuns, target: str) -> Left:
     """What they have left at the target of that name."""
     unfinished = [run for run in runs.unfinished if run.record.target.name == target]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.budget import carried
 from infraconsole.aws.ec2 import Ec2, SecurityGroup, Subnet, Vpc
 from infraconsole.aws.ecr import Ecr, Repository
 from infraconsole.aws.kms import Key, Kms
@@ -87,15 +88,17 @@ def read_facts(access: AwsAccess, parameters: Sequence[Parameter], rules: Export
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="export-facts") as pool:
         # Keys first: with three calls each they take longest.
-        keys = {arn: pool.submit(_key_facts, kms, arn) for arn in wanted("kms")}
-        vpcs = pool.submit(_together, ec2.vpcs, wanted("vpc"), lambda vpc: vpc.id)
-        subnets = pool.submit(_together, ec2.subnets, wanted("subnets"), lambda subnet: subnet.id)
-        groups = pool.submit(_together, ec2.security_groups, wanted("security-group"), lambda group: group.id)
+        keys = {arn: pool.submit(carried(_key_facts), kms, arn) for arn in wanted("kms")}
+        vpcs = pool.submit(carried(_together), ec2.vpcs, wanted("vpc"), lambda vpc: vpc.id)
+        subnets = pool.submit(carried(_together), ec2.subnets, wanted("subnets"), lambda subnet: subnet.id)
+        groups = pool.submit(carried(_together), ec2.security_groups, wanted("security-group"), lambda group: group.id)
         identifiers = instance_identifiers(exports)
-        instances = pool.submit(_together, Rds(access).instances, identifiers, lambda one: one.identifier.lower())
+        instances = pool.submit(
+            carried(_together), Rds(access).instances, identifiers, lambda one: one.identifier.lower()
+        )
         names = dict.fromkeys(repository_name(item) for item in wanted("ecr-url", "ecr-arn"))
-        repositories = {name: pool.submit(_asked, ecr.repository, name) for name in names}
-        kept = {arn: pool.submit(_asked, secrets.secret, arn) for arn in wanted("secret")}
+        repositories = {name: pool.submit(carried(_asked), ecr.repository, name) for name in names}
+        kept = {arn: pool.submit(carried(_asked), secrets.secret, arn) for arn in wanted("secret")}
         every_key = {arn: future.result() for arn, future in keys.items()}
         return PointedAt(
             region=access.region,

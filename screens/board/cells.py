@@ -167,7 +167,7 @@ def _run_cell(run: KnownRun | None, now: datetime) -> Cell:
 def _age_cell(row: BoardRow, now: datetime) -> Cell:
     fact = row.service
     if fact.read_at is None:
-        return Cell("…" if fact.loading else "never", DIM)
+        return Cell("…" if fact.error is None else "never", DIM)
     age = text.ago(fact.read_at, now)
     return Cell(f"!{age}", WARN) if fact.error is not None else Cell(age, DIM)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -13,12 +11,17 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole.checks.judgement import judge
-from infraconsole.checks.row_facts import FROM_AWS, BoardRow, Fact
+from infraconsole import clock
+from infraconsole.checks.judged import Judged
+from infraconsole.checks.judgement import Level, judge
+from infraconsole.checks.row_facts import BoardRow
 from infraconsole.errors import JournalError
+from infraconsole.fleet import plan
+from infraconsole.fleet.job import Job, Told
+from infraconsole.fleet.pump import Pump
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
-from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.console_screen import COVERED_SECONDS, ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import (
     CONTAINERS,
@@ -32,18 +35,15 @@ from infraconsole.screens.places import (
     Place,
     StartRun,
 )
-from infraconsole.screens.runs import BoardRuns, board_runs, left_of, sentence
+from infraconsole.screens.runs import BoardRuns, board_runs, ended_since, left_of, sentence
 from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, WARN, lines, said
 
-_QUICK = ("service", "alarms")
-_SLOW = ("state", "lock", "exports", "variables")
-_SLOW_EVERY = 4
-"""State and exports change with a deploy, not by themselves: they are read every fourth time."""
-
+_FIRST_ROWS = 40
+"""Taken for those in view while the list has no height yet."""
 _CATALOGUE_AFTER_SECONDS = 1.0
 """The catalogue imports every runbook: not while the first cells are read."""
 
@@ -54,9 +54,9 @@ class BoardScreen(ConsoleScreen):
     about: ClassVar[str] = (
         "A row per service and environment. What is wrong stands on top, the worst first; the rows keep their places. "
         "Each group of cells is read on its own; `read` says how old the service's cells are, ! that reading them again "
-        "failed. It is read again every 15 s while it is in view."
+        "failed. Rows on the screen are read every 15 s, rows in trouble every 30 s, the others in turn, as the budget of calls "
+        "allows (calls_per_second in infraconsole.toml); r reads at once what is on the screen."
     )
-    refresh_seconds: ClassVar[float] = 15
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="board.open", tooltip="Containers of the row under the cursor"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="board.roll-back",
@@ -77,7 +77,9 @@ class BoardScreen(ConsoleScreen):
         self._rows: dict[str, BoardRow] = {row.key: row for row in desk.overview.rows()}
         self._runs = BoardRuns()
         self._drawing = False
-        self._loads = 0
+        self._is_reading = False
+        self._judged = Judged()
+        self._pump = Pump(desk.overview, plan.jobs(desk.overview, tuple(self._rows.values())), self._put, self._carried)
         self._journal_seen = -1
         self._journal_error = ""
 
@@ -109,41 +111,53 @@ class BoardScreen(ConsoleScreen):
     # Reading
 
     def load(self) -> None:
-        slow = self._loads % _SLOW_EVERY == 0
-        self._loads += 1
-        self._read_cells(_QUICK + (_SLOW if slow else ()))
-        self._read_runs()
-
-    def action_refresh(self) -> None:
-        self._read_cells(_QUICK + _SLOW)
+        """What is in view, at once; the rest follows in turn."""
+        self._look()
+        self._pump.ask()
+        self._read_all()
         self._read_runs()
 
     def tick(self) -> None:
         self._draw_now()
+        self._look()
         self._read_runs()
 
+    def on_screen_suspend(self) -> None:
+        self._pump.pause()
+
+    def on_screen_resume(self) -> None:
+        self._pump.resume()
+        if self._is_reading and clock.seconds() - self._covered_at >= COVERED_SECONDS:
+            self.load()
+
+    def _look(self) -> None:
+        """What is on the screen is read first and often, and what is in trouble often."""
+        now = self.desk.now()
+        troubled = {key for key, row in self._rows.items() if self._judged.of(row, now).level >= Level.BUSY}
+        self._pump.look(self.board.in_view or list(self._rows)[:_FIRST_ROWS], troubled)
+
+    def _read_all(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            self._pump_on()
+
     @work(group="cells", exit_on_error=False)
-    async def _read_cells(self, groups: Iterable[str]) -> None:
-        await asyncio.gather(*(self._read_cell(key, group) for group in groups for key in self._rows))
-
-    async def _read_cell(self, key: str, group: str) -> None:
-        row = self._rows[key]
-        fact: Fact[Any] = getattr(row, group)
-        if fact.loading:
-            return
-        self._put(key, group, fact.asked())
-        loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
+    async def _pump_on(self) -> None:
         try:
-            call = partial(loader, row.service_name, row.environment)
-            value = await (self.read(call) if group in FROM_AWS else in_thread(call, group))
-            self._put(key, group, fact.got(value, self.desk.now()))
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the edge of a load: it is shown in its cell, whole on `d`
-            self._put(key, group, fact.failed(error))
+            await self._pump.run()
+        finally:
+            self._is_reading = False
 
-    def _put(self, key: str, group: str, fact: Fact[Any]) -> None:
-        self._rows[key] = self._rows[key].with_fact(group, fact)
+    async def _carried(self, call: Callable[[], None], job: Job) -> None:
+        await (self.read(call) if job.where else in_thread(call, job.name))
+
+    def _put(self, told: Sequence[Told]) -> None:
+        now = self.desk.now()
+        for each in told:
+            row = self._rows[each.key]
+            fact = getattr(row, each.group)
+            fact = fact.failed(each.error) if each.error is not None else fact.got(each.value, now)
+            self._rows[each.key] = row.with_fact(each.group, fact)
         if not self._drawing:
             self._drawing = True
             self.set_timer(0.03, self._draw_now)
@@ -155,7 +169,9 @@ class BoardScreen(ConsoleScreen):
             seen = await in_thread(journal.data_version, "journal")
             if seen == self._journal_seen and not self._runs.under_way:
                 return
-            self._runs = await in_thread(lambda: board_runs(journal, names), "journal")
+            runs = await in_thread(lambda: board_runs(journal, names), "journal")
+            self._pump.ask(ended_since(self._runs, runs))
+            self._runs = runs
             self._journal_seen, self._journal_error = seen, ""
             read_at = self.desk.now()
             for key, row in self._rows.items():
@@ -175,7 +191,7 @@ class BoardScreen(ConsoleScreen):
             return
         now = self.desk.now()
         rows = list(self._rows.values())
-        judged = [judge(row, now) for row in rows]
+        judged = [self._judged.of(row, now) for row in rows]
         pairs = zip(rows, judged, strict=True)
         self.board.set_rows(board_row(row, judgement, self._runs.last.get(row.key), now) for row, judgement in pairs)
         most = 4 if self.size.height >= 30 else 2

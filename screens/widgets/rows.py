@@ -175,6 +175,12 @@ class Rows(ScrollView, can_focus=True):
         return self._shown
 
     @property
+    def in_view(self) -> tuple[str, ...]:
+        """The keys of the rows that are on the screen; none while it has no height."""
+        top = round(self.scroll_y)
+        return tuple(row.key for row in self._shown[top : top + max(0, self.size.height - self._header)])
+
+    @property
     def total(self) -> int:
         return len(self._all)
 
