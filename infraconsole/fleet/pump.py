@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 ASKED_AT_ONCE = 32
 BACKGROUND_AT_ONCE = 6
 """Few, so that what comes into view waits for few."""
-_SHARE_OUT_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 1.0
+_SHARE_OUT_SECONDS = 3.0
 _LEAST_WAIT_SECONDS = 0.02
 
 Carry = Callable[[Callable[[], None], Job], Awaitable[None]]
@@ -53,6 +54,7 @@ class Pump:
         self.schedule = Schedule(wanted, overview.rate)
         self._woken = asyncio.Event()
         self._paused = False
+        self._shared_out_at = float("-inf")
         self._asked: set[asyncio.Task[None]] = set()
         self._unasked: set[asyncio.Task[None]] = set()
 
@@ -101,12 +103,15 @@ class Pump:
         self._woken.clear()
         if not self._paused:
             self._start_due()
-        wait = min(_SHARE_OUT_SECONDS, self.schedule.wait_seconds(clock.seconds()), self._budget_wait())
+        wait = min(_LONGEST_WAIT_SECONDS, self.schedule.wait_seconds(clock.seconds()), self._budget_wait())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), max(_LEAST_WAIT_SECONDS, wait))
 
     def _start_due(self) -> None:
-        self.schedule.share_out()
+        now = clock.seconds()
+        if now - self._shared_out_at >= _SHARE_OUT_SECONDS:
+            self._shared_out_at = now
+            self.schedule.share_out()
         while len(self._asked) < ASKED_AT_ONCE:
             entry = self.schedule.next(clock.seconds(), self._is_open)
             if entry is None:
@@ -126,7 +131,7 @@ class Pump:
     def _budget_wait(self) -> float:
         """Until a place lets its next call through."""
         waits = [budget.wait_seconds() for budget in self._overview.budgets()]
-        return min((wait for wait in waits if wait > 0), default=_SHARE_OUT_SECONDS)
+        return min((wait for wait in waits if wait > 0), default=_LONGEST_WAIT_SECONDS)
 
     async def _carry_out(self, entry: Entry) -> None:
         job, lane = entry.job, Lane.ASKED if entry.asked else Lane.BACKGROUND

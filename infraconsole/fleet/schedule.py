@@ -7,8 +7,8 @@ where that does not suffice its turns get longer: so none starves another, howev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from infraconsole.fleet.job import Job
@@ -44,21 +44,21 @@ class Entry:
 
     job: Job
     order: int
+    rank: Rank = Rank.REST
+    turn_seconds: float = 0.0
     asked: bool = False
     running: bool = False
-    due_now: bool = False
     read_at: float | None = None
-    not_before: float = float("-inf")
+    due_at: float = float("-inf")
     calls: float = 1.0
     """What it costs, as it was lately."""
     misses: int = 0
 
-
-@dataclass
-class _Turns:
-    """How many seconds a turn takes, by rank."""
-
-    seconds: dict[Rank, float] = field(default_factory=dict)
+    def takes_turns_of(self, seconds: float) -> None:
+        if seconds != self.turn_seconds:
+            if self.read_at is not None and self.due_at > float("-inf"):
+                self.due_at += seconds - self.turn_seconds
+            self.turn_seconds = seconds
 
 
 class Schedule:
@@ -69,7 +69,6 @@ class Schedule:
         self._entries: dict[str, Entry] = {}
         self._in_view: Collection[str] = frozenset()
         self._troubled: Collection[str] = frozenset()
-        self._turns: dict[str, _Turns] = {}
         self._count = 0
         for job in jobs:
             self._add(job)
@@ -77,52 +76,55 @@ class Schedule:
 
     def _add(self, job: Job) -> Entry:
         self._count += 1
-        entry = self._entries[job.name] = Entry(job, self._count)
+        entry = self._entries[job.name] = Entry(job, self._count, self._rank(job))
         return entry
 
     # What is wanted
 
     def look(self, in_view: Collection[str], troubled: Collection[str]) -> None:
-        """Which rows are on the screen, and which are not well. A row that comes into view for the first time was asked for."""
-        self._in_view, self._troubled = frozenset(in_view), frozenset(troubled)
+        """Which rows are on the screen, and which are not well. What comes into view for the first time was asked for."""
+        in_view, troubled = frozenset(in_view), frozenset(troubled)
+        if (in_view, troubled) == (self._in_view, self._troubled):
+            return
+        self._in_view, self._troubled = in_view, troubled
         for entry in self._entries.values():
-            if entry.read_at is None and not entry.running and self._rank(entry.job) is Rank.IN_VIEW:
-                entry.asked = entry.asked or bool(self._in_view)
+            entry.rank = self._rank(entry.job)
+            if entry.read_at is None and not entry.running and entry.rank <= Rank.SHARED:
+                entry.asked = True
         self.share_out()
 
     def ask(self, keys: Collection[str] | None = None) -> None:
         """Read at once, because a person wants it: what is in view and shared, or all of these rows. All others follow in turn."""
         for entry in self._entries.values():
-            of_these = keys is not None and any(key in keys for key in entry.job.rows)
-            if of_these or (keys is None and self._rank(entry.job) <= Rank.SHARED):
-                entry.asked = entry.due_now = True
-                entry.not_before = float("-inf")
-            elif keys is None:
-                entry.due_now = True
+            if keys is not None and not any(key in keys for key in entry.job.rows):
+                continue
+            entry.asked = entry.asked or keys is not None or entry.rank <= Rank.SHARED
+            entry.due_at = float("-inf")
 
     # What comes next
 
     def next(self, now: float, is_open: Callable[[Job], bool] = lambda _: True) -> Entry | None:
         """The most urgent job that is due; `is_open` says whether its place lets a call through that nobody waits for. It counts as
         running until it is `ended`."""
-        best: tuple[tuple[bool, Rank, float, int], Entry] | None = None
-        for entry in self._entries.values():
-            if entry.running or not self._is_due(entry, now):
-                continue
-            late = float("-inf") if entry.read_at is None else (entry.read_at - now) / self.turn_of(entry.job)
-            urgency = (not entry.asked, self._rank(entry.job), late, entry.order)
-            if (best is None or urgency < best[0]) and (entry.asked or is_open(entry.job)):
-                best = urgency, entry
-        if best is None:
-            return None
-        best[1].running = True
-        return best[1]
+        due = [entry for entry in self._entries.values() if entry.due_at <= now and not entry.running]
+        for entry in sorted(due, key=lambda entry: _urgency(entry, now)):
+            if entry.asked or is_open(entry.job):
+                entry.running = True
+                # What is asked for meanwhile, or while it runs, is due again afterwards.
+                entry.due_at = float("inf")
+                return entry
+        return None
 
     def ended(self, entry: Entry, now: float, calls: int, further: Sequence[Job] = ()) -> None:
         """It has told what there was to tell, or failed."""
-        asked, entry.asked, entry.running, entry.due_now = entry.asked, False, False, False
+        asked, was_asked_again = entry.asked, entry.due_at == float("-inf")
+        entry.running, entry.asked = False, was_asked_again and entry.rank <= Rank.SHARED
         entry.read_at, entry.misses = now, 0
         entry.calls = max(1.0, (1 - _NEWER_COUNTS) * entry.calls + _NEWER_COUNTS * calls)
+        if entry.job.turn_seconds:
+            entry.turn_seconds = self._turn_of_shared(entry)
+        if not was_asked_again:
+            entry.due_at = now + entry.turn_seconds
         if entry.job.once:
             del self._entries[entry.job.name]
         for job in further:
@@ -136,65 +138,56 @@ class Schedule:
         if entry.misses >= _PATIENT_MISSES:
             return False
         entry.running, entry.asked = False, False
-        entry.not_before = now + _AFTER_MISS_SECONDS * 2**entry.misses
+        entry.due_at = now + _AFTER_MISS_SECONDS * 2**entry.misses
         return True
 
     def wait_seconds(self, now: float) -> float:
         """Until something is due that is not yet."""
-        waits = [
-            (entry.not_before if entry.read_at is None else max(entry.not_before, self._turn_ends(entry))) - now
-            for entry in self._entries.values()
-            if not entry.running and not self._is_due(entry, now)
-        ]
-        return max(0.0, min(waits, default=3600.0))
+        due = (entry.due_at for entry in self._entries.values() if not entry.running and entry.due_at > now)
+        return min(due, default=now + 3600.0) - now
 
     @property
     def is_all_read(self) -> bool:
         return all(entry.read_at is not None and not entry.running for entry in self._entries.values())
 
-    def unread(self) -> Iterable[Job]:
-        return [entry.job for entry in self._entries.values() if entry.read_at is None]
-
-    def _is_due(self, entry: Entry, now: float) -> bool:
-        if now < entry.not_before:
-            return False
-        return entry.due_now or entry.read_at is None or now >= self._turn_ends(entry)
-
-    def _turn_ends(self, entry: Entry) -> float:
-        return (entry.read_at or 0.0) + self.turn_of(entry.job)
-
     # How often
 
-    def turn_of(self, job: Job) -> float:
-        """Seconds from one reading to the next."""
-        rank = self._rank(job)
-        entry = self._entries.get(job.name)
-        if job.turn_seconds:
-            calls = entry.calls if entry else 1.0
-            return max(job.turn_seconds, calls / (_SHARED_SHARE * self._rate(job.where)) if job.where else 0.0)
-        return self._turns[job.where].seconds[rank]
+    def turn_of(self, key: str) -> float:
+        """Seconds from one reading of that row to the next."""
+        return next(
+            entry.turn_seconds
+            for entry in self._entries.values()
+            if key in entry.job.rows and not entry.job.turn_seconds and not entry.job.once
+        )
 
     def share_out(self) -> None:
-        """Which turns the rate allows. Asked again once a second: rows come and go, and AWS may slow the console down."""
+        """Which turns the rate allows. Asked again now and then: rates change when AWS slows the console down."""
         places: dict[str, list[Entry]] = {}
         for entry in self._entries.values():
             places.setdefault(entry.job.where, []).append(entry)
-        self._turns = {where: self._shared_out(entries, self._rate(where)) for where, entries in places.items()}
+        for where, entries in places.items():
+            turns = self._shared_out(entries, self._rate(where))
+            for entry in entries:
+                entry.takes_turns_of(self._turn_of_shared(entry) if entry.job.turn_seconds else turns[entry.rank])
 
-    def _shared_out(self, entries: Sequence[Entry], rate: float) -> _Turns:
+    def _shared_out(self, entries: Sequence[Entry], rate: float) -> Mapping[Rank, float]:
         calls = dict.fromkeys(Rank, 0.0)
         used = 0.0
         for entry in entries:
             if entry.job.turn_seconds:
-                used += entry.calls / self.turn_of(entry.job) if entry.job.where else 0.0
+                used += entry.calls / self._turn_of_shared(entry) if entry.job.where else 0.0
             elif not entry.job.once:
-                calls[self._rank(entry.job)] += entry.calls
+                calls[entry.rank] += entry.calls
         in_view = max(IN_VIEW_SECONDS, calls[Rank.IN_VIEW] / (_IN_VIEW_SHARE * rate))
         troubled = max(TROUBLED_SECONDS, calls[Rank.TROUBLED] / (_TROUBLED_SHARE * rate))
         used += calls[Rank.IN_VIEW] / in_view + calls[Rank.TROUBLED] / troubled
         left = max(_LEAST_REST_SHARE * rate, PLANNED_SHARE * rate - used)
         rest = max(REST_SECONDS, calls[Rank.REST] / left)
-        return _Turns({Rank.IN_VIEW: in_view, Rank.SHARED: in_view, Rank.TROUBLED: troubled, Rank.REST: rest})
+        return {Rank.IN_VIEW: in_view, Rank.SHARED: in_view, Rank.TROUBLED: troubled, Rank.REST: rest}
+
+    def _turn_of_shared(self, entry: Entry) -> float:
+        job = entry.job
+        return max(job.turn_seconds, entry.calls / (_SHARED_SHARE * self._rate(job.where)) if job.where else 0.0)
 
     def _rate(self, where: str) -> float:
         return max(0.01, self._rate_of(where)) if where else 1000.0
@@ -205,3 +198,9 @@ class Schedule:
         if any(key in self._in_view for key in job.rows):
             return Rank.IN_VIEW
         return Rank.TROUBLED if any(key in self._troubled for key in job.rows) else Rank.REST
+
+
+def _urgency(entry: Entry, now: float) -> tuple[bool, Rank, float, int]:
+    """The smaller, the sooner. In a rank, what is latest as measured by its own turns."""
+    late = float("-inf") if entry.read_at is None else (entry.read_at - now) / max(1.0, entry.turn_seconds)
+    return (not entry.asked, entry.rank, late, entry.order)
