@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -14,13 +14,14 @@ from textual.widget import Widget
 from infraconsole import clock
 from infraconsole.checks.judged import Judged
 from infraconsole.checks.judgement import Level, judge
-from infraconsole.checks.row_facts import BoardRow
+from infraconsole.checks.row_facts import BoardRow, Fact
 from infraconsole.errors import JournalError
 from infraconsole.fleet import plan
 from infraconsole.fleet.job import Job, Told
 from infraconsole.fleet.pump import Pump
 from infraconsole.screens import deploying, legends
-from infraconsole.screens.board.cells import board_row, columns, name_of, remarks_of, story, summary
+from infraconsole.screens.board.cells import columns, name_of, remarks_of, story, summary
+from infraconsole.screens.board.drawn import Drawn
 from infraconsole.screens.console_screen import COVERED_SECONDS, ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.places import (
@@ -78,7 +79,8 @@ class BoardScreen(ConsoleScreen):
         self._runs = BoardRuns()
         self._drawing = False
         self._is_reading = False
-        self._judged = Judged()
+        self._judged, self._drawn = Judged(), Drawn()
+        self._troubled: set[str] = set()
         self._pump = Pump(desk.overview, plan.jobs(desk.overview, tuple(self._rows.values())), self._put, self._carried)
         self._journal_seen = -1
         self._journal_error = ""
@@ -132,9 +134,7 @@ class BoardScreen(ConsoleScreen):
 
     def _look(self) -> None:
         """What is on the screen is read first and often, and what is in trouble often."""
-        now = self.desk.now()
-        troubled = {key for key, row in self._rows.items() if self._judged.of(row, now).level >= Level.BUSY}
-        self._pump.look(self.board.in_view or list(self._rows)[:_FIRST_ROWS], troubled)
+        self._pump.look(self.board.in_view or list(self._rows)[:_FIRST_ROWS], self._troubled)
 
     def _read_all(self) -> None:
         if not self._is_reading:
@@ -152,13 +152,14 @@ class BoardScreen(ConsoleScreen):
         await (self.read(call) if job.where else in_thread(call, job.name))
 
     def _put(self, told: Sequence[Told]) -> None:
-        now = self.desk.now()
+        now, is_news = self.desk.now(), False
         for each in told:
             row = self._rows[each.key]
-            fact = getattr(row, each.group)
-            fact = fact.failed(each.error) if each.error is not None else fact.got(each.value, now)
+            before: Fact[Any] = getattr(row, each.group)
+            fact = before.failed(each.error) if each.error is not None else before.got(each.value, now)
             self._rows[each.key] = row.with_fact(each.group, fact)
-        if not self._drawing:
+            is_news = is_news or fact.value is not before.value or fact.error is not before.error
+        if is_news and not self._drawing:  # that it is still so, the next tick tells
             self._drawing = True
             self.set_timer(0.03, self._draw_now)
 
@@ -193,7 +194,8 @@ class BoardScreen(ConsoleScreen):
         rows = list(self._rows.values())
         judged = [self._judged.of(row, now) for row in rows]
         pairs = zip(rows, judged, strict=True)
-        self.board.set_rows(board_row(row, judgement, self._runs.last.get(row.key), now) for row, judgement in pairs)
+        self._troubled = {row.key for row, judgement in pairs if judgement.level >= Level.BUSY}
+        self.board.set_rows(self._drawn.rows(rows, judged, self._runs.last, frozenset(self.board.in_view), now))
         most = 4 if self.size.height >= 30 else 2
         self.query_one("#worst", Says).say(summary(rows, judged, now, most))
         self._draw_row()
