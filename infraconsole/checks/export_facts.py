@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from infraconsole.aws.access import AwsAccess
@@ -21,11 +22,12 @@ from infraconsole.aws.secretsmanager import Secret, SecretsManager
 from infraconsole.aws.ssm import Parameter
 from infraconsole.checks.export_rules import ExportRules
 from infraconsole.checks.export_values import Export, is_elsewhere, of_target, place, read_export
-from infraconsole.errors import AwsError
+from infraconsole.errors import AccessDenied, AwsError
 
 WORKERS = 8
 """Calls at a time: enough to hide the waiting, and far below what AWS allows."""
 
+_FEW = 5
 _IDENTIFIER = re.compile(r"[a-z](?:-?[a-z0-9]){0,62}")
 
 T = TypeVar("T")
@@ -97,7 +99,7 @@ def read_facts(access: AwsAccess, parameters: Sequence[Parameter], rules: Export
             carried(_together), Rds(access).instances, identifiers, lambda one: one.identifier.lower()
         )
         names = dict.fromkeys(repository_name(item) for item in wanted("ecr-url", "ecr-arn"))
-        repositories = {name: pool.submit(carried(_asked), ecr.repository, name) for name in names}
+        repositories = pool.submit(carried(_repositories), ecr, tuple(names))
         kept = {arn: pool.submit(carried(_asked), secrets.secret, arn) for arn in wanted("secret")}
         every_key = {arn: future.result() for arn, future in keys.items()}
         return PointedAt(
@@ -109,7 +111,7 @@ def read_facts(access: AwsAccess, parameters: Sequence[Parameter], rules: Export
             keys=_gathered({arn: facts.key for arn, facts in every_key.items()}),
             rotation=_gathered({arn: facts.rotates for arn, facts in every_key.items()}),
             aliases=_gathered({arn: facts.aliases for arn, facts in every_key.items()}),
-            repositories=_each(repositories),
+            repositories=repositories.result(),
             instances=instances.result(),
             secrets=_each(kept),
         )
@@ -164,6 +166,18 @@ def _together(ask: Callable[[Sequence[str]], Iterable[T]], names: Sequence[str],
         return Facts({name(one): one for one in ask(names)})
     except AwsError as error:
         return Facts(failed=dict.fromkeys(names, error))
+
+
+def _repositories(ecr: Ecr, names: Sequence[str]) -> Facts[Repository]:
+    """Of many, all that there are, a thousand a call; where only single ones may be asked for, and of few, one by one."""
+    if len(names) > _FEW:
+        try:
+            there = {repository.name: repository for repository in ecr.repositories()}
+            return _gathered({name: there.get(name) for name in names})
+        except AccessDenied:
+            pass
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="repositories") as pool:
+        return _gathered(dict(zip(names, pool.map(carried(partial(_asked, ecr.repository)), names), strict=True)))
 
 
 def _each(futures: Mapping[str, Future[T | AwsError | None]]) -> Facts[T]:

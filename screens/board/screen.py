@@ -134,6 +134,8 @@ class BoardScreen(ConsoleScreen):
 
     def _look(self) -> None:
         """What is on the screen is read first and often, and what is in trouble often."""
+        if not self.query("#board"):
+            return  # the console is being left
         self._pump.look(self.board.in_view or list(self._rows)[:_FIRST_ROWS], self._troubled)
 
     def _read_all(self) -> None:
