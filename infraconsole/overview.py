@@ -78,7 +78,7 @@ class Overview:
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
         self._needed: Needed | None = None
         self._code_locks: dict[str, threading.Lock] = {}
-        self._code: dict[str, tuple[float, Comparison]] = {}
+        self._code: dict[str, tuple[float, tuple[object, ...], Comparison | None]] = {}
         self._variables: dict[tuple[str, str], VariablesFacts] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
@@ -333,10 +333,7 @@ class Overview:
         if self.config.service(service).path is None:
             return VariablesFacts(None, f"[services.{service}] has no path.")
         with self._code_locks.setdefault(service, threading.Lock()):  # the service's other environments wait for it
-            read_at, found = self._code.get(service, (float("-inf"), None))
-            if found is None or clock.seconds() - read_at > _CODE_SECONDS:
-                found = self.environments(service)
-                self._code[service] = (clock.seconds(), found)
+            found = self._variables_of(service)
         values = found.values.get(environment)
         read = VariablesFacts(values, "" if values is not None else f"its code has no variables of {environment}.")
         with self._lock:
@@ -344,6 +341,20 @@ class Overview:
             known = self._variables.get((service, environment))
             read = self._variables[service, environment] = known if known == read and known is not None else read
         return read
+
+    def _variables_of(self, service: str) -> Comparison:
+        """Read again only where a file has changed since."""
+        from infraconsole.terraform.reader import marks_of
+
+        read_at, marks, found = self._code.get(service, (float("-inf"), (), None))
+        if found is not None and clock.seconds() - read_at <= _CODE_SECONDS:
+            return found
+        root = self.config.service(service).path
+        seen = marks_of(root) if root else ()
+        if found is None or marks != seen:
+            found = self.environments(service)
+        self._code[service] = (clock.seconds(), seen, found)
+        return found
 
     def lock(self, service: str, environment: str, *, is_free: bool | None = None) -> LockFacts:
         """`is_free`: that nobody holds it is known already, from one look at all locks together."""

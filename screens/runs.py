@@ -143,14 +143,14 @@ def board_runs(journal: Journal, targets: Iterable[str], executor: ExecutorOf = 
 
 
 def ended_since(before: BoardRuns, now: BoardRuns) -> frozenset[str]:
-    """The names of the targets at which a run was under way and is not any more: it may have changed them."""
+    """The names of the targets at which a run has come to its end since: it may have changed them."""
 
-    def at_work(runs: BoardRuns) -> Mapping[str, str]:
-        known = (*runs.last.values(), *runs.unfinished)
-        return {run.record.run: run.record.target.name for run in known if run.under_way}
+    def is_over(known: KnownRun | None) -> str:
+        return known.record.run if known is not None and not known.under_way else ""
 
-    going = at_work(now)
-    return frozenset(target for run, target in at_work(before).items() if run not in going)
+    return frozenset(
+        target for target, run in now.last.items() if is_over(run) and is_over(run) != is_over(before.last.get(target))
+    )
 
 
 def left_of(runs: BoardRuns, target: str) -> Left:

@@ -18,7 +18,7 @@ TROUBLED_SECONDS = 30.0
 REST_SECONDS = 60.0
 """At the soonest: with hundreds of rows it is minutes."""
 
-PLANNED_SHARE = 0.8
+PLANNED_SHARE = 0.7
 """Of the rate, for all turns together. The rest is for what was not planned."""
 _IN_VIEW_SHARE = 0.45
 _TROUBLED_SHARE = 0.15
@@ -106,14 +106,23 @@ class Schedule:
     def next(self, now: float, is_open: Callable[[Job], bool] = lambda _: True) -> Entry | None:
         """The most urgent job that is due; `is_open` says whether its place lets a call through that nobody waits for. It counts as
         running until it is `ended`."""
-        due = [entry for entry in self._entries.values() if entry.due_at <= now and not entry.running]
-        for entry in sorted(due, key=lambda entry: _urgency(entry, now)):
-            if entry.asked or is_open(entry.job):
-                entry.running = True
-                # What is asked for meanwhile, or while it runs, is due again afterwards.
-                entry.due_at = float("inf")
-                return entry
-        return None
+        best: tuple[tuple[bool, Rank, float, int], Entry] | None = None
+        open_places: dict[str, bool] = {}
+        for entry in self._entries.values():
+            if entry.running or entry.due_at > now:
+                continue
+            where = entry.job.where
+            if not entry.asked and where not in open_places:
+                open_places[where] = is_open(entry.job)
+            if (entry.asked or open_places[where]) and (best is None or _urgency(entry, now) < best[0]):
+                best = _urgency(entry, now), entry
+        if best is None:
+            return None
+        chosen = best[1]
+        chosen.running = True
+        # What is asked for while it runs is due again afterwards.
+        chosen.due_at = float("inf")
+        return chosen
 
     def ended(self, entry: Entry, now: float, calls: int, further: Sequence[Job] = ()) -> None:
         """It has told what there was to tell, or failed."""

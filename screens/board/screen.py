@@ -135,7 +135,7 @@ class BoardScreen(ConsoleScreen):
     def _look(self) -> None:
         """What is on the screen is read first and often, and what is in trouble often."""
         if not self.query("#board"):
-            return  # the console is being left
+            return
         self._pump.look(self.board.in_view or list(self._rows)[:_FIRST_ROWS], self._troubled)
 
     def _read_all(self) -> None:
@@ -173,7 +173,8 @@ class BoardScreen(ConsoleScreen):
             if seen == self._journal_seen and not self._runs.under_way:
                 return
             runs = await in_thread(lambda: board_runs(journal, names), "journal")
-            self._pump.ask(ended_since(self._runs, runs))
+            if self._journal_seen >= 0 and (ended := ended_since(self._runs, runs)):
+                self._pump.ask(ended)
             self._runs = runs
             self._journal_seen, self._journal_error = seen, ""
             read_at = self.desk.now()
@@ -190,8 +191,8 @@ class BoardScreen(ConsoleScreen):
 
     def _draw_now(self) -> None:
         self._drawing = False
-        if not self.is_mounted:
-            return
+        if not self.query("#board"):
+            return  # not there yet, or the console is being left
         now = self.desk.now()
         rows = list(self._rows.values())
         judged = [self._judged.of(row, now) for row in rows]
