@@ -53,10 +53,10 @@ def main() -> int:
     names = [*small.services, *(f"service{number:03}" for number in range(len(small.services), services))][:services]
     large = replace(small, services={name: small.services.get(name) or replace(pattern, name=name) for name in names})
     company.load = lambda: large  # type: ignore[assignment]
-    health.HealthPorts.serve = lambda _: None  # type: ignore[method-assign]  # three hundred threads that nobody calls
-    history.commit = lambda *_: None  # type: ignore[assignment]  # nor does anybody ask for the history of the code
+    health.HealthPorts.serve = lambda self: None  # type: ignore[method-assign]  # three hundred threads that nobody calls
+    history.commit = lambda *_: None  # nor does anybody ask for the history of the code
     # All services use one database here, whose security group AWS would have to raise the limit of.
-    SecurityGroupBackend._verify_group_will_respect_rule_count_limit = lambda *_, **__: None  # type: ignore[method-assign]
+    SecurityGroupBackend._verify_group_will_respect_rule_count_limit = lambda *_, **__: None
     return server.main(arguments)
 
 

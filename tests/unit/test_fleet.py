@@ -66,8 +66,8 @@ class Fleet(FakeAccess):
         super()._GetObject(Key=Key)
         return {**self._HeadObject(Bucket, Key), "Body": self.state}
 
-    def _GetItem(self, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N802, N803
-        name = Key["LockID"]["S"]
+    def _GetItem(self, **asked: Any) -> dict[str, Any]:  # noqa: N802
+        name = asked["Key"]["LockID"]["S"]
         if name in self.locked:
             return {"Item": {"Info": {"S": self.locked[name]}}}
         return {"Item": {"Digest": {"S": self.digests[name]}}} if name in self.digests else {}
@@ -224,7 +224,7 @@ def test_a_lock_file_is_seen_in_the_list(
         return {"Body": str(lock).replace("'", '"').encode()} if Key.endswith(".tflock") else got(Key, **asked)
 
     aws._ListObjectsV2 = with_lock  # type: ignore[method-assign]
-    aws._GetObject = locked  # type: ignore[method-assign]
+    aws._GetObject = locked  # type: ignore[method-assign,assignment]
     told = read(jobs)
     assert [row.key for row in overview.rows() if told[row.key, "lock"].value.lock] == ["service7-prod"]
 
@@ -261,7 +261,8 @@ def test_environments_of_one_account_share_a_budget_and_a_console_has_its_settin
     budget.refused()
     assert overview.rate(where) < overview.config.aws.calls_per_second
     [(region, slowed)] = overview.slowed()
-    assert (region, slowed.per_second) == ("ap-northeast-2", pytest.approx(budget.rate, rel=0.01))
+    assert region == "ap-northeast-2"
+    assert slowed.per_second == pytest.approx(budget.rate, rel=0.01)
     with reading(Lane.ASKED) as spent:
         budget.take()
     assert spent.calls == 1
