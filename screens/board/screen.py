@@ -43,6 +43,9 @@ from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
 from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, WARN, lines, said
 
+_MANY_ROWS = 50
+_DRAWN_SECONDS = 5.0
+"""Many rows in which nothing is new are drawn so often, which is how ages go on in their column."""
 _FIRST_ROWS = 40
 """Taken for those in view while the list has no height yet."""
 _CATALOGUE_AFTER_SECONDS = 1.0
@@ -79,6 +82,7 @@ class BoardScreen(ConsoleScreen):
         self._runs = BoardRuns()
         self._drawing = False
         self._is_reading = False
+        self._drawn_at = 0.0
         self._judged, self._drawn = Judged(), Drawn()
         self._troubled: set[str] = set()
         self._pump = Pump(desk.overview, plan.jobs(desk.overview, tuple(self._rows.values())), self._put, self._carried)
@@ -120,7 +124,8 @@ class BoardScreen(ConsoleScreen):
         self._read_runs()
 
     def tick(self) -> None:
-        self._draw_now()
+        if len(self._rows) <= _MANY_ROWS or clock.seconds() - self._drawn_at >= _DRAWN_SECONDS:
+            self._draw_now()
         self._look()
         self._read_runs()
 
@@ -193,7 +198,7 @@ class BoardScreen(ConsoleScreen):
         self._drawing = False
         if not self.query("#board"):
             return  # not there yet, or the console is being left
-        now = self.desk.now()
+        now, self._drawn_at = self.desk.now(), clock.seconds()
         rows = list(self._rows.values())
         judged = [self._judged.of(row, now) for row in rows]
         pairs = zip(rows, judged, strict=True)

@@ -38,7 +38,8 @@ PAGES = 14
 """Of a terminal of forty lines: so all rows come into view once, and are asked for."""
 SETTLED = 15.0
 """Seconds without anything but the calls of steady turns."""
-WATCHED = 120.0
+WATCHED = 300.0
+"""Longer than the turn of a row out of view."""
 A_MINUTE = 5 * 60
 ATTEMPTS = 3
 LATENCY = 0.1
@@ -164,6 +165,6 @@ def test_what_a_fleet_costs(figures: Figures, world: World) -> None:
     assert a_minute <= 300
     assert a_minute <= PLANNED_SHARE * A_MINUTE * 1.15
     assert statistics.median(often) >= 0.75 * took / 15
-    assert len(clusters) >= 0.25 * 3 * SERVICES, "the others come round in turn"
+    assert len(clusters) >= 0.9 * 3 * SERVICES, "the others come round in turn"
     assert memory <= 200
     assert used / took <= 0.05
