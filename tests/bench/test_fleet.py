@@ -30,7 +30,7 @@ from tests.bench.fleet_world import fleet
 from tests.bench.terminals import opened
 from tests.bench.test_idle import processor_seconds, resident_megabytes
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 CONSOLE = Path(sys.executable).parent / "infraconsole"
 SERVICES = 100
