@@ -95,6 +95,12 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class AwsSettings:
+    calls_per_second: float = 5.0
+    """What the console may send to one account and region by itself, to keep up to date what it shows."""
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """One `[[exports]]`: what an export has to look like, beyond the guide's table or in place of a line of it.
 
@@ -163,6 +169,7 @@ class Config:
     services: Mapping[str, ServiceSettings]
     environments: Mapping[str, EnvironmentSettings]
     engine: EngineSettings = field(default_factory=EngineSettings)
+    aws: AwsSettings = field(default_factory=AwsSettings)
     exports: tuple[ExportSettings, ...] = ()
     """What the team's own exports have to look like."""
     operator: str | None = None
@@ -390,6 +397,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         "services",
         "environments",
         "engine",
+        "aws",
         "exports",
         "journal",
         "terraform",
@@ -411,6 +419,7 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
         services=services,
         environments=environments,
         engine=_engine(top.table("engine"), base),
+        aws=_aws(top.table("aws")),
         exports=tuple(_export(table) for table in top.list_of_tables("exports")),
         operator=top.text("operator"),
         read_only=top.flag("read_only"),
@@ -421,6 +430,12 @@ def parse(document: Mapping[str, Any], file: Path | None) -> Config:
             infrastructure.text("state_bucket"), _state_key(infrastructure, naming.MODULE_STATE_KEY, "module")
         ),
     )
+
+
+def _aws(table: _Table) -> AwsSettings:
+    table.only(AwsSettings.__dataclass_fields__)
+    default = AwsSettings()
+    return AwsSettings(table.number("calls_per_second", default.calls_per_second, low=0.5, high=100.0))
 
 
 def _engine(table: _Table, base: Path) -> EngineSettings:

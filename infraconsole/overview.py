@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from infraconsole import clock, naming
+from infraconsole.aws.budget import Budget, Budgets, Slowed
 from infraconsole.checks.row_facts import (
     Account,
     Authorship,
@@ -25,6 +26,7 @@ from infraconsole.checks.row_facts import (
     VariablesFacts,
 )
 from infraconsole.errors import AwsError, AwsNotFound, InfraconsoleError
+from infraconsole.fleet.services import Services
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from infraconsole.aws.cloudtrail import Trail
     from infraconsole.aws.cloudwatch import Alarm
     from infraconsole.aws.ecr import PushedTag
-    from infraconsole.aws.ecs import Ecs, Service, ServiceDeployment, Shifting, Task, TaskDefinition
+    from infraconsole.aws.ecs import Service, ServiceDeployment, Task, TaskDefinition
     from infraconsole.aws.elbv2 import TargetHealth
     from infraconsole.aws.logs import LogLine
     from infraconsole.aws.s3 import StoredObject
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from infraconsole.config import Config, Program
     from infraconsole.exports.needed import Needed
     from infraconsole.terraform.locking import Protection
-    from infraconsole.terraform.state import StateSummary
+    from infraconsole.terraform.state import LockInfo, StateSummary
 
 # What reads AWS is imported by the loaders themselves, in their threads: the board is painted without waiting for it.
 
@@ -61,20 +63,22 @@ class Overview:
     What cannot change is read once: task definitions by ARN, states by their object's ETag.
     """
 
-    def __init__(self, config: Config, access_for: Callable[[str], AwsAccess]) -> None:
+    def __init__(
+        self, config: Config, access_for: Callable[[str], AwsAccess], *, calls_per_second: float | None = None
+    ) -> None:
+        """`calls_per_second` in place of the settings'."""
         self.config = config
+        self._budgets = Budgets(calls_per_second or config.aws.calls_per_second)
         self._access_for = access_for
         self._lock = threading.Lock()
         self._accesses: dict[str, AwsAccess] = {}
-        self._definitions: dict[tuple[str, str], TaskDefinition] = {}
+        self.services = Services(self.access)
         self._totals: dict[tuple[str, str], int] = {}
         """How many revisions a family has, by its newest one: counting them takes a call for each hundred."""
         self._states: dict[tuple[str, str], tuple[str, StateSummary | None]] = {}
-        self._histories: dict[tuple[str, str], tuple[tuple[object, ...], tuple[ServiceDeployment, ...]]] = {}
-        """By environment and service: its deployments, and what the service was like when they were read."""
         self._needed: Needed | None = None
         self._code_locks: dict[str, threading.Lock] = {}
-        self._code: dict[str, tuple[float, Comparison]] = {}
+        self._code: dict[str, tuple[float, tuple[object, ...], Comparison | None]] = {}
         self._variables: dict[tuple[str, str], VariablesFacts] = {}
         self._accounts: dict[tuple[int, int], Account] = {}
         self._aliases_asked: set[tuple[int, int]] = set()
@@ -89,13 +93,44 @@ class Overview:
                 # Environments of one account share their clients: making one costs a tenth of a second each.
                 known = self._accesses.values()
                 same = (other for other in known if (other.region, other.profile) == (made.region, made.profile))
-                self._accesses[environment] = next(same, made)
+                found = self._accesses[environment] = next(same, made)
+                if found is made:
+                    owner = self.config.environment(environment).account or f"profile {made.profile or ''}"
+                    made.budget = self._budgets.of(owner, made.region)
             return self._accesses[environment]
 
-    def _ecs(self, environment: str) -> Ecs:
-        from infraconsole.aws.ecs import Ecs
+    def where(self, environment: str) -> str:
+        """The account and region, as far as the settings tell: what has the same is read together."""
+        settings = self.config.environment(environment)
+        return f"{settings.account or ''} {settings.profile or ''} {self.config.known_region(environment)}"
 
-        return Ecs(self.access(environment))
+    def budget(self, environment: str) -> Budget | None:
+        """None before anything was read there."""
+        with self._lock:
+            access = self._accesses.get(environment)
+            return access.budget if access else None
+
+    def rate(self, where: str) -> float:
+        """Calls a second that a place may have now: where two profiles turn out to be of one account, they share them."""
+        with self._lock:
+            budgets = {self.where(environment): access.budget for environment, access in self._accesses.items()}
+        own = budgets.get(where)
+        if own is None:
+            return self._budgets.per_second
+        return own.rate / sum(budget is own for budget in budgets.values())
+
+    def budgets(self) -> tuple[Budget, ...]:
+        with self._lock:
+            return tuple(
+                {id(access.budget): access.budget for access in self._accesses.values() if access.budget}.values()
+            )
+
+    def slowed(self) -> tuple[tuple[str, Slowed], ...]:
+        """Where AWS throttles the console, each with its region."""
+        with self._lock:
+            accesses = {id(access.budget): access for access in self._accesses.values()}
+        budgets = ((access.region, access.budget) for access in accesses.values())
+        return tuple((region, slow) for region, budget in budgets if budget and (slow := budget.slowed))
 
     def rows(self) -> tuple[BoardRow, ...]:
         """A row per service and environment, in the configuration's order, with nothing read yet."""
@@ -106,80 +141,16 @@ class Overview:
         )
 
     def service(self, service: str, environment: str) -> ServiceFacts:
-        from infraconsole.checks.serving import ServiceFacts, serving
-
-        ecs = self._ecs(environment)
-        cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
-        found = ecs.service(cluster, name)
-        shifting = self._shifting(ecs, found)
-        there = serving(found, shifting)
-        history = self._history_of(ecs, found, environment)
-        return ServiceFacts(
-            found,
-            self._definition_if_any(environment, found.task_definition),
-            self._definition_if_any(environment, there.task_definition if there else ""),
-            service,
-            shifting,
-            history,
-            self._stopped(ecs, cluster, found, history),
-        )
-
-    def _history_of(self, ecs: Ecs, service: Service, environment: str) -> tuple[ServiceDeployment, ...]:
-        """The service's deployments, read again once it has other ones, or one came to its end. Where they cannot be read, the
-        service's own events have to do."""
-        going = service.in_flight is not None
-        mark = (going, *((each.id, each.rollout_state) for each in service.deployments))
-        with self._lock:
-            seen, known = self._histories.get((environment, service.arn), ((), ()))
-        if seen == mark and not going:
-            return known
-        try:
-            known = ecs.service_deployments(service.cluster, service.name)
-        except AwsError:
-            return ()
-        with self._lock:
-            self._histories[environment, service.arn] = (mark, known)
-        return known
-
-    def _stopped(
-        self, ecs: Ecs, cluster: str, service: Service, history: tuple[ServiceDeployment, ...]
-    ) -> tuple[Task, ...]:
-        """The tasks that stopped within about the last hour, where they tell why a rollout is not well."""
-        from infraconsole.checks.standing import went_back
-
-        is_well = service.in_flight is None and service.running >= service.desired
-        if is_well and went_back(service, history, clock.now()) is None:
-            return ()
-        try:
-            return ecs.tasks(cluster, service.name, desired_status="STOPPED")
-        except AwsError:
-            return ()
-
-    def _definition_if_any(self, environment: str, reference: str) -> TaskDefinition | None:
-        try:
-            return self.definition(environment, reference) if reference else None
-        except AwsError:
-            return None
-
-    def _shifting(self, ecs: Ecs, service: Service) -> Shifting | None:
-        if not (service.deploying.shifts_traffic and service.current_deployment):
-            return None
-        try:
-            return ecs.shifting(service.current_deployment)
-        except AwsError:
-            return None
+        return self.services.facts(service, environment)
 
     def definition(self, environment: str, reference: str) -> TaskDefinition:
-        with self._lock:
-            known = self._definitions.get((environment, reference))
-        if known is None:
-            known = self._ecs(environment).task_definition(reference)
-            if known.status == "ACTIVE":
-                with self._lock:
-                    self._definitions[(environment, reference)] = known
-        return known
+        return self.services.definition(environment, reference)
 
-    def state(self, service: str, environment: str) -> StateFacts:
+    def state(
+        self, service: str, environment: str, *, listed: StoredObject | None = None, kept: str | None = None
+    ) -> StateFacts:
+        """`listed` is the object as the bucket's list has it: where that is what was read before, nothing is asked. `kept` is the
+        digest that the lock table has just answered, "" for none."""
         from infraconsole.aws.s3 import S3
         from infraconsole.checks.state_digest import summary_with_md5
 
@@ -191,28 +162,42 @@ class Overview:
         with self._lock:
             etag, known = self._states.get(place, ("", None))
         # The first time the object itself is asked for: a HEAD before it would be one call more.
-        found = s3.head(*place) if known else s3.get(*place)
+        found = listed if known and listed and listed.etag == etag else None
+        found = found or (s3.head(*place) if known and not listed else s3.get(*place))
         if known is None or found.etag != etag:
             found = found if found.body is not None else s3.get(*place)
             known = summary_with_md5(found.body or b"", f"s3://{bucket}/{key}")
             with self._lock:
                 self._states[place] = (found.etag, known)
         left = self.errored_state(service, environment)
-        digest = self._other_digest(service, environment, found, known.md5)
+        digest = self._other_digest(service, environment, found, known.md5, kept)
         return StateFacts(bucket, key, known, found.modified_at, digest, str(left) if left else "")
 
-    def _other_digest(self, service: str, environment: str, current: StoredObject, md5: str) -> str:
+    def has_read_state(self, listed: StoredObject) -> bool:
+        with self._lock:
+            return self._states.get((listed.bucket, listed.key), ("", None))[0] == listed.etag
+
+    def _other_digest(
+        self, service: str, environment: str, current: StoredObject, md5: str, kept: str | None = None
+    ) -> str:
         """What the lock table keeps of `current`, where that is another state's; "" also where that could not be read, which the
         lock says, since it is in the same table."""
+        from infraconsole.aws.s3 import S3
         from infraconsole.checks import state_digest
 
-        table = self.config.environment(environment).lock_table
+        table, access = self.config.environment(environment).lock_table, self.access(environment)
         try:
-            if not table or state_digest.kept(self.access(environment), table, current.bucket, current.key) in (
-                "",
-                md5,
-            ):
+            if not table:
                 return ""
+            if kept is None:
+                kept = state_digest.kept(access, table, current.bucket, current.key)
+            if kept in ("", md5):
+                return ""
+            if not current.version_id:  # of a list
+                now = S3(access).head(current.bucket, current.key)
+                if now.etag != current.etag:
+                    return ""  # another one by now
+                current = now
             return self.state_digest(service, environment, current)
         except AwsError:
             return ""
@@ -348,10 +333,7 @@ class Overview:
         if self.config.service(service).path is None:
             return VariablesFacts(None, f"[services.{service}] has no path.")
         with self._code_locks.setdefault(service, threading.Lock()):  # the service's other environments wait for it
-            read_at, found = self._code.get(service, (float("-inf"), None))
-            if found is None or clock.seconds() - read_at > _CODE_SECONDS:
-                found = self.environments(service)
-                self._code[service] = (clock.seconds(), found)
+            found = self._variables_of(service)
         values = found.values.get(environment)
         read = VariablesFacts(values, "" if values is not None else f"its code has no variables of {environment}.")
         with self._lock:
@@ -360,18 +342,37 @@ class Overview:
             read = self._variables[service, environment] = known if known == read and known is not None else read
         return read
 
-    def lock(self, service: str, environment: str) -> LockFacts:
+    def _variables_of(self, service: str) -> Comparison:
+        """Read again only where a file has changed since."""
+        from infraconsole.terraform.reader import marks_of
+
+        read_at, marks, found = self._code.get(service, (float("-inf"), (), None))
+        if found is not None and clock.seconds() - read_at <= _CODE_SECONDS:
+            return found
+        root = self.config.service(service).path
+        seen = marks_of(root) if root else ()
+        if found is None or marks != seen:
+            found = self.environments(service)
+        self._code[service] = (clock.seconds(), seen, found)
+        return found
+
+    def lock(self, service: str, environment: str, *, is_free: bool | None = None) -> LockFacts:
+        """`is_free`: that nobody holds it is known already, from one look at all locks together."""
         from infraconsole.checks import state_lock
 
         settings = self.config.environment(environment)
         bucket, key = self.config.state_place_of(service, environment)
+
+        def held() -> LockInfo | None:
+            return None if is_free else state_lock.held(self.access(environment), settings, bucket, key)
+
         if bucket and (settings.use_lockfile or settings.lock_table):
-            return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key))
+            return LockFacts(True, held())
         found = self._protection(service, environment)
         why, mend = (found.why, found.mend) if found.is_missing else ("", "")
         if not bucket or settings.use_lockfile is False:
             return LockFacts(False, None, why, mend)
-        return LockFacts(True, state_lock.held(self.access(environment), settings, bucket, key), why, mend)
+        return LockFacts(True, held(), why, mend)
 
     def _protection(self, service: str, environment: str) -> Protection:
         import os
@@ -392,7 +393,7 @@ class Overview:
 
     def tasks(self, service: str, environment: str) -> tuple[Task, ...]:
         """Running tasks, then those that stopped within about the last hour."""
-        ecs = self._ecs(environment)
+        ecs = self.services.ecs(environment)
         cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
         return ecs.tasks(cluster, name) + ecs.tasks(cluster, name, desired_status="STOPPED")
 
@@ -408,7 +409,7 @@ class Overview:
         has it is only where to look if there is no such service."""
         from infraconsole.aws.ecs import family_and_revision
 
-        ecs = self._ecs(environment)
+        ecs = self.services.ecs(environment)
         try:
             found = ecs.service(naming.cluster(service, environment), naming.ecs_service(service, environment))
             family = family_and_revision(found.task_definition)[0] or naming.task_family(service, environment)
@@ -431,7 +432,7 @@ class Overview:
     def history(self, service: str, environment: str) -> tuple[ServiceDeployment, ...]:
         """The service's deployments of the last 90 days, newest first."""
         cluster, name = naming.cluster(service, environment), naming.ecs_service(service, environment)
-        return self._ecs(environment).service_deployments(cluster, name)
+        return self.services.ecs(environment).service_deployments(cluster, name)
 
     def log_lines(
         self, group: str, environment: str, *, since: datetime, limit: int, stream: str = ""
@@ -447,11 +448,16 @@ class Overview:
         return CloudWatch(self.access(environment)).alarms(naming.alarm_prefix(service, environment))
 
     def exports(self, service: str, environment: str) -> ExportFacts:
+        return self.needed.facts(service, environment)
+
+    @property
+    def needed(self) -> Needed:
+        """What services need of the exports. Made when it is first asked for, in a thread: its rules take time to import."""
         from infraconsole.exports.needed import Needed
 
         with self._lock:
-            needed = self._needed = self._needed or Needed(self.config, self.access)
-        return needed.facts(service, environment)
+            self._needed = self._needed or Needed(self.config, self.access)
+        return self._needed
 
     def account(self, environment: str) -> Account:
         """Whose credentials these are; asked once per access, and again when that has new ones."""
@@ -464,6 +470,8 @@ class Overview:
         if known is None:
             who = identity(access)
             known = Account(who.account, who.arn)
+            if access.budget is not None:
+                access.budget = self._budgets.learned(access.budget, who.account, access.region)
             with self._lock:
                 self._accounts[key] = known
         return known

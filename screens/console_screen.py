@@ -20,6 +20,7 @@ from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 
 from infraconsole import clock
+from infraconsole.aws.budget import Lane, reading
 from infraconsole.errors import (
     AwsError,
     ClockSkew,
@@ -46,7 +47,7 @@ from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
 from infraconsole.screens.widgets.filter_bar import FilterBar
-from infraconsole.screens.words import said, whole_error
+from infraconsole.screens.words import said, slowed_words, whole_error
 
 T = TypeVar("T")
 
@@ -186,9 +187,9 @@ class ConsoleScreen(Settling, Screen[None]):
         if not self._beats:
             self.first_look()
             self.call_after_refresh(self._add_footer)
-            self._beats.append(self.set_interval(1.0, self.tick))
+            self._beats.append(self.set_interval(1.0, self._beat))
             if self.refresh_seconds:
-                self._beats.append(self.set_interval(self.refresh_seconds, self.load))
+                self._beats.append(self.set_interval(self.refresh_seconds, self._load_again))
         elif self.refresh_seconds and clock.seconds() - self._covered_at >= COVERED_SECONDS:
             self.load()
         for timer in self._beats:
@@ -203,6 +204,14 @@ class ConsoleScreen(Settling, Screen[None]):
 
     def first_look(self) -> None:
         """With the first frame: what is known before anything was read, and that the rest is being read."""
+
+    def _load_again(self) -> None:
+        """Nobody asked for it: it has to wait where an account's budget of calls is used up."""
+        with reading(Lane.BACKGROUND):
+            self.load()
+
+    def _beat(self) -> None:
+        self.band.slowed = slowed_words(self.desk.overview.slowed(), self.desk.now())
         self.tick()
 
     def tick(self) -> None:

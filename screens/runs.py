@@ -142,6 +142,17 @@ def board_runs(journal: Journal, targets: Iterable[str], executor: ExecutorOf = 
     )
 
 
+def ended_since(before: BoardRuns, now: BoardRuns) -> frozenset[str]:
+    """The names of the targets at which a run has come to its end since: it may have changed them."""
+
+    def is_over(known: KnownRun | None) -> str:
+        return known.record.run if known is not None and not known.under_way else ""
+
+    return frozenset(
+        target for target, run in now.last.items() if is_over(run) and is_over(run) != is_over(before.last.get(target))
+    )
+
+
 def left_of(runs: BoardRuns, target: str) -> Left:
     """What they have left at the target of that name."""
     unfinished = [run for run in runs.unfinished if run.record.target.name == target]

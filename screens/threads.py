@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from infraconsole.aws.budget import carried
+
 T = TypeVar("T")
 
 
@@ -41,5 +43,5 @@ async def in_thread(call: Callable[[], T], name: str = "load") -> T:
             except RuntimeError:
                 return
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=carried(run), name=name, daemon=True).start()
     return await future

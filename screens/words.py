@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from textual.content import Content
 
 from infraconsole import text
+from infraconsole.aws.budget import Slowed
 from infraconsole.errors import AwsError, InfraconsoleError
 
 GOOD, WARN, BAD, DIM, STRONG, PLAIN = "good", "warn", "bad", "dim", "strong", ""
@@ -39,6 +41,18 @@ def said(*parts: Part) -> Content:
 
 def lines(rows: Iterable[Part | Content]) -> Content:
     return Content("\n").join([row if isinstance(row, Content) else said(row) for row in rows])
+
+
+def slowed_words(slowed: Sequence[tuple[str, Slowed]], now: datetime) -> str:
+    """That AWS throttles, and what the console does about it; `slowed` by region."""
+    if not slowed:
+        return ""
+    region, slow = min(slowed, key=lambda each: each[1].per_second)
+    until = (now + timedelta(seconds=slow.seconds)).astimezone()
+    return (
+        f"AWS throttles this account in {region}. The console reads slower, {slow.per_second:.1f} calls a second now, and at full "
+        f"speed again from {until:%H:%M:%S}. Runs are not held up."
+    )
 
 
 def short_error(error: BaseException) -> str:

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 from infraconsole import clock
 from infraconsole.aws import answers, calls
+from infraconsole.aws.budget import Budget
 from infraconsole.aws.calls import Call, Permit
-from infraconsole.aws.errors import translated
+from infraconsole.aws.errors import THROTTLED, translated
 from infraconsole.aws.sessions import ALIASES, CONNECT_TIMEOUT_SECONDS, Sessions
 from infraconsole.errors import EXIT_GATE_REFUSED, AwsRefused, CredentialsExpired, CredentialsMissing, InfraconsoleError
 
@@ -45,7 +46,14 @@ READS: Mapping[str, tuple[str, ...]] = {
     "ce": ("GetCostAndUsage", "GetCostForecast"),
     "cloudtrail": ("LookupEvents", "Describe*", "GetEventSelectors", "GetTrailStatus", "ListTrails"),
     "cloudwatch": ("Describe*", "GetMetricData", "GetMetricStatistics", "List*"),
-    "dynamodb": ("GetItem", "DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups", "ListTables"),
+    "dynamodb": (
+        "GetItem",
+        "BatchGetItem",
+        "DescribeTable",
+        "DescribeTimeToLive",
+        "DescribeContinuousBackups",
+        "ListTables",
+    ),
     "ec2": ("Describe*",),
     "ecr": ("BatchGetImage", "Describe*", "GetLifecyclePolicy", "GetRepositoryPolicy", "List*"),
     "ecs": ("Describe*", "List*", "GetTaskProtection"),
@@ -73,6 +81,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "sts": ("GetCallerIdentity",),
 }
 
+_ATTEMPTED = "infraconsole-attempted"
 _TOKENS = ("nextToken", "NextToken", "Marker", "NextMarker")
 
 
@@ -122,6 +131,8 @@ class AwsAccess:
         self._sessions = self._anew()
         self.generation = 0
         """How often it was renewed: what was learned before may be another account's."""
+        self.budget: Budget | None = None
+        """What its reads are taken from; None: they are not counted, as those of a run."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(region={self.region!r}, profile={self.profile!r})"
@@ -230,6 +241,20 @@ class AwsAccess:
         client.meta.events.register_first("before-call", self._guard)
         client.meta.events.register("before-parse", answers.check_raw)
         client.meta.events.register("after-call", answers.check_stranger)
+        client.meta.events.register_first("request-created", self._attempted)
+        client.meta.events.register("response-received", self._received)
+
+    def _attempted(self, request: Any, **_: Any) -> None:
+        """Before each attempt is signed. The first was taken from the budget when the call began; botocore paces the others."""
+        again = request.context.get(_ATTEMPTED, False)
+        request.context[_ATTEMPTED] = True
+        if again and self.budget is not None:
+            self.budget.charge()
+
+    def _received(self, parsed_response: Any, **_: Any) -> None:
+        code = ((parsed_response or {}).get("Error") or {}).get("Code")
+        if code in THROTTLED and self.budget is not None:
+            self.budget.refused()
 
     def _sent(
         self,
@@ -248,6 +273,8 @@ class AwsAccess:
             answers.check(model, answer)
             return answer | streams
 
+        if self.budget is not None and permit is None:
+            self.budget.take()
         seconds = WHOLE_BODY_SECONDS if operation == "GetObject" else self._whole_call_seconds
         return self._bounded(service, operation, Call(work, permit), seconds)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.batches import moment
 
+ALARMS_PER_CALL = 100
 _ORDER = {"ALARM": 0, "INSUFFICIENT_DATA": 1, "OK": 2}
 
 
@@ -34,7 +37,7 @@ class CloudWatch:
 
     def alarms(self, prefix: str) -> tuple[Alarm, ...]:
         """The metric and composite alarms whose names begin with `prefix` ("" for all), ringing ones first."""
-        asked: dict[str, Any] = {"AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}
+        asked: dict[str, Any] = {"AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": ALARMS_PER_CALL}
         if prefix:
             asked["AlarmNamePrefix"] = prefix
         found = [
@@ -44,6 +47,18 @@ class CloudWatch:
             for raw in page.get(key) or ()
         ]
         return tuple(sorted(found, key=lambda alarm: (_ORDER.get(alarm.state, 1), alarm.name)))
+
+
+def by_prefix(alarms: Sequence[Alarm], prefixes: Sequence[str]) -> Mapping[str, tuple[Alarm, ...]]:
+    """The alarms whose names begin with each prefix, in their order."""
+    named = sorted((alarm.name, place) for place, alarm in enumerate(alarms))
+    names = [name for name, _ in named]
+    found = {}
+    for prefix in prefixes:
+        first = bisect_left(names, prefix)
+        following = itertools.takewhile(lambda pair: pair[0].startswith(prefix), itertools.islice(named, first, None))  # noqa: B023
+        found[prefix] = tuple(alarms[place] for place in sorted(place for _, place in following))
+    return found
 
 
 def parse_alarm(raw: Mapping[str, Any]) -> Alarm:

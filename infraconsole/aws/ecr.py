@@ -6,14 +6,17 @@ Lifecycle policies delete images that old task definitions still name, so a roll
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.batches import moment
 from infraconsole.errors import AwsNotFound
 
+REPOSITORIES_PER_CALL = 1000
 _ECR_HOST = re.compile(r"(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,}")
 
@@ -165,11 +168,18 @@ class Ecr:
         except AwsNotFound:
             return None
         raw = next(iter(answer.get("repositories") or ()), None)
-        if raw is None:
-            return None
-        return Repository(
-            name=str(raw.get("repositoryName") or ""),
-            arn=str(raw.get("repositoryArn") or ""),
-            uri=str(raw.get("repositoryUri") or ""),
-            account=str(raw.get("registryId") or ""),
-        )
+        return None if raw is None else _repository(raw)
+
+    def repositories(self) -> Iterator[Repository]:
+        """All of this account and region, a page (a thousand) at a time."""
+        pages = self.access.pages("ecr", "DescribeRepositories", "repositories", maxResults=REPOSITORIES_PER_CALL)
+        return (_repository(raw) for raw in pages)
+
+
+def _repository(raw: Mapping[str, Any]) -> Repository:
+    return Repository(
+        name=str(raw.get("repositoryName") or ""),
+        arn=str(raw.get("repositoryArn") or ""),
+        uri=str(raw.get("repositoryUri") or ""),
+        account=str(raw.get("registryId") or ""),
+    )

@@ -93,8 +93,12 @@ class Ecs:
         found = self.services(cluster, [name])
         if found:
             return found[0]
+        raise self.missing(cluster, name)
+
+    def missing(self, cluster: str, name: str) -> AwsNotFound:
+        """What says that AWS does not name that service of the cluster, and which ones it does."""
         names = self.service_names(cluster)
-        raise AwsNotFound(
+        return AwsNotFound(
             f"There is no service {name!r} in cluster {cluster!r} (region {self.access.region}).",
             operation="ecs:DescribeServices",
             code="MISSING",

@@ -71,20 +71,41 @@ class S3:
             if len(own) < len(listed):
                 return
 
+    def objects(self, bucket: str, prefix: str = "") -> Iterator[tuple[StoredObject, ...]]:
+        """The objects whose keys begin so, as they are now, a page (a thousand) at a time, in the order of their keys. Version ids
+        are not in it. AwsNotFound where there is no such bucket."""
+        asked = {"Bucket": bucket, **({"Prefix": prefix} if prefix else {})}
+        pages = self.access.whole_pages("s3", "ListObjectsV2", **asked)
+        while True:
+            try:
+                page = next(pages, None)
+            except AwsNotFound as error:
+                raise self.absent(bucket, "", error) from error
+            if page is None:
+                return
+            yield tuple(_listed(bucket, raw) for raw in page.get("Contents") or ())
+
+    def absent(
+        self, bucket: str, key: str, error: AwsNotFound | None = None, version_id: str | None = None
+    ) -> AwsNotFound:
+        """What says that there is no such object, or bucket; without an `error`, because it is not in the bucket's list."""
+        version = f", version {version_id}" if version_id else ""
+        is_bucket = error is not None and error.code == "NoSuchBucket"
+        thing = f"bucket {bucket!r}" if is_bucket else f"object s3://{bucket}/{key}{version}"
+        return AwsNotFound(
+            f"There is no {thing}.",
+            operation=error.operation if error else "s3:ListObjectsV2",
+            code=error.code if error else "NoSuchKey",
+            words=error.words if error else "",
+            mend="Check state_bucket and state_key in infraconsole.toml, and the account.",
+        )
+
     def _about(self, operation: str, bucket: str, key: str, version_id: str | None, **more: str) -> dict[str, Any]:
         asked = {"Bucket": bucket, "Key": key, **more} | ({"VersionId": version_id} if version_id else {})
         try:
             return self.access.call("s3", operation, **asked)
         except AwsNotFound as error:
-            version = f", version {version_id}" if version_id else ""
-            thing = f"bucket {bucket!r}" if error.code == "NoSuchBucket" else f"object s3://{bucket}/{key}{version}"
-            raise AwsNotFound(
-                f"There is no {thing}.",
-                operation=error.operation,
-                code=error.code,
-                words=error.words,
-                mend="Check state_bucket and state_key in infraconsole.toml, and the account.",
-            ) from error
+            raise self.absent(bucket, key, error, version_id) from error
 
     def _parsed(self, bucket: str, key: str, answer: Mapping[str, Any], body: bytes | None = None) -> StoredObject:
         return StoredObject(
@@ -96,6 +117,17 @@ class S3:
             etag=_etag(answer),
             body=body,
         )
+
+
+def _listed(bucket: str, raw: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(
+        bucket=bucket,
+        key=str(raw.get("Key") or ""),
+        version_id="",
+        size_bytes=int(raw.get("Size") or 0),
+        modified_at=moment(raw.get("LastModified")),
+        etag=_etag(raw),
+    )
 
 
 def _listed_version(bucket: str, raw: Mapping[str, Any], marker: bool) -> StoredObject:

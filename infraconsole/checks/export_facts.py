@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.budget import carried
 from infraconsole.aws.ec2 import Ec2, SecurityGroup, Subnet, Vpc
 from infraconsole.aws.ecr import Ecr, Repository
 from infraconsole.aws.kms import Key, Kms
@@ -20,11 +22,12 @@ from infraconsole.aws.secretsmanager import Secret, SecretsManager
 from infraconsole.aws.ssm import Parameter
 from infraconsole.checks.export_rules import ExportRules
 from infraconsole.checks.export_values import Export, is_elsewhere, of_target, place, read_export
-from infraconsole.errors import AwsError
+from infraconsole.errors import AccessDenied, AwsError
 
 WORKERS = 8
 """Calls at a time: enough to hide the waiting, and far below what AWS allows."""
 
+_FEW = 5
 _IDENTIFIER = re.compile(r"[a-z](?:-?[a-z0-9]){0,62}")
 
 T = TypeVar("T")
@@ -87,15 +90,17 @@ def read_facts(access: AwsAccess, parameters: Sequence[Parameter], rules: Export
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="export-facts") as pool:
         # Keys first: with three calls each they take longest.
-        keys = {arn: pool.submit(_key_facts, kms, arn) for arn in wanted("kms")}
-        vpcs = pool.submit(_together, ec2.vpcs, wanted("vpc"), lambda vpc: vpc.id)
-        subnets = pool.submit(_together, ec2.subnets, wanted("subnets"), lambda subnet: subnet.id)
-        groups = pool.submit(_together, ec2.security_groups, wanted("security-group"), lambda group: group.id)
+        keys = {arn: pool.submit(carried(_key_facts), kms, arn) for arn in wanted("kms")}
+        vpcs = pool.submit(carried(_together), ec2.vpcs, wanted("vpc"), lambda vpc: vpc.id)
+        subnets = pool.submit(carried(_together), ec2.subnets, wanted("subnets"), lambda subnet: subnet.id)
+        groups = pool.submit(carried(_together), ec2.security_groups, wanted("security-group"), lambda group: group.id)
         identifiers = instance_identifiers(exports)
-        instances = pool.submit(_together, Rds(access).instances, identifiers, lambda one: one.identifier.lower())
+        instances = pool.submit(
+            carried(_together), Rds(access).instances, identifiers, lambda one: one.identifier.lower()
+        )
         names = dict.fromkeys(repository_name(item) for item in wanted("ecr-url", "ecr-arn"))
-        repositories = {name: pool.submit(_asked, ecr.repository, name) for name in names}
-        kept = {arn: pool.submit(_asked, secrets.secret, arn) for arn in wanted("secret")}
+        repositories = pool.submit(carried(_repositories), ecr, tuple(names))
+        kept = {arn: pool.submit(carried(_asked), secrets.secret, arn) for arn in wanted("secret")}
         every_key = {arn: future.result() for arn, future in keys.items()}
         return PointedAt(
             region=access.region,
@@ -106,7 +111,7 @@ def read_facts(access: AwsAccess, parameters: Sequence[Parameter], rules: Export
             keys=_gathered({arn: facts.key for arn, facts in every_key.items()}),
             rotation=_gathered({arn: facts.rotates for arn, facts in every_key.items()}),
             aliases=_gathered({arn: facts.aliases for arn, facts in every_key.items()}),
-            repositories=_each(repositories),
+            repositories=repositories.result(),
             instances=instances.result(),
             secrets=_each(kept),
         )
@@ -161,6 +166,18 @@ def _together(ask: Callable[[Sequence[str]], Iterable[T]], names: Sequence[str],
         return Facts({name(one): one for one in ask(names)})
     except AwsError as error:
         return Facts(failed=dict.fromkeys(names, error))
+
+
+def _repositories(ecr: Ecr, names: Sequence[str]) -> Facts[Repository]:
+    """Of many, all that there are, a thousand a call; where only single ones may be asked for, and of few, one by one."""
+    if len(names) > _FEW:
+        try:
+            there = {repository.name: repository for repository in ecr.repositories()}
+            return _gathered({name: there.get(name) for name in names})
+        except AccessDenied:
+            pass
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="repositories") as pool:
+        return _gathered(dict(zip(names, pool.map(carried(partial(_asked, ecr.repository)), names), strict=True)))
 
 
 def _each(futures: Mapping[str, Future[T | AwsError | None]]) -> Facts[T]:

@@ -40,7 +40,8 @@ class Fact(Generic[T]):
         return replace(self, loading=True)
 
     def got(self, value: T, at: datetime) -> Fact[T]:
-        return Fact(value, at)
+        """What is the same as before stays the same object, with what was worked out of it."""
+        return Fact(self.value if self.value is not None and self.value == value else value, at)
 
     def failed(self, error: Exception) -> Fact[T]:
         return replace(self, error=error, loading=False)

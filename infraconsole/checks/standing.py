@@ -30,6 +30,19 @@ def went_back(service: Service, deployments: Sequence[ServiceDeployment], now: d
     return _by_history(deployments[0], now) if deployments else _by_events(service, now)
 
 
+def tells_all(service: Service, now: datetime) -> bool:
+    """Whether the service itself tells that no deployment of the last day went wrong, so that its history need not be asked for:
+    whatever is deployed, stopped or taken back leaves a new deployment, a later update of the old one, or an event."""
+    primary = service.primary
+    if primary is None or len(service.deployments) != 1 or primary.rollout_state != "COMPLETED":
+        return False
+    times = (primary.created_at, primary.updated_at)
+    is_old = all(at is not None and now - at > RECENTLY for at in times)
+    said = [event for event in service.events if event.at is None or now - event.at <= RECENTLY]
+    is_quiet = not any("deployment failed" in event.message or "rolling back" in event.message for event in said)
+    return is_old and is_quiet and service.running >= service.desired
+
+
 def standing(service: Service, deployments: Sequence[ServiceDeployment], now: datetime) -> str:
     """Why going further back may be wrong, in sentences; "" where the service is not well. `deployments` as in `went_back`.
 

@@ -26,20 +26,32 @@ def held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> LockInf
     return next(iter(all_held(access, settings, bucket, key)), None)
 
 
+def has_lockfile(settings: Locking) -> bool:
+    """On, unless something else locks."""
+    return bool(settings.use_lockfile or (settings.use_lockfile is None and not settings.lock_table))
+
+
+def lockfile_of(key: str) -> str:
+    return f"{key}.tflock"
+
+
+def item_of(bucket: str, key: str) -> str:
+    """The LockID of the lock table's item."""
+    return f"{bucket}/{key}"
+
+
 def all_held(access: AwsAccess, settings: Locking, bucket: str, key: str) -> tuple[LockInfo, ...]:
     """One for each place where it is locked: where both lockings are set, Terraform takes both, and one may be left alone."""
     found: list[LockInfo] = []
-    if settings.use_lockfile or (
-        settings.use_lockfile is None and not settings.lock_table
-    ):  # on, unless something else locks
+    if has_lockfile(settings):
         try:
-            stored = S3(access).get(bucket, f"{key}.tflock")
-            found.append(parse_lock(stored.body or b"", f"s3://{bucket}/{key}.tflock"))
+            stored = S3(access).get(bucket, lockfile_of(key))
+            found.append(parse_lock(stored.body or b"", f"s3://{bucket}/{lockfile_of(key)}"))
         except AwsNotFound as error:
             if error.code != "NoSuchKey":  # nor does a proxy's 404 say that nobody holds it
                 raise
     if settings.lock_table:
-        item = DynamoDb(access).item(settings.lock_table, f"{bucket}/{key}")
+        item = DynamoDb(access).item(settings.lock_table, item_of(bucket, key))
         if item and item.get("Info"):
             found.append(parse_lock(item["Info"], f"The lock in {settings.lock_table}"))
     return tuple(found)

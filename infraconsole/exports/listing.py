@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from infraconsole.aws.batches import batches
+from infraconsole.aws.budget import carried
 from infraconsole.aws.ssm import PARAMETERS_PER_CALL, Parameter, Ssm
 from infraconsole.errors import AccessDenied, Throttled
 from infraconsole.exports.pace import Pace
@@ -94,7 +95,7 @@ class _Reading:
         self._begin(self._sweep)
         self._begin_values(self._known)
         for number in range(_AT_ONCE):
-            threading.Thread(target=self._serve, name=f"exports {number}", daemon=True).start()
+            threading.Thread(target=carried(self._serve), name=f"exports {number}", daemon=True).start()
         while (news := self._news.get()) is not None:
             if isinstance(news, BaseException):
                 raise news

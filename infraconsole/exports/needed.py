@@ -17,9 +17,7 @@ from infraconsole.checks.row_facts import ExportFacts
 from infraconsole.config import Config
 from infraconsole.errors import InfraconsoleError
 from infraconsole.exports.survey import Survey
-
-_CHECKED_SECONDS = 300.0
-"""For so long the check holds: what exports name changes with an apply, and asking about it takes a call for each."""
+from infraconsole.fleet.plan import CHECKED_SECONDS
 
 
 @dataclass
@@ -58,32 +56,68 @@ class Needed:
         self._lock = threading.Lock()
         self._missing: dict[int, _Shared] = {}
         self._checked: dict[int, _Shared] = {}
+        self._surveys: dict[tuple[str, int], Survey] = {}
+        self._concerning: dict[tuple[str, str], tuple[tuple[Finding, ...], tuple[Finding, ...]]] = {}
+        """By service and environment: of which findings it was told last, and what."""
 
     def facts(self, service: str, environment: str) -> ExportFacts:
-        access = self._access_for(environment)
-        with self._lock:
-            missing = self._missing.setdefault(id(access), _Shared())
-            checked = self._checked.setdefault(id(access), _Shared())
+        self.read_names(environment)
+        checked = self._shared(environment)[1]
+        # An error is asked about again by the next reading.
+        self.read_check(environment, since_seconds=0.0 if checked.error else CHECKED_SECONDS)
+        return self._facts(service, environment)
+
+    def read_names(self, environment: str) -> None:
+        """Which of all services' exports are there, in the environment's account and region."""
+        missing, _ = self._shared(environment)
         root = self.config.export_root
-        required = naming.required_exports(service, root)
         with missing.unless_read_since(clock.seconds()) as has_to:
             if has_to:
                 every = dict.fromkeys(
                     name for known in self.config.services for name in naming.required_exports(known, root)
                 )
-                missing.names = frozenset(Ssm(access).parameters(tuple(every))[1])
-        survey = Survey(self.config, environment, access)
-        asked_at = clock.seconds()
-        # An error is asked about again by the next reading.
-        since = asked_at if checked.error else asked_at - _CHECKED_SECONDS
-        with checked.unless_read_since(since) as has_to:
+                missing.names = frozenset(Ssm(self._access_for(environment)).parameters(tuple(every))[1])
+
+    def read_check(self, environment: str, *, since_seconds: float = 0.0) -> None:
+        """What is wrong with them, unless that was looked up `since_seconds` ago or later."""
+        _, checked = self._shared(environment)
+        survey = self._survey(environment)
+        with checked.unless_read_since(clock.seconds() - since_seconds) as has_to:
             if has_to:
                 checked.findings = survey.check(survey.whole(), None).findings
-        return ExportFacts(
-            required,
-            tuple(name for name in required if name in missing.names),
-            _concerning(checked.findings, survey, service, environment, required),
-        )
+
+    def known(self, service: str, environment: str) -> ExportFacts | None:
+        """As it was read last, without asking; None while one half of it was never read, or could not be."""
+        if any(shared.read_at < 0 or shared.error is not None for shared in self._shared(environment)):
+            return None
+        return self._facts(service, environment)
+
+    def _facts(self, service: str, environment: str) -> ExportFacts:
+        missing, checked = self._shared(environment)
+        required = naming.required_exports(service, self.config.export_root)
+        with self._lock:
+            findings, told = self._concerning.get((service, environment), (None, ()))
+        if findings is not checked.findings:
+            findings = checked.findings
+            told = _concerning(findings, self._survey(environment), service, environment, required)
+            with self._lock:
+                self._concerning[service, environment] = (findings, told)
+        return ExportFacts(required, tuple(name for name in required if name in missing.names), told)
+
+    def _shared(self, environment: str) -> tuple[_Shared, _Shared]:
+        key = id(self._access_for(environment))
+        with self._lock:
+            return self._missing.setdefault(key, _Shared()), self._checked.setdefault(key, _Shared())
+
+    def _survey(self, environment: str) -> Survey:
+        access = self._access_for(environment)
+        with self._lock:
+            known = self._surveys.get((environment, id(access)))
+        if known is None:
+            known = Survey(self.config, environment, access)
+            with self._lock:
+                self._surveys[environment, id(access)] = known
+        return known
 
 
 def _concerning(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from infraconsole.aws.access import AwsAccess
+from infraconsole.aws.budget import carried
 from infraconsole.aws.s3 import S3
 from infraconsole.checks.export_rules import ExportRules
 from infraconsole.checks.findings import Finding
@@ -52,7 +53,7 @@ def written_exports(config: Config, access: AwsAccess, rules: ExportRules, names
             )
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="states") as pool:
-        answers = list(pool.map(read, sorted(places)))
+        answers = list(pool.map(carried(read), sorted(places)))
     exports: dict[str, StateExport] = {}
     for answer in answers:
         if not isinstance(answer, Finding):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
@@ -43,6 +43,7 @@ TONE_OF = {
     Level.BROKEN: BAD,
 }
 _LOADING = Cell("…", DIM)
+_AGE_STEP = timedelta(seconds=5)
 
 
 def columns(names: Sequence[str], order: Order) -> tuple[Column, ...]:
@@ -187,8 +188,10 @@ def _run_cell(run: KnownRun | None, now: datetime) -> Cell:
 def _age_cell(row: BoardRow, now: datetime) -> Cell:
     fact = row.service
     if fact.read_at is None:
-        return Cell("…" if fact.loading else "never", DIM)
-    age = text.ago(fact.read_at, now)
+        return Cell("…" if fact.error is None else "never", DIM)
+    # In steps of five seconds: a table that changes with every second is drawn with every second.
+    passed = now - fact.read_at
+    age = text.ago(fact.read_at, now - passed % _AGE_STEP)
     return Cell(f"!{age}", WARN) if fact.error is not None else Cell(age, DIM)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -15,25 +14,22 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from infraconsole.checks.judgement import Judgement, Level, judge
-from infraconsole.checks.row_facts import FROM_AWS, BoardRow, Fact
+from infraconsole import clock
+from infraconsole.checks.judged import Judged
+from infraconsole.checks.judgement import Judgement, Level
+from infraconsole.checks.row_facts import BoardRow, Fact
 from infraconsole.errors import JournalError
+from infraconsole.fleet import plan
+from infraconsole.fleet.job import Job, Told
+from infraconsole.fleet.pump import Pump
 from infraconsole.screens import deploying, legends
 from infraconsole.screens.board.area import Area
-from infraconsole.screens.board.cells import (
-    board_row,
-    columns,
-    elsewhere,
-    headlines,
-    name_of,
-    shown_line,
-    story,
-    summary,
-)
+from infraconsole.screens.board.cells import columns, elsewhere, headlines, name_of, shown_line, story, summary
+from infraconsole.screens.board.drawn import Drawn
 from infraconsole.screens.board.order import WORST_FIRST, Known, Order, arranged, chosen, next_in_trouble
 from infraconsole.screens.board.selected import Selected, sections
 from infraconsole.screens.board.still import Still
-from infraconsole.screens.console_screen import ConsoleScreen
+from infraconsole.screens.console_screen import COVERED_SECONDS, ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import environment_keys
 from infraconsole.screens.places import (
@@ -49,7 +45,7 @@ from infraconsole.screens.places import (
     Place,
     StartRun,
 )
-from infraconsole.screens.runs import BoardRuns, board_runs, left_of, sentence
+from infraconsole.screens.runs import BoardRuns, board_runs, ended_since, left_of, sentence
 from infraconsole.screens.steady import steady
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -59,15 +55,15 @@ from infraconsole.screens.words import STRONG, WARN, lines, said
 if TYPE_CHECKING:
     from infraconsole.aws.ecs import Task
 
-_QUICK = ("service", "alarms")
-_SLOW = ("state", "lock", "exports", "variables")
-_SLOW_EVERY = 4
-"""State and exports change with a deploy, not by themselves: they are read every fourth time."""
-
 _REST_SECONDS = 0.4
 """The cursor has come to rest: the tasks of its row are read, and of no row that it only passes."""
 _TASKS_SECONDS = 15.0
 """So old they are read again, while the cursor stays."""
+_MANY_ROWS = 50
+_DRAWN_SECONDS = 5.0
+"""Many rows in which nothing is new are drawn so often, which is how ages go on in their column."""
+_FIRST_ROWS = 40
+"""Taken for those in view while the list has no height yet."""
 _CATALOGUE_AFTER_SECONDS = 1.0
 """The catalogue imports every runbook: not while the first cells are read."""
 
@@ -78,9 +74,10 @@ class BoardScreen(ConsoleScreen):
     about: ClassVar[str] = (
         "A row per service and environment, what is wrong first; no row moves while you press keys. Above the list stands how it "
         "is sorted, and which environment each digit is for; below it, where there is room, the service under the cursor. "
-        "`read` says how old a row is, ! that reading it again failed. It is read again every 15 s while it is in view."
+        "`read` says how old a row is, ! that reading it again failed. Rows on the screen are read every 15 s, rows in trouble "
+        "every 30 s, the others in turn, as the budget of calls allows (calls_per_second in infraconsole.toml); r reads at once "
+        "what is on the screen."
     )
-    refresh_seconds: ClassVar[float] = 15
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="board.open", tooltip="Containers of the row under the cursor"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="board.roll-back",
@@ -107,7 +104,11 @@ class BoardScreen(ConsoleScreen):
         self._rows: dict[str, BoardRow] = {row.key: row for row in desk.overview.rows()}
         self._runs = BoardRuns()
         self._drawing = False
-        self._loads = 0
+        self._is_reading = False
+        self._drawn_at = 0.0
+        self._judging, self._drawn = Judged(), Drawn()
+        self._troubled: set[str] = set()
+        self._pump = Pump(desk.overview, plan.jobs(desk.overview, tuple(self._rows.values())), self._put, self._carried)
         self._journal_seen = -1
         self._journal_error = ""
         self._environment = ""
@@ -152,20 +153,19 @@ class BoardScreen(ConsoleScreen):
     # Reading
 
     def load(self) -> None:
-        slow = self._loads % _SLOW_EVERY == 0
-        self._loads += 1
-        self._read_cells(_QUICK + (_SLOW if slow else ()))
-        self._read_runs()
-
-    def action_refresh(self) -> None:
-        self._read_cells(_QUICK + _SLOW)
+        """What is in view, at once; the rest follows in turn."""
+        self._look()
+        self._pump.ask()
+        self._read_all()
         self._read_runs()
 
     def first_look(self) -> None:
         self._draw_now()
 
     def tick(self) -> None:
-        self._draw_now()
+        if len(self._rows) <= _MANY_ROWS or clock.seconds() - self._drawn_at >= _DRAWN_SECONDS:
+            self._draw_now()
+        self._look()
         self._read_runs()
         if self._still.rests(self.board.current_key, 2 * _REST_SECONDS):
             self._read_tasks_if_due()
@@ -200,29 +200,44 @@ class BoardScreen(ConsoleScreen):
         if row.key == self.board.current_key:
             self._draw_selected()
 
-    @work(group="cells", exit_on_error=False)
-    async def _read_cells(self, groups: Iterable[str]) -> None:
-        await asyncio.gather(*(self._read_cell(key, group) for group in groups for key in self._rows))
+    def on_screen_suspend(self) -> None:
+        self._pump.pause()
 
-    async def _read_cell(self, key: str, group: str) -> None:
-        row = self._rows[key]
-        fact: Fact[Any] = getattr(row, group)
-        if fact.loading:
+    def on_screen_resume(self) -> None:
+        self._pump.resume()
+        if self._is_reading and clock.seconds() - self._covered_at >= COVERED_SECONDS:
+            self.load()
+
+    def _look(self) -> None:
+        """What is on the screen is read first and often, and what is in trouble often."""
+        if not self.query("#board"):
             return
-        self._put(key, group, fact.asked())
-        loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
-        try:
-            call = partial(loader, row.service_name, row.environment)
-            value = await (self.read(call) if group in FROM_AWS else in_thread(call, group))
-            self._put(key, group, fact.got(value, self.desk.now()))
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the edge of a load: it is shown in its cell, whole on `d`
-            self._put(key, group, fact.failed(error))
+        self._pump.look(self.board.in_view or list(self._rows)[:_FIRST_ROWS], self._troubled)
 
-    def _put(self, key: str, group: str, fact: Fact[Any]) -> None:
-        self._rows[key] = self._rows[key].with_fact(group, fact)
-        if not self._drawing:
+    def _read_all(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            self._pump_on()
+
+    @work(group="cells", exit_on_error=False)
+    async def _pump_on(self) -> None:
+        try:
+            await self._pump.run()
+        finally:
+            self._is_reading = False
+
+    async def _carried(self, call: Callable[[], None], job: Job) -> None:
+        await (self.read(call) if job.where else in_thread(call, job.name))
+
+    def _put(self, told: Sequence[Told]) -> None:
+        now, is_news = self.desk.now(), False
+        for each in told:
+            row = self._rows[each.key]
+            before: Fact[Any] = getattr(row, each.group)
+            fact = before.failed(each.error) if each.error is not None else before.got(each.value, now)
+            self._rows[each.key] = row.with_fact(each.group, fact)
+            is_news = is_news or fact.value is not before.value or fact.error is not before.error
+        if is_news and not self._drawing:  # that it is still so, the next tick tells
             self._drawing = True
             self.set_timer(0.03, self._draw_now)
 
@@ -233,7 +248,10 @@ class BoardScreen(ConsoleScreen):
             seen = await in_thread(journal.data_version, "journal")
             if seen == self._journal_seen and not self._runs.under_way:
                 return
-            self._runs = await in_thread(lambda: board_runs(journal, names), "journal")
+            runs = await in_thread(lambda: board_runs(journal, names), "journal")
+            if self._journal_seen >= 0 and (ended := ended_since(self._runs, runs)):
+                self._pump.ask(ended)
+            self._runs = runs
             self._journal_seen, self._journal_error = seen, ""
             read_at = self.desk.now()
             for key, row in self._rows.items():
@@ -249,14 +267,14 @@ class BoardScreen(ConsoleScreen):
 
     def _draw_now(self) -> None:
         self._drawing = False
-        if not self.is_mounted:
-            return
-        now = self.desk.now()
-        self._judged = {key: judge(row, now) for key, row in self._rows.items()}
+        if not self.query("#board"):
+            return  # not there yet, or the console is being left
+        now, self._drawn_at = self.desk.now(), clock.seconds()
+        self._judged = {key: self._judging.of(row, now) for key, row in self._rows.items()}
+        self._troubled = {key for key, judgement in self._judged.items() if judgement.level >= Level.BUSY}
         keys = [key for key in self._order_now(now) if self._environment in ("", self._rows[key].environment)]
-        self.board.set_rows(
-            board_row(self._rows[key], self._judged[key], self._runs.last.get(key), now) for key in keys
-        )
+        rows, judged = [self._rows[key] for key in keys], [self._judged[key] for key in keys]
+        self.board.set_rows(self._drawn.rows(rows, judged, self._runs.last, frozenset(self.board.in_view), now))
         self._follow_the_worst()
         self.area.divide(len(keys) + 1)
         self._draw_summary(now)
@@ -318,7 +336,7 @@ class BoardScreen(ConsoleScreen):
             self.area.tell("", ())
             return
         now = self.desk.now()
-        judgement = judge(row, now)
+        judgement = self._judging.of(row, now)
         on_top = any(each.name == judgement.name for each in headlines(self._shown_judgements(), self._most))
         runs, follow_ups = self._runs.last.get(row.key), self._runs.follow_ups.get(row.key, ())
         tasks = self._tasks_of.get(row.key, Fact())

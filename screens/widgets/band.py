@@ -23,13 +23,17 @@ class Band(Static):
     world: reactive[str] = reactive("")
     operator: reactive[str] = reactive("")
     problem: reactive[str] = reactive("")
+    slowed: reactive[str] = reactive("")
 
     def watch_prod(self, prod: bool) -> None:
         self.set_class(prod, "-prod")
 
     def watch_problem(self, problem: str) -> None:
-        self.set_class(bool(problem), "-problem")
+        self.set_class(bool(problem or self.slowed), "-problem")
         self.refresh(layout=True)
+
+    def watch_slowed(self) -> None:
+        self.watch_problem(self.problem)
 
     def render(self) -> Content:
         prod = f" PROD · {self.environment} " if self.environment != "prod" else " PROD "
@@ -47,6 +51,6 @@ class Band(Static):
         ]
         parts.append(" " + " · ".join(text.line(detail, 60) for detail in details if detail))
         content = Content.assemble(*parts)
-        if self.problem:
-            content = Content("\n").join([content, Content.styled(f" ! {text.line(self.problem, 400)}", "bold")])
+        if told := self.problem or self.slowed:
+            content = Content("\n").join([content, Content.styled(f" ! {text.line(told, 400)}", "bold")])
         return content

@@ -191,6 +191,12 @@ class Rows(ScrollView, can_focus=True):
         return self._shown
 
     @property
+    def in_view(self) -> tuple[str, ...]:
+        """The keys of the rows that are on the screen; none while it has no height."""
+        top = round(self.scroll_y)
+        return tuple(row.key for row in self._shown[top : top + max(0, self.size.height - self._header)])
+
+    @property
     def total(self) -> int:
         return len(self._all)
 
@@ -240,9 +246,23 @@ class Rows(ScrollView, can_focus=True):
         replacing = tuple(rows)
         if replacing == self._all:
             return
-        self._all = replacing
+        before, self._all = self._all, replacing
+        if not self._filter and [row.key for row in before] == [row.key for row in replacing]:
+            self._put_in_place(before)
+            return
         self._words = []
         self._refill()
+        if len(self._words) < len(self._all) > _WORDS_AT_ONCE:
+            self._learn_ahead()
+
+    def _put_in_place(self, before: Sequence[Row]) -> None:
+        """The same rows in the same order: only the lines that say something else are drawn again."""
+        self._shown = self._all
+        self._words = []
+        top = round(self.scroll_y)
+        for index in range(top, min(len(self._all), top + self.size.height)):
+            if self._all[index] is not before[index] and self._all[index] != before[index]:
+                self.refresh_line(index + self._header)
         if len(self._words) < len(self._all) > _WORDS_AT_ONCE:
             self._learn_ahead()
 

@@ -118,8 +118,19 @@ class FakeAccess(AwsAccess):
             raise AwsNotFound("There is no lock.", operation="s3:GetObject", code="NoSuchKey")
         return {**self._HeadObject(), "Body": self.state}
 
+    def _ListObjectsV2(self, Bucket: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+        names = {name.split("-")[0] for name in self.services}
+        head = self._HeadObject()
+        found = {"ETag": head["ETag"], "Size": head["ContentLength"], "LastModified": head["LastModified"]}
+        return {"Contents": [{"Key": f"{name}/terraform.tfstate", **found} for name in sorted(names)]}
+
     def _GetItem(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {}
+
+    def _BatchGetItem(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N802, N803
+        wanted = [(table, key) for table, asked in RequestItems.items() for key in asked["Keys"]]
+        items = [{**key, **item} for _, key in wanted if (item := self._GetItem(Key=key).get("Item"))]
+        return {"Responses": {next(iter(RequestItems)): items}}
 
     def _FilterLogEvents(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"events": self.logs}

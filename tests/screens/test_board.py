@@ -25,7 +25,7 @@ def board(app: ConsoleApp) -> Rows:
 async def test_says_the_worst_first_without_a_key(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_seen(pilot, WORST)
-        assert "nothing serves. R rolls back." in " ".join(text_of(app).split())
+        await until(pilot, lambda: "nothing serves. R rolls back." in " ".join(text_of(app).split()))
 
 
 async def test_an_apply_that_stopped_half_way_is_said_until_one_comes_to_its_end(

@@ -109,7 +109,9 @@ class StateAccess(FakeAccess):
         objects = {"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}
         return {"EventSelectors": [{"ReadWriteType": "All", "DataResources": [objects]}]}
 
-    def _ListObjectsV2(self, Prefix: str, StartAfter: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+    def _ListObjectsV2(self, Bucket: str, StartAfter: str = "", **asked: Any) -> dict[str, Any]:  # noqa: N802, N803
+        if not StartAfter:
+            return super()._ListObjectsV2(Bucket, **asked)
         return {"Contents": [{"Key": f"{StartAfter}_x.json.gz"}]} if self.records else {}
 
     def recorded(self, version: str, who: str = "kim", **more: Any) -> None:

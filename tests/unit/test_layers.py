@@ -15,7 +15,7 @@ LAYERS = (
     {"cli"},
     {"app"},
     {"screens"},
-    {"overview", "exports"},
+    {"overview", "exports", "fleet"},
     {"runbooks"},
     {"engine"},
     {"checks"},

@@ -17,7 +17,7 @@ from infraconsole.world.process import World
 from tests.screens.runs import FakeExecutor
 from tests.world.conftest import WorldFactory, client, worlds
 
-READS = ("Describe", "Get", "List", "Head", "Filter")
+READS = ("Describe", "Get", "BatchGet", "List", "Head", "Filter")
 PROD = ("--service", "fileflow", "--env", "prod")
 ENDPOINT = "/shared/rds/prod/endpoint"
 
@@ -150,7 +150,8 @@ def test_an_aws_that_does_not_answer_is_not_waited_for(healthy: World) -> None:
         healthy.clear_faults()
     [row] = rows(done)
     assert row["level"] == "unknown"
-    assert "its ECS service could not be read: AWS did not answer within 3 s." in row["reasons"]
+    late = [each for each in row["reasons"] if "could not be read: AWS did not answer within 3 s." in each]
+    assert ["ECS service" in each for each in late] == [True], "on a busy machine other things may be late as well"
     assert done.returncode == 1
     assert time.monotonic() - began < 60, "it does not wait for its own threads"
 
