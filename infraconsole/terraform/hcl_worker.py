@@ -12,29 +12,35 @@ from typing import Any
 
 from infraconsole.terraform import binary, hcl
 
+_START_SECONDS = 120
+_PATIENCE = 10
+"""So many times as long as its own time an answer may take in all, where the machine is busy."""
 _VERDICT_SECONDS = 5.0
 _VERDICTS = {0: True, 3: True, 2: False}
 """Of `fmt -check`: 3 where it would write the same differently, 2 where it cannot read it."""
 
 
 def serve(seconds: int) -> None:
-    """Answer until standard input ends. The kernel ends this process when one answer takes longer than `seconds`, also when
-    nobody is left to do it."""
+    """Answer until standard input ends. The kernel ends this process when one answer takes more than `seconds` of processor
+    time, also when nobody is left to do it."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get among the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-    signal.alarm(seconds)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM, signal.SIGPROF])
+    signal.alarm(_START_SECONDS)
     hcl.digest("a = 1\n")  # the grammar is built here, so that no file is charged with it
     signal.alarm(0)
     answers.write("{}\n")
     answers.flush()
     for request in sys.stdin.buffer:
-        signal.alarm(seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.alarm(seconds * _PATIENCE)
         answers.write(json.dumps(answer(json.loads(request)), separators=(",", ":")) + "\n")
         answers.flush()
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

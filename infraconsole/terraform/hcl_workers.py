@@ -22,7 +22,7 @@ MOST_PROCESSES = 2
 FILES_FOR_ANOTHER = 8
 """A second process is worth its start from so many files on."""
 FILE_SECONDS = 20
-"""After which a file counts as one that cannot be read."""
+"""Of processor time, after which a file counts as one that cannot be read."""
 
 _WORKER = ("-P", "-m", "infraconsole.terraform.hcl_worker")
 
@@ -143,7 +143,7 @@ class _Worker:
             code = self.process.wait()
             why = (
                 f"reading it takes longer than {self.file_seconds} s."
-                if code == -signal.SIGALRM
+                if code in (-signal.SIGALRM, -signal.SIGPROF)
                 else f"python-hcl2's process died of it ({_said(code)})."
             )
             return Outcome(source.key, None, 1, why, lasting=False)

@@ -59,8 +59,9 @@ def main(arguments: list[str]) -> int:
 def _become(folder: str, command: list[str]) -> int:
     """Turn this process into the command. Returns only where that failed, with the code to end with."""
     os.setsid()
-    # As by nohup, SIGHUP stays ignored. Python ignores SIGPIPE and SIGXFSZ, which no program expects to inherit.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+    # As by nohup, SIGHUP stays ignored. Python ignores SIGPIPE and SIGXFSZ, and a shell SIGINT and SIGQUIT of what it starts with
+    # `&`: no program expects to inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     for target, path, flags in (
         (0, os.devnull, os.O_RDONLY),

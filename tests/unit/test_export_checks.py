@@ -687,9 +687,17 @@ def test_errors_come_first() -> None:
     assert [one.level for one in found] == ["error", "warning", "info"]
 
 
-def test_ten_thousand_exports_take_less_than_a_second() -> None:
-    many = [export(f"team-{number % 100}/thing-{number}", "x") for number in range(10_000)]
-    many += [export(f"ecr/service-{number}-repository-arn", ARN) for number in range(100)]
-    begun = time.perf_counter()
-    check({}, *many, blind=True)
-    assert time.perf_counter() - begun < 1.0
+def seconds_for(count: int) -> float:
+    """Of processor time, the shortest of three attempts."""
+    many = [export(f"team-{number % 100}/thing-{number}", "x") for number in range(count)]
+    many += [export(f"ecr/service-{number}-repository-arn", ARN) for number in range(count // 100)]
+    took = []
+    for _ in range(3):
+        begun = time.process_time()
+        check({}, *many, blind=True)
+        took.append(time.process_time() - begun)
+    return min(took)
+
+
+def test_ten_times_as_many_exports_take_about_ten_times_as_long() -> None:
+    assert seconds_for(10_000) < 40 * seconds_for(1_000)

@@ -155,15 +155,15 @@ def test_only_the_nth_call_and_only_so_often(calm: World) -> None:
 
 
 def test_delay_does_not_hold_up_other_calls(calm: World) -> None:
-    calm.fault("delay", "ecs", "ListClusters", seconds=1.5)
+    calm.fault("delay", "ecs", "ListClusters", seconds=5.0)
     slow = threading.Thread(target=client(calm, "ecs").list_clusters)
     ssm = client(calm, "ssm")
     begun = time.monotonic()
     slow.start()
     ssm.get_parameter(Name="/shared/network/vpc-id")
-    assert time.monotonic() - begun < 1.0
-    slow.join(10)
-    assert 1.5 <= time.monotonic() - begun < 5.0
+    assert slow.is_alive()
+    slow.join(60)
+    assert time.monotonic() - begun >= 5.0
 
 
 def test_hostile_text_reaches_the_client_as_it_is(calm: World) -> None:
