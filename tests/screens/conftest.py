@@ -273,7 +273,9 @@ def aws() -> FakeAccess:
 
 
 @pytest.fixture
-def app(config: Config, journal: Journal, aws: FakeAccess) -> ConsoleApp:
+def app(config: Config, journal: Journal, aws: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> ConsoleApp:
+    # So long that a test sees a toast also where the machine is busy.
+    monkeypatch.setattr(ConsoleApp, "NOTIFICATION_TIMEOUT", 60.0)
     return ConsoleApp(config, journal, lambda _: aws, "woken")
 
 

@@ -140,7 +140,7 @@ async def test_why_tasks_stopped_is_on_the_screen_at_every_size(
             ("·", "2 ×", "stopped", "stopped by ECS: scaling or another deployment"),
         ]
         for row in seen:
-            assert row[3] in text_of(app), "whole, at any size"
+            await until_seen(pilot, row[3])  # whole, at any size
 
 
 async def test_a_row_of_tasks_tells_of_all_of_them_and_leads_to_the_newest(app: ConsoleApp, aws: FakeAccess) -> None:
