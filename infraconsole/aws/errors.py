@@ -170,8 +170,8 @@ def translated(
     called = f"{_PREFIXES.get(service, service)}:{name}"
     tried = _Tried(called, profile, region, tuple(known_profiles), source, login_profile)
     response = getattr(error, "response", None)
-    answered = isinstance(response, dict) and "Error" in response
-    ours = _answered(response, tried) if answered else _unanswered(error, tried, sent)
+    answer = response if isinstance(response, dict) and "Error" in response else None
+    ours = _unanswered(error, tried, sent) if answer is None else _answered(answer, tried)
     ours.profile = profile
     return ours
 

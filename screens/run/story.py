@@ -51,7 +51,11 @@ def output_lines(event: Event) -> list[Line]:
 def _told(kind: str, data: Any) -> tuple[str, str]:
     match kind:
         case Kind.RUN_CREATED:
-            return STRONG, f"{data['title']}, begun by {data['operator']}{' (dry run)' if data['dry_run'] else ''}"
+            chosen = f" with profile {data['profile']}" if data.get("profile_chosen") else ""
+            return (
+                STRONG,
+                f"{data['title']}, begun by {data['operator']}{chosen}{' (dry run)' if data['dry_run'] else ''}",
+            )
         case Kind.RUN_STARTED:
             return DIM, f"process {data['pid']} {'takes the run up again' if data['resumed'] else 'carries it out'}"
         case Kind.STEP_STARTED:
@@ -203,6 +207,7 @@ def headline(record: RunRecord, executor: Holder | None, now: datetime, known: b
     ids = [step.id for step in record.steps]
     place = f"step {ids.index(record.current) + 1} of {len(ids)}" if record.current in ids else f"{len(ids)} steps"
     dry = " · DRY RUN: nothing is changed" if record.dry_run else ""
+    dry += f" · with profile {record.profile}" if record.profile else ""
     return lines(
         [
             said((record.title, STRONG), (f"  run {record.run}{dry}", DIM)),
