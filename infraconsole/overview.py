@@ -97,6 +97,13 @@ class Overview:
 
         return Ecs(self.access(environment))
 
+    def renew(self) -> None:
+        """There are new credentials: the next reads take them."""
+        with self._lock:
+            accesses = tuple(self._accesses.values())
+        for access in accesses:
+            access.renew()
+
     def rows(self) -> tuple[BoardRow, ...]:
         """A row per service and environment, in the configuration's order, with nothing read yet."""
         return tuple(

@@ -3,6 +3,7 @@ that they have started."""
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import io
 import os
@@ -12,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from infraconsole import clock
 
@@ -84,6 +86,9 @@ def follow(
         env=None if environ is None else dict(environ),
         start_new_session=True,
     )
+    # Where this process ends meanwhile, the thread that this is called in ends with it, wherever it stands.
+    end = partial(_signal, process, signal.SIGKILL)
+    atexit.register(end)
     with process:
         try:
             _told(process, _Lines(tell), clock.seconds() + seconds, stopped, most)
@@ -93,7 +98,8 @@ def follow(
                 process.wait(_LEAVING_SECONDS)
             raise
         finally:
-            _signal(process, signal.SIGKILL)
+            end()
+            atexit.unregister(end)
     return process.returncode
 
 

@@ -57,6 +57,7 @@ class BoardScreen(ConsoleScreen):
         "failed. It is read again every 15 s while it is in view."
     )
     refresh_seconds: ClassVar[float] = 15
+    reads_all_environments: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="board.open", tooltip="Containers of the row under the cursor"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="board.roll-back",
@@ -135,7 +136,7 @@ class BoardScreen(ConsoleScreen):
         loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
         try:
             call = partial(loader, row.service_name, row.environment)
-            value = await (self.read(call) if group in FROM_AWS else in_thread(call, group))
+            value = await (self.read(call, row.environment) if group in FROM_AWS else in_thread(call, group))
             self._put(key, group, fact.got(value, self.desk.now()))
         except asyncio.CancelledError:
             raise

@@ -14,6 +14,7 @@ from infraconsole.config import Config
 from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.history import FollowUp, RunRecord, StepRecord, StepState
 from infraconsole.engine.locks import Holder
+from infraconsole.screens.problems import LOGIN_KEY, names_login
 from infraconsole.screens.widgets.output import Line
 from infraconsole.screens.widgets.rows import Cell, Column, Row
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
@@ -193,7 +194,8 @@ def state_of(record: RunRecord, executor: Holder | None, known: bool = True) -> 
     if record.gate is not None:
         return "waits for an answer", WARN
     if record.waiting:
-        return f"waits: {record.waiting}", WARN
+        here = f" ({LOGIN_KEY} logs in here)" if names_login(record.waiting) else ""
+        return f"waits: {record.waiting}{here}", WARN
     return "runs", STRONG
 
 

@@ -22,14 +22,20 @@ class Band(Static):
     read_only: reactive[bool] = reactive(False)
     world: reactive[str] = reactive("")
     operator: reactive[str] = reactive("")
+    override: reactive[str] = reactive("")
+    """What is looked with in place of the configured profile and region."""
+    foreign: reactive[str] = reactive("")
+    """Why what is shown is not this environment."""
     problem: reactive[str] = reactive("")
 
     def watch_prod(self, prod: bool) -> None:
         self.set_class(prod, "-prod")
 
-    def watch_problem(self, problem: str) -> None:
-        self.set_class(bool(problem), "-problem")
+    def watch_problem(self) -> None:
+        self.set_class(bool(self.problem or self.foreign), "-problem")
         self.refresh(layout=True)
+
+    watch_foreign = watch_problem
 
     def render(self) -> Content:
         prod = f" PROD · {self.environment} " if self.environment != "prod" else " PROD "
@@ -37,6 +43,8 @@ class Band(Static):
         parts: list[str | tuple[str, str]] = [
             (name, "bold reverse" if self.prod and self.app.current_theme.name != MONO else "bold")
         ]
+        if self.override:
+            parts.append((f" {text.line(self.override, 100)} ", "bold reverse" if not self.prod else "bold underline"))
         details = [
             self.service,
             "READ-ONLY" if self.read_only else "",
@@ -47,6 +55,5 @@ class Band(Static):
         ]
         parts.append(" " + " · ".join(text.line(detail, 60) for detail in details if detail))
         content = Content.assemble(*parts)
-        if self.problem:
-            content = Content("\n").join([content, Content.styled(f" ! {text.line(self.problem, 400)}", "bold")])
-        return content
+        told = [text.line(words, 400) for words in (self.foreign, self.problem) if words]
+        return Content("\n").join([content, *(Content.styled(f" ! {words}", "bold") for words in told)])
