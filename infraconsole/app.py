@@ -176,9 +176,10 @@ class ConsoleApp(App[None]):
     # What one looks with, and credentials for it
 
     def _go_to_credentials(self, place: Place) -> None:
-        if place.screen == LOGIN:
-            here = self.screen.login_profile if isinstance(self.screen, ConsoleScreen) else None
-            self.on_log_in(LogIn(place.detail or here, named=bool(place.detail)))
+        if place.screen == LOGIN and place.detail:
+            self.on_log_in(LogIn(place.detail, named=True))
+        elif place.screen == LOGIN:
+            next(screen for screen in reversed(self.screen_stack) if isinstance(screen, ConsoleScreen)).action_log_in()
         elif place.detail:
             self._look_with(place.screen, place.detail)
         else:
@@ -238,14 +239,17 @@ class ConsoleApp(App[None]):
             if done:
                 self.notify(f"Logged in: profile {name}. Reading goes on.", markup=False)
                 self.desk.overview.renew()
-                if isinstance(self.screen, ConsoleScreen):
-                    self.screen.action_refresh()
-                    self.screen.read_account()
+                self.call_later(self._read_again)  # once the login's screen has gone
             else:
                 self.notify(f"Not logged in: profile {name}.", severity="warning", markup=False)
 
         find = partial(profiles.renewal, message.profile, named=message.named)
         self.push_screen(LoginScreen(f"Log in: profile {name}", find), over)
+
+    def _read_again(self) -> None:
+        if isinstance(self.screen, ConsoleScreen):
+            self.screen.action_refresh()
+            self.screen.read_account()
 
     # Runs
 

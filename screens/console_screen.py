@@ -54,6 +54,7 @@ _TOO_SMALL = "Terminal too small: needs 80×24. Keys do nothing until it is larg
 _AFTER_THE_FRAME_SECONDS = 0.03
 _ALIAS_AFTER_SECONDS = 1.0
 """The alias is worth less than the cells, and making a client for it costs as much as one of theirs."""
+_ACCOUNT = "account"
 _ACCOUNT_AGAIN_SECONDS = 5.0
 """Until whose credentials these are is asked again, where nobody could tell."""
 COVERED_SECONDS = 5.0
@@ -163,17 +164,17 @@ class ConsoleScreen(Settling, Screen[None]):
 
     # Loads
 
-    async def read(self, call: Callable[[], T], environment: str = "") -> T:
+    async def read(self, call: Callable[[], T], environment: str = "", name: str = "") -> T:
         """`call` in a thread. What stands in the way of every call in its environment (the band's, unless named) goes on the band,
-        and leaves it with the first success there."""
-        environment = environment or self.band.environment
+        and leaves it with the next success of a call that failed there; `name` tells such calls from each other."""
+        environment, name = environment or self.band.environment, name or getattr(call, "__qualname__", "")
         try:
             result = await in_thread(call, type(self).__name__)
         except InfraconsoleError as error:
             if (problem := problem_of(error)) is not None:
-                self._met(environment, problem)
+                self._met(environment, name, problem)
             raise
-        if self._problems.over(environment):
+        if self._problems.over(environment, name):
             self._show_problem()
             if (
                 environment == self.band.environment
@@ -181,8 +182,8 @@ class ConsoleScreen(Settling, Screen[None]):
                 self._read_account(environment)
         return result
 
-    def _met(self, environment: str, problem: Problem) -> None:
-        self._problems.met(environment, problem)
+    def _met(self, environment: str, reading: str, problem: Problem) -> None:
+        self._problems.met(environment, reading, problem)
         self._show_problem()
 
     @property
@@ -262,7 +263,7 @@ class ConsoleScreen(Settling, Screen[None]):
                 self._tell_account(environment, await in_thread(lambda: overview.with_alias(environment), "account"))
                 return
             except InfraconsoleError as error:
-                self._met(environment, problem_of(error) or Problem(error.title))
+                self._met(environment, _ACCOUNT, problem_of(error) or Problem(error.title))
             await asyncio.sleep(_ACCOUNT_AGAIN_SECONDS)
             while not self.is_current:
                 await asyncio.sleep(_ACCOUNT_AGAIN_SECONDS)
@@ -279,7 +280,7 @@ class ConsoleScreen(Settling, Screen[None]):
         self.band.account = account
         told = (looking.foreign(own, looks, environment, account), looking.elsewhere(own, looks, environment))
         self.band.foreign = " ".join(words for words in told if words)
-        if self._problems.over(environment):
+        if self._problems.over(environment, _ACCOUNT):
             self._show_problem()
 
     # Credentials

@@ -61,22 +61,28 @@ def _own_tool() -> str:
 
 
 class Problems:
-    """Of one screen."""
+    """Of one screen, by environment, with the readings that met them."""
 
     def __init__(self) -> None:
-        self._by_environment: dict[str, Problem] = {}
+        self._problems: dict[str, Problem] = {}
+        self._met: dict[str, set[str]] = {}
 
-    def met(self, environment: str, problem: Problem) -> None:
-        self._by_environment[environment] = problem
+    def met(self, environment: str, reading: str, problem: Problem) -> None:
+        self._problems[environment] = problem
+        self._met.setdefault(environment, set()).add(reading)
 
-    def over(self, environment: str) -> bool:
-        """Whether there was one."""
-        return self._by_environment.pop(environment, None) is not None
+    def over(self, environment: str, reading: str) -> bool:
+        """Whether there was one, and now is none: a reading that has succeeded may not have asked AWS at all, unless it had failed
+        before."""
+        if reading not in self._met.get(environment, ()):
+            return False
+        del self._met[environment], self._problems[environment]
+        return True
 
     def shown(self, environment: str, *, of_all: bool) -> Problem | None:
         """That of this environment, else, where all are read, that of another: one that a login mends comes first."""
-        own = self._by_environment.get(environment)
+        own = self._problems.get(environment)
         if own is not None or not of_all:
             return own
-        others = sorted(self._by_environment.values(), key=lambda problem: not problem.renewable)
+        others = sorted(self._problems.values(), key=lambda problem: not problem.renewable)
         return next(iter(others), None)

@@ -136,7 +136,9 @@ class BoardScreen(ConsoleScreen):
         loader: Callable[[str, str], Any] = getattr(self.desk.overview, group)
         try:
             call = partial(loader, row.service_name, row.environment)
-            value = await (self.read(call, row.environment) if group in FROM_AWS else in_thread(call, group))
+            value = await (
+                self.read(call, row.environment, f"{group} {key}") if group in FROM_AWS else in_thread(call, group)
+            )
             self._put(key, group, fact.got(value, self.desk.now()))
         except asyncio.CancelledError:
             raise
