@@ -26,12 +26,10 @@ from infraconsole.screens import themes
 from infraconsole.screens.board import BoardScreen
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk, Scenes
-from infraconsole.screens.looking import CONFIGURED, Looking
+from infraconsole.screens.looking import CONFIGURED, PROFILE, REGION, Looking
 from infraconsole.screens.places import (
     LOGIN,
     OF_CREDENTIALS,
-    PROFILE,
-    REGION,
     ChangeScene,
     Copied,
     Failed,
@@ -122,7 +120,7 @@ class ConsoleApp(App[None]):
         chosen = super().get_driver_class()
         return ConsoleDriver if issubclass(ConsoleDriver, chosen) else chosen
 
-    def get_default_screen(self) -> BoardScreen:
+    def get_default_screen(self) -> Screen[Any]:
         return BoardScreen(self.desk)
 
     def action_command_palette(self) -> None:

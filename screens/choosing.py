@@ -17,8 +17,8 @@ from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Column, Row, Rows
 from infraconsole.screens.words import DIM, STRONG, lines, said, whole_error
 
-_LINES_AROUND = 9
-"""Title, field, header, what it says, and the border."""
+_LINES_AROUND = 8
+"""Title, field, what it says in two lines, and the border."""
 
 
 class ChoiceScreen(Dialog[str | None]):
@@ -45,7 +45,7 @@ class ChoiceScreen(Dialog[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(said((self._title, STRONG)), classes="dialog-title")
-            yield Input(placeholder="type to narrow", id="choice-words")
+            yield Input(placeholder="type to narrow", id="choice-words", compact=True)
             yield Rows(self._columns, empty="Reading…", id="choices")
             yield Static(
                 said((f"{self._explained} ↑↓ move, Enter takes the row, Esc leaves it as it is.", DIM)),

@@ -248,7 +248,7 @@ class ConsoleScreen(Settling, Screen[None]):
             band.override = f"not of this run: {self.desk.looking.words}"
             return
         band.where = self.desk.region_of(environment)
-        band.foreign = looking.elsewhere(self.desk.own, self.desk.looking, environment)
+        band.foreign = looking.foreign(self.desk.own, self.desk.looking, environment)
         self._show_problem()
         # Not before the first frame: AWS's library takes longer to import than the screen to paint.
         self.set_timer(_AFTER_THE_FRAME_SECONDS, lambda: self._read_account(environment))
@@ -276,10 +276,8 @@ class ConsoleScreen(Settling, Screen[None]):
     def _tell_account(self, environment: str, account: Account) -> None:
         if environment != self.band.environment:
             return
-        own, looks = self.desk.own, self.desk.looking
         self.band.account = account
-        told = (looking.foreign(own, looks, environment, account), looking.elsewhere(own, looks, environment))
-        self.band.foreign = " ".join(words for words in told if words)
+        self.band.foreign = looking.foreign(self.desk.own, self.desk.looking, environment, account)
         if self._problems.over(environment, _ACCOUNT):
             self._show_problem()
 

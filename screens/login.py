@@ -113,6 +113,7 @@ class LoginScreen(Dialog[bool]):
         self.query_one("#login-says", Says).say(self._says())
         self.query_one("#login-keys", Says).say(said((self._keys(), DIM)))
         self.query_one(Output).display = bool(self._told)
+        self.query_one("#login").set_class(bool(self._told), "-large")
 
     def _says(self) -> Content:
         if self._error is not None:

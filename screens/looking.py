@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from infraconsole.checks.row_facts import Account
     from infraconsole.config import Config
 
+PROFILE, REGION = "profile", "region"
 CONFIGURED = "-"
 """Typed in place of a name: what the configuration says."""
 
@@ -41,28 +42,19 @@ class Looking:
         return config if self.is_configured else config.seen_with(self.profile, self.region)
 
 
-def foreign(own: Config, looking: Looking, environment: str, account: Account) -> str:
-    """Where the account that is read is not the one that the configuration names; "" where it is, or none is named."""
-    expected = own.environment(environment).account
-    if not expected or expected == account.id:
+def foreign(own: Config, looking: Looking, environment: str, account: Account | None = None) -> str:
+    """Why what is shown is not this environment, as far as that is known; "" where it is. `account` is the one that is read, None
+    before that is known."""
+    expected, region = own.environment(environment).account, own.known_region(environment)
+    reasons, back = [], []
+    if account is not None and expected and expected != account.id:
+        whose = f"Profile {looking.profile} is" if looking.profile else "These credentials belong to"
+        reasons.append(f"{whose} account {account.id}, {environment} is {expected}.")
+        back += [f":{PROFILE} {CONFIGURED}"] if looking.profile else []
+    if looking.region and looking.region != region:
+        reasons.append(f"You look at {looking.region}, {environment} is in {region or 'no region yet'}.")
+        back.append(f":{REGION} {CONFIGURED}")
+    if not reasons:
         return ""
-    if looking.profile:
-        return (
-            f"Profile {looking.profile} is account {account.name}, not {environment}'s {expected}: this is not {environment}. "
-            "No run can be started. Back: :profile -"
-        )
-    return (
-        f"These credentials belong to account {account.name}; {environment} is account {expected} in "
-        f"{own.file or 'the configuration'}. No run can be started."
-    )
-
-
-def elsewhere(own: Config, looking: Looking, environment: str) -> str:
-    """Where another region is looked at than the environment's; "" where it is that."""
-    region = own.known_region(environment)
-    if not looking.region or looking.region == region:
-        return ""
-    return (
-        f"You look at {looking.region}; {environment} is in {region or 'no region yet'}. No run can be started. "
-        "Back: :region -"
-    )
+    follows = f"This is not {environment}: no run can be started."
+    return " ".join((*reasons, follows, f"Back: {', '.join(back)}" if back else "")).rstrip()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from infraconsole.errors import InfraconsoleError, UnknownName, UsageError
-from infraconsole.screens.looking import CONFIGURED
+from infraconsole.screens.looking import CONFIGURED, PROFILE, REGION
 
 if TYPE_CHECKING:
     from infraconsole.config import Config
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 BOARD, CONTAINERS, LOGS, RUN, JOURNAL = "board", "containers", "logs", "run", "journal"
 EXPORTS, EXPORT = "exports", "export"
 PLAN, STATE, ENVIRONMENTS = "plan", "state", "environments"
-PROFILE, REGION, LOGIN = "profile", "region", "login"
-"""No screens of a service: what one looks with, and getting credentials for it."""
+LOGIN = "login"
 OF_CREDENTIALS = (PROFILE, REGION, LOGIN)
+"""No screens of a service: what one looks with, and getting credentials for it."""
 SCREENS = (BOARD, CONTAINERS, LOGS, STATE, ENVIRONMENTS, EXPORTS, JOURNAL, RUN, PLAN)
 
 

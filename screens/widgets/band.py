@@ -44,7 +44,7 @@ class Band(Static):
             (name, "bold reverse" if self.prod and self.app.current_theme.name != MONO else "bold")
         ]
         if self.override:
-            parts.append((f" {text.line(self.override, 100)} ", "bold reverse" if not self.prod else "bold underline"))
+            parts += [" ", (text.line(self.override, 100), "bold reverse" if not self.prod else "bold underline"), " ·"]
         details = [
             self.service,
             "READ-ONLY" if self.read_only else "",

@@ -32,12 +32,19 @@ PROD, AUDIT = "123456789012", "999999999999"
 NAMES = Names(("audit", "default", "with blank"), ("eu-west-1", "us-east-1"))
 
 
+class OfAccount(FakeAccess):
+    account = PROD
+
+    def _GetCallerIdentity(self) -> dict[str, Any]:  # noqa: N802
+        return {**super()._GetCallerIdentity(), "Account": self.account}
+
+
 class ByProfile:
     """The accesses of each profile and region, one AWS for each profile."""
 
-    def __init__(self, make: Callable[[str], FakeAccess]) -> None:
+    def __init__(self, make: Callable[[str], OfAccount]) -> None:
         self._make = make
-        self.made: dict[tuple[str, str], FakeAccess] = {}
+        self.made: dict[tuple[str, str], OfAccount] = {}
 
     def __call__(self, config: Config) -> Callable[[str], AwsAccess]:
         def access_for(environment: str) -> AwsAccess:
@@ -45,16 +52,11 @@ class ByProfile:
 
         return access_for
 
-    def of(self, profile: str, region: str = "ap-northeast-2") -> FakeAccess:
+    def of(self, profile: str, region: str = "ap-northeast-2") -> OfAccount:
         if (profile, region) not in self.made:
             made = self.made[profile, region] = self._make(f"{profile or 'own'}-{region[:2]}")
             made.region, made.profile = region, profile or None
-            if profile == "audit":
-                made._GetCallerIdentity = lambda: {
-                    "Account": AUDIT,
-                    "Arn": f"arn:aws:iam::{AUDIT}:user/a",
-                    "UserId": "A",
-                }  # type: ignore[method-assign]
+            made.account = AUDIT if profile == "audit" else PROD
         return self.made[profile, region]
 
 
@@ -79,8 +81,8 @@ def config(config: Config) -> Config:
 
 @pytest.fixture
 def accesses() -> ByProfile:
-    def make(tag: str) -> FakeAccess:
-        access = FakeAccess()
+    def make(tag: str) -> OfAccount:
+        access = OfAccount()
         for environment in ("dev", "staging", "prod"):
             access.add("fileflow", environment, tag=f"v-{tag}")
         return access
@@ -145,8 +147,8 @@ async def test_a_profile_is_switched_shown_and_left_again(app: ConsoleApp) -> No
         await typed(pilot, "profile audit")
         await until_seen(pilot, "v-audit-ap")
         assert "profile audit (override)" in band(app)
-        await until(pilot, lambda: f"not prod's {PROD}" in band(app) or f"'s {PROD}" in band(app))
-        assert "No run can be started" in band(app)
+        await until(pilot, lambda: f"Profile audit is account {AUDIT}, dev is {PROD}." in band(app))
+        assert "This is not dev: no run can be started. Back: :profile -" in band(app)
         assert isinstance(app.screen, BoardScreen)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
@@ -156,7 +158,7 @@ async def test_a_profile_is_switched_shown_and_left_again(app: ConsoleApp) -> No
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen), "one stays where one was")
         await until(pilot, lambda: PROD in band(app))
         assert "override" not in band(app)
-        assert "No run" not in band(app)
+        assert "no run" not in band(app)
 
 
 async def test_a_region_is_switched_and_it_is_said_that_runs_do_not_follow(app: ConsoleApp) -> None:
@@ -168,12 +170,14 @@ async def test_a_region_is_switched_and_it_is_said_that_runs_do_not_follow(app: 
         await until_seen(pilot, "v-own-eu")
         assert isinstance(app.screen, ContainersScreen)
         assert "region eu-west-1 (override)" in band(app)
-        assert "You look at eu-west-1; prod is in ap-northeast-2. No run can be started." in band(app)
+        assert "You look at eu-west-1, prod is in ap-northeast-2. This is not prod: no run can be started." in band(app)
         await typed(pilot, "region ap-northeast-2")
-        await until(pilot, lambda: "No run can be started" not in band(app), "the configured one by its name")
+        await until(pilot, lambda: "no run can be started" not in band(app), "the configured one by its name")
 
 
-async def test_nothing_read_before_is_shown_after_the_switch(app: ConsoleApp, accesses: ByProfile) -> None:
+async def test_nothing_read_before_is_shown_after_the_switch(
+    app: ConsoleApp, accesses: ByProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Answers under way come back after the switch, and find nobody."""
     own, let_go, waiting = accesses.of(""), threading.Event(), threading.Semaphore(0)
     ask = own._DescribeServices
@@ -183,7 +187,7 @@ async def test_nothing_read_before_is_shown_after_the_switch(app: ConsoleApp, ac
         let_go.wait(30)
         return ask(**asked)
 
-    own._DescribeServices = late  # type: ignore[method-assign]
+    monkeypatch.setattr(own, "_DescribeServices", late)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: waiting.acquire(blocking=False))
         before = set(threading.enumerate())
@@ -213,12 +217,15 @@ async def test_no_run_begins_with_a_foreign_profile_and_it_says_why(
 
     monkeypatch.setattr(launch, "identity", identity)
     monkeypatch.setattr(launch, "_start_executor", lambda *_: None)
-    monkeypatch.setattr(deploying, "_known", {"ecs-rollback"})
+    monkeypatch.setattr(deploying, "_known", {"ecs-rollback", "deploy"})
     said = notices(app, monkeypatch)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_seen(pilot, "v-own-ap")
         await typed(pilot, "profile audit")
-        await until_seen(pilot, "v-audit-ap")
+        await until(pilot, lambda: AUDIT in band(app))
+        await pilot.press("D")
+        await until(pilot, lambda: any("no run can be started" in words for words in said))
+        assert isinstance(app.screen, BoardScreen)
         await pilot.press("R")
         await until(pilot, lambda: any(f"profile audit belong to account {AUDIT}" in words for words in said))
         assert asked == ["audit"]
@@ -276,7 +283,7 @@ async def test_a_configured_profile_of_another_account_is_said_too(
     app = ConsoleApp(wrong, journal, accesses(wrong), "woken", access_with=accesses)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, f"These credentials belong to account {AUDIT}")
-        await until(pilot, lambda: f"prod is account {PROD}" in band(app))
+        await until(pilot, lambda: f"prod is {PROD}. This is not prod: no run can be started." in band(app))
 
 
 async def test_files_that_cannot_be_read_are_named_in_the_list(
