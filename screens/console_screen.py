@@ -26,6 +26,7 @@ from infraconsole.screens import looking
 from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import service_keys
+from infraconsole.screens.legends import BAND
 from infraconsole.screens.places import (
     ENVIRONMENTS,
     EXPORTS,
@@ -84,8 +85,8 @@ class ConsoleScreen(Settling, Screen[None]):
         # With priority: a slow line delivers several keys at once, and those after these two belong to what they open.
         Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list",
                 priority=True),
-        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment",
-                priority=True),
+        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", priority=True,
+                tooltip="Screen, service, environment; profile, region, login"),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
         Binding(PLAIN_KEY, "plain", "Plain text", id="screen.plain", show=False,
@@ -319,7 +320,7 @@ class ConsoleScreen(Settling, Screen[None]):
         from infraconsole.screens.help import HelpScreen
 
         bindings = [active.binding for active in self.active_bindings.values()]
-        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings, self.legend))
+        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings, (*self.legend, *BAND)))
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
