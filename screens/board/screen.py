@@ -174,7 +174,9 @@ class BoardScreen(ConsoleScreen):
 
     def _draw_now(self) -> None:
         self._drawing = False
-        if not self.is_mounted:
+        if not self.query(
+            "#board"
+        ):  # the board itself may go: another one takes its place where the profile is switched
             return
         now = self.desk.now()
         rows = list(self._rows.values())
@@ -203,6 +205,8 @@ class BoardScreen(ConsoleScreen):
         table.styles.height = min(len(found), 4)
 
     def _draw_row(self) -> None:
+        if not self.query("#row-says"):
+            return
         row = self.row
         says = self.query_one("#row-says", Says)
         if self._journal_error:
@@ -223,6 +227,8 @@ class BoardScreen(ConsoleScreen):
 
     @on(Rows.Moved, "#board")
     def _moved(self) -> None:
+        if not self.query("#board"):
+            return
         row = self.row
         if row is not None:
             self.look_at(row.service_name, row.environment)
