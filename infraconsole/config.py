@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,27 @@ class Config:
         """As `region_of`; "" where there is none."""
         own = self.environment(environment).region or self.region
         return own or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
+
+    def seen_with(self, profile: str | None = None, region: str | None = None) -> Config:
+        """The same with another profile, or another region, in all environments: for looking."""
+        changed = {
+            name: replace(each, profile=profile or each.profile, region=region or each.region)
+            for name, each in self.environments.items()
+        }
+        return replace(self, environments=changed)
+
+    def run_with(self, environment: str, profile: str) -> Config:
+        """The same with another profile for a run in this environment. Those that share its profile and region go on sharing them:
+        what is written there is theirs as well."""
+
+        def place(name: str) -> tuple[str | None, str]:
+            return self.environment(name).profile, self.known_region(name)
+
+        changed = {
+            name: replace(each, profile=profile) if place(name) == place(environment) else each
+            for name, each in self.environments.items()
+        }
+        return replace(self, environments=changed)
 
     def target(self, service: str, environment: str, account: str = "") -> Target:
         """`service` may also be a module of the infrastructure repository: `network`, `ecr/fileflow`."""

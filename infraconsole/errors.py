@@ -153,10 +153,12 @@ class AwsError(PrerequisiteMissing):
     """An AWS call that did not succeed.
 
     `operation` is `service:Operation` as IAM writes it, `code` AWS's error code ("" where no answer came), `words` AWS's
-    own message, whole. `maybe_done` is true where the call may have been carried out although no success was seen.
+    own message, whole. `maybe_done` is true where the call may have been carried out although no success was seen. `profile` is
+    whose credentials it was to be signed with, None where no profile was named.
     """
 
     maybe_done = False
+    profile: str | None = None
 
     def __init__(self, title: str, *, operation: str, code: str = "", words: str = "", mend: str = "") -> None:
         answer = f"{code}: {words}" if code and words else code or words

@@ -132,6 +132,13 @@ class Overview:
         budgets = ((access.region, access.budget) for access in accesses.values())
         return tuple((region, slow) for region, budget in budgets if budget and (slow := budget.slowed))
 
+    def renew(self) -> None:
+        """There are new credentials: the next reads take them."""
+        with self._lock:
+            accesses = tuple(self._accesses.values())
+        for access in accesses:
+            access.renew()
+
     def rows(self) -> tuple[BoardRow, ...]:
         """A row per service and environment, in the configuration's order, with nothing read yet."""
         return tuple(

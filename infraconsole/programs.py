@@ -1,19 +1,31 @@
-"""Other programs asked for what they know: given so long, heard to so many bytes, and ended with all that they have started."""
+"""Other programs asked for what they know, or followed while they speak: given so long, heard to so many bytes, and ended with all
+that they have started."""
 
 from __future__ import annotations
 
+import atexit
+import codecs
+import io
 import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from infraconsole import clock
 
 MOST_BYTES = 32 * 2**20
+MOST_FOLLOWED_BYTES = 2**20
+"""Of a program that a person reads."""
 _CHUNK_BYTES = 2**16
+_PULSE_SECONDS = 0.1
+_SILENCE_SECONDS = 0.5
+"""After that, a line without an end is told as it is: a question stands in such a one."""
+_LEAVING_SECONDS = 2.0
+"""For a program that was asked to end."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,106 @@ def ask(
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
     return Said(process.returncode, output, errors)
+
+
+class Stopped(Exception):
+    """It was ended because nobody wants it any more."""
+
+
+def follow(
+    command: Sequence[str],
+    tell: Callable[[Sequence[str]], None],
+    *,
+    seconds: float,
+    stopped: Callable[[], bool],
+    environ: Mapping[str, str] | None = None,
+    most: int = MOST_FOLLOWED_BYTES,
+) -> int:
+    """Run it without input and without a terminal, and `tell` its lines as they come; its return code. Blocks: for a thread.
+    Raises OSError where it cannot be started, Stopped where `stopped` says so, and Unheard."""
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=None if environ is None else dict(environ),
+        start_new_session=True,
+    )
+    # Where this process ends meanwhile, the thread that this is called in ends with it, wherever it stands.
+    end = partial(_signal, process, signal.SIGKILL)
+    atexit.register(end)
+    with process:
+        try:
+            _told(process, _Lines(tell), clock.seconds() + seconds, stopped, most)
+        except (Stopped, Unheard):
+            _signal(process, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LEAVING_SECONDS)
+            raise
+        finally:
+            end()
+            atexit.unregister(end)
+    return process.returncode
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To all of its group, also to what it left behind there."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+class _Lines:
+    """Cuts what comes into lines."""
+
+    def __init__(self, tell: Callable[[Sequence[str]], None]) -> None:
+        self._tell = tell
+        self._decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+        self._rest = ""
+        self._heard_at = clock.seconds()
+
+    def add(self, chunk: bytes) -> None:
+        self._heard_at = clock.seconds()
+        *whole, self._rest = (self._rest + self._decoder.decode(chunk, final=not chunk)).split("\n")
+        if whole:
+            self._tell(whole)
+
+    def settle(self, *, at_once: bool = False) -> None:
+        if self._rest and (at_once or clock.seconds() - self._heard_at >= _SILENCE_SECONDS):
+            self._tell([self._rest])
+            self._rest = ""
+
+
+def _told(
+    process: subprocess.Popen[bytes], lines: _Lines, deadline: float, stopped: Callable[[], bool], most: int
+) -> None:
+    assert process.stdout  # noqa: S101 - it is a pipe
+    pipe, length = process.stdout.fileno(), 0
+    os.set_blocking(pipe, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            ended = process.poll() is not None
+            chunk = None
+            if selector.get_map():
+                ready = selector.select(0.0 if ended else _PULSE_SECONDS)
+                chunk = os.read(pipe, _CHUNK_BYTES) if ready else None
+            elif not ended:  # it has closed its output and goes on
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_PULSE_SECONDS)
+            if chunk is not None:
+                lines.add(chunk)
+                length += len(chunk)
+            if chunk == b"":
+                selector.unregister(pipe)
+            lines.settle(at_once=ended and not chunk)
+            if ended and not chunk:
+                return
+            if stopped():
+                raise Stopped
+            if length > most:
+                raise Unheard(f"said more than {most // 2**20} MB")
+            if clock.seconds() >= deadline:
+                raise Unheard("did not end in time")
 
 
 def _heard(process: subprocess.Popen[bytes], deadline: float, most: int) -> tuple[bytes, bytes]:

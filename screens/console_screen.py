@@ -21,38 +21,33 @@ from textual.widgets import Footer, Input, Static
 
 from infraconsole import clock
 from infraconsole.aws.budget import Lane, reading
-from infraconsole.errors import (
-    AwsError,
-    ClockSkew,
-    CredentialsExpired,
-    CredentialsMissing,
-    InfraconsoleError,
-    NetworkUnreachable,
-    Throttled,
-)
+from infraconsole.checks.row_facts import Account
+from infraconsole.errors import InfraconsoleError
+from infraconsole.screens import looking
 from infraconsole.screens.copying import PLAIN_KEY
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import service_keys
+from infraconsole.screens.legends import BAND
 from infraconsole.screens.places import (
     ENVIRONMENTS,
     EXPORTS,
     JOURNAL,
     Copied,
     GoTo,
+    LogIn,
     Place,
     ShowPlainly,
     usual_environment,
 )
+from infraconsole.screens.problems import LOGIN_KEY, Problem, Problems, problem_of
 from infraconsole.screens.settling import Settling
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.band import Band
 from infraconsole.screens.widgets.filter_bar import FilterBar
 from infraconsole.screens.words import said, slowed_words, whole_error
+from infraconsole.target import Target
 
 T = TypeVar("T")
-
-_STANDS_IN_THE_WAY = (CredentialsMissing, CredentialsExpired, NetworkUnreachable, ClockSkew, Throttled)
-"""Errors that concern everything, not one cell: they go on the band."""
 
 LEAST = Size(50, 12)
 _TOO_SMALL = "Terminal too small: needs 80×24. Keys do nothing until it is larger; ctrl+q quits. Runs go on."
@@ -60,9 +55,12 @@ _TOO_SMALL = "Terminal too small: needs 80×24. Keys do nothing until it is larg
 
 _AFTER_THE_FRAME_SECONDS = 0.03
 _ALIAS_AFTER_SECONDS = 1.0
+"""The alias is worth less than the cells, and making a client for it costs as much as one of theirs."""
+_ACCOUNT = "account"
+_ACCOUNT_AGAIN_SECONDS = 5.0
+"""Until whose credentials these are is asked again, where nobody could tell."""
 COVERED_SECONDS = 5.0
 """What stood behind another screen for so long is read again at once: a run may have changed it meanwhile."""
-"""The alias is worth less than the cells, and making a client for it costs as much as one of theirs."""
 
 
 def is_too_small(terminal: Size) -> bool:
@@ -82,13 +80,14 @@ class ConsoleScreen(Settling, Screen[None]):
     place: ClassVar[str] = ""
     """Of a screen that its own key does not have to lead to once more."""
     refresh_seconds: ClassVar[float] = 0
+    reads_all_environments: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?", id="screen.help", tooltip="What can be done here"),
         # With priority: a slow line delivers several keys at once, and those after these two belong to what they open.
         Binding("slash", "filter", "Filter", key_display="/", id="screen.filter", tooltip="Narrow the list",
                 priority=True),
-        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", tooltip="Screen, service, environment; :q quits",
-                priority=True),
+        Binding("colon", "go_to", "Go to", key_display=":", id="screen.go-to", priority=True,
+                tooltip="Screen, service, environment; profile, region, login; :q quits"),
         Binding("r", "refresh", "Refresh", id="screen.refresh", tooltip="Read everything again now", show=False),
         Binding("y", "copy", "Copy", id="screen.copy", tooltip="Copy what the cursor is on", show=False),
         Binding(PLAIN_KEY, "plain", "Plain text", id="screen.plain", show=False,
@@ -98,12 +97,17 @@ class ConsoleScreen(Settling, Screen[None]):
         Binding("escape", "back", "Back", id="screen.back", tooltip="Back to where you came from", show=False),
         Binding("q", "leave", "Leave", id="screen.leave", tooltip="Leave this screen; the board is left with ctrl+q",
                 show=False),
+        Binding(LOGIN_KEY, "log_in", "Log in", key_display=LOGIN_KEY, id="screen.log-in",
+                tooltip="Get new credentials for the profile that the top line names"),
         *service_keys(),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self.came_by: Place | None = None
+        """How it was opened; None where it is the first screen, or another one's own."""
+        self._problems = Problems()
         self._beats: list[Timer] = []
         self._covered_at = 0.0
         self._focus_later: Widget | None = None
@@ -123,6 +127,7 @@ class ConsoleScreen(Settling, Screen[None]):
         band.read_only = self.desk.config.read_only
         band.world = self.desk.world or ""
         band.operator = self.desk.operator
+        band.override = self.desk.looking.words
         yield band
         yield from self.body()
         yield FilterBar()
@@ -161,21 +166,37 @@ class ConsoleScreen(Settling, Screen[None]):
 
     # Loads
 
-    async def read(self, call: Callable[[], T]) -> T:
-        """`call` in a thread. What stands in the way of every call goes on the band, and leaves it with the first success."""
+    async def read(self, call: Callable[[], T], environment: str = "", name: str = "") -> T:
+        """`call` in a thread. What stands in the way of every call in its environment (the band's, unless named) goes on the band,
+        and leaves it with the next success of a call that failed there; `name` tells such calls from each other."""
+        environment, name = environment or self.band.environment, name or getattr(call, "__qualname__", "")
         try:
             result = await in_thread(call, type(self).__name__)
-        except AwsError as error:
-            if isinstance(error, _STANDS_IN_THE_WAY):
-                mend = error.mend.splitlines()[0] if error.mend else ""
-                self.band.problem = f"{error.title} {mend}".strip()
+        except InfraconsoleError as error:
+            if (problem := problem_of(error)) is not None:
+                self._met(environment, name, problem)
             raise
-        band = self.band
-        if band.problem:
-            band.problem = ""
-            if band.environment:  # nobody was told whose credentials these are, or they are other ones now
-                self._read_account(band.environment)
+        if self._problems.over(environment, name):
+            self._show_problem()
+            if (
+                environment == self.band.environment
+            ):  # nobody was told whose credentials these are, or they are others now
+                self._read_account(environment)
         return result
+
+    def _met(self, environment: str, reading: str, problem: Problem) -> None:
+        self._problems.met(environment, reading, problem)
+        self._show_problem()
+
+    @property
+    def problem(self) -> Problem | None:
+        """What stands in the way of what one looks at."""
+        return self._problems.shown(self.band.environment, of_all=self.reads_all_environments)
+
+    def _show_problem(self) -> None:
+        problem = self.problem
+        self.band.problem = problem.words if problem else ""
+        self.refresh_bindings()
 
     def on_screen_suspend(self) -> None:
         self._covered_at = clock.seconds()
@@ -226,32 +247,66 @@ class ConsoleScreen(Settling, Screen[None]):
     def band(self) -> Band:
         return self.query_one("#band", Band)
 
-    def look_at(self, service: str, environment: str) -> None:
-        """Say on the band where one is."""
+    def look_at(self, service: str, environment: str, at: Target | None = None) -> None:
+        """Say on the band where one is. `at` is the target of a run, which goes by the configuration whatever is looked with."""
         band = self.band
         if (band.service, band.environment) == (service, environment):
             return
         changed = band.environment != environment
         band.service, band.environment = service, environment
-        if environment and changed:
-            band.prod = self.desk.is_prod(environment)
-            band.where = self.desk.region_of(environment)
-            band.account = None
-            # Not before the first frame: AWS's library takes longer to import than the screen to paint.
-            self.set_timer(_AFTER_THE_FRAME_SECONDS, lambda: self._read_account(environment))
+        if not (environment and changed):
+            return
+        band.prod = self.desk.is_prod(environment)
+        band.account = None
+        if at is not None and not self.desk.looking.is_configured:
+            band.where, band.account = at.region, Account(at.account, "")
+            band.override = f"not of this run: {self.desk.looking.words}"
+            return
+        band.where = self.desk.region_of(environment)
+        band.foreign = looking.foreign(self.desk.own, self.desk.looking, environment)
+        self._show_problem()
+        # Not before the first frame: AWS's library takes longer to import than the screen to paint.
+        self.set_timer(_AFTER_THE_FRAME_SECONDS, lambda: self._read_account(environment))
 
     @work(exclusive=True, group="account", exit_on_error=False)
     async def _read_account(self, environment: str) -> None:
         overview = self.desk.overview
-        try:
-            self.band.account = await in_thread(lambda: overview.account(environment), "account")
-            await asyncio.sleep(_ALIAS_AFTER_SECONDS)
-            self.band.account = await in_thread(lambda: overview.with_alias(environment), "account")
-        except AwsError as error:
-            if isinstance(error, _STANDS_IN_THE_WAY):
-                self.band.problem = f"{error.title} {error.mend}".strip()
-        except InfraconsoleError as error:
-            self.band.problem = error.title
+        while True:
+            try:
+                self._tell_account(environment, await in_thread(lambda: overview.account(environment), "account"))
+                await asyncio.sleep(_ALIAS_AFTER_SECONDS)
+                self._tell_account(environment, await in_thread(lambda: overview.with_alias(environment), "account"))
+                return
+            except InfraconsoleError as error:
+                self._met(environment, _ACCOUNT, problem_of(error) or Problem(error.title))
+            await asyncio.sleep(_ACCOUNT_AGAIN_SECONDS)
+            while not self.is_current:
+                await asyncio.sleep(_ACCOUNT_AGAIN_SECONDS)
+
+    def read_account(self) -> None:
+        """Whose credentials these are, asked again."""
+        if self.band.environment:
+            self._read_account(self.band.environment)
+
+    def _tell_account(self, environment: str, account: Account) -> None:
+        if environment != self.band.environment:
+            return
+        self.band.account = account
+        self.band.foreign = looking.foreign(self.desk.own, self.desk.looking, environment, account)
+        if self._problems.over(environment, _ACCOUNT):
+            self._show_problem()
+
+    # Credentials
+
+    @property
+    def login_profile(self) -> str | None:
+        """The profile whose credentials what stands here is read with; None where none is configured."""
+        known = self.desk.config.environments.get(self.band.environment)
+        return known.profile if known else next(iter(self.desk.config.environments.values())).profile
+
+    def action_log_in(self) -> None:
+        problem = self.problem
+        self.post_message(LogIn(problem.profile if problem and problem.renewable else self.login_profile))
 
     # What every screen can do
 
@@ -279,7 +334,7 @@ class ConsoleScreen(Settling, Screen[None]):
         from infraconsole.screens.help import HelpScreen
 
         bindings = [active.binding for active in self.active_bindings.values()]
-        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings, self.legend))
+        self.app.push_screen(HelpScreen(self.name_in_help, self.about, bindings, (*self.legend, *BAND)))
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
@@ -291,6 +346,8 @@ class ConsoleScreen(Settling, Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.too_small:
             return False
+        if action == "log_in":
+            return self.problem is not None and self.problem.renewable
         if action == "to":
             band = self.band
             return parameters != (self.place,) and band.service in self.desk.config.services

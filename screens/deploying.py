@@ -65,6 +65,9 @@ def ask(screen: ConsoleScreen, service: str, environment: str, *, runs: str = ""
         if wish is not None:
             screen.post_message(StartRun("deploy", service, environment, wish))
 
+    if screen.band.foreign:
+        screen.notify(screen.band.foreign, title="Not done", severity="error", timeout=20, markup=False)
+        return
     overview, config = screen.desk.overview, screen.desk.config
     is_module = config.is_module(service)
     is_shared = is_module and not config.has_environments(service)

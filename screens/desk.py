@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from infraconsole import clock
+from infraconsole.screens.looking import Looking
 
 if TYPE_CHECKING:
     from infraconsole.config import Config
@@ -34,6 +35,8 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Desk:
+    """`config` is what the screens look with; runs go by `own`, which is as it was read."""
+
     config: Config
     journal: Journal
     overview: Overview
@@ -41,6 +44,13 @@ class Desk:
     world: str | None = None
     scenes: Scenes = field(default_factory=Scenes)
     now: Callable[[], datetime] = field(default=clock.now)
+    looking: Looking = field(default_factory=Looking)
+    configured: Config | None = None
+    """Where `looking` overrides something: the configuration as it was read."""
+
+    @property
+    def own(self) -> Config:
+        return self.configured or self.config
 
     def region_of(self, environment: str) -> str:
         """The environment's region; "" where none is set, which the loads then say in full."""

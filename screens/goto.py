@@ -14,7 +14,8 @@ from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerError
 
 from infraconsole.errors import UsageError
-from infraconsole.screens.places import QUIT, Place, known_places, parse
+from infraconsole.screens.aws_names import names_known
+from infraconsole.screens.places import QUIT, Names, Place, is_of_credentials, known_places, parse
 from infraconsole.screens.settling import Dialog
 from infraconsole.screens.threads import in_thread
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
@@ -42,6 +43,7 @@ class GoToScreen(Dialog[Place | None]):
         self._read_runs = read_runs
         self._runs: Sequence[str] = ()
         self._modules: Sequence[str] = ()
+        self._names = Names()
         self._learning: Worker[None] | None = None
         self._taken = False
 
@@ -60,15 +62,19 @@ class GoToScreen(Dialog[Place | None]):
         self._learning = self._learn()
 
     def _offer(self) -> None:
-        places = (*known_places(self._config, self._runs, self._modules), QUIT)
+        places = (*known_places(self._config, self._runs, self._modules, self._names), QUIT)
         self.query_one(Rows).set_rows(Row(place, {"place": Cell(place)}) for place in places)
 
     @work(group="learn", exit_on_error=False)
     async def _learn(self) -> None:
-        """What is on a disk: the runs and the infrastructure's modules."""
+        """What is on a disk: the runs, the infrastructure's modules, the AWS profiles and regions."""
         self._runs, self._modules = await in_thread(lambda: (self._read_runs(), self._config.modules()), "places")
-        self.query_one(Rows).end_reading("")
-        self.query_one(Rows).set_so_far("")
+        rows = self.query_one(Rows)
+        rows.set_so_far("the AWS profiles are not read yet")
+        self._offer()
+        self._names = await in_thread(lambda: names_known(self._config), "names")
+        rows.end_reading("")
+        rows.set_so_far("")
         self._offer()
 
     def on_key(self, event: events.Key) -> None:
@@ -96,9 +102,10 @@ class GoToScreen(Dialog[Place | None]):
         except UsageError as error:
             # Nothing is called unknown, and nothing taken in its place, before all that is known was read.
             if self._learning is not None and not self._learning.is_finished:
-                self._say("Reading the runs…", DIM)
+                what = "profiles" if is_of_credentials(event.value, self._config) else "runs"
+                self._say(f"Reading the {what}…", DIM)
                 self._submit_again(self._learning, event)
-            elif self.query_one(Rows).current_key:
+            elif self.query_one(Rows).current_key and not is_of_credentials(event.value, self._config):
                 self._go(self.query_one(Rows).current_key)
             else:
                 self._say(str(error), BAD)
@@ -113,7 +120,7 @@ class GoToScreen(Dialog[Place | None]):
             self.on_input_submitted(event)
 
     def _parsed(self, words: str) -> Place:
-        return parse(words, self._config, self._runs, self._modules)
+        return parse(words, self._config, self._runs, self._modules, self._names)
 
     def _say(self, words: str, tone: str) -> None:
         self.query_one("#goto-says", Static).update(said((words, tone)))

@@ -13,6 +13,18 @@ SIGNS: Legend = (
     ("…", "being read"),
     ("-", "there is nothing, or it does not apply"),
 )
+BAND: Legend = (
+    (
+        "top line",
+        "environment, account and region of what you look at; ! below it: why it cannot be read, or is not what it seems",
+    ),
+    (
+        "(override)",
+        "you look with another profile or region than configured: :profile and :region; :profile - goes back",
+    ),
+    ("L", "logs in where the top line says so; :login does at any time"),
+)
+"""Of every screen."""
 BOARD: Legend = (
     *SIGNS,
     ("!", "reading it failed; d shows why"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from infraconsole.errors import InfraconsoleError, UnknownName, UsageError
+from infraconsole.screens.looking import CONFIGURED, PROFILE, REGION
 
 if TYPE_CHECKING:
     from infraconsole.config import Config
@@ -20,19 +21,33 @@ QUIT = "quit"
 _QUIT_WORDS = frozenset((QUIT, "q", "q!", "quit!", "qa", "qa!", "wq", "x", "exit"))
 """As k9s and vi have them. Nothing is unsaved here, so that they all mean the same, and all ask where runs go on."""
 ALL = "all"
+LOGIN = "login"
+OF_CREDENTIALS = (PROFILE, REGION, LOGIN)
+"""No screens of a service: what one looks with, and getting credentials for it."""
 SCREENS = (BOARD, CONTAINERS, LOGS, STATE, ENVIRONMENTS, EXPORTS, JOURNAL, RUN, PLAN)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What can be named that no configuration of ours knows: profiles and regions. `profiles` None: they could not be read."""
+
+    profiles: Sequence[str] | None = ()
+    regions: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Place:
     """A screen and what it is about. `detail` is the task of a log, "" for all of the service, or an export's full name, or
-    what the board shows: an environment or `all`, "" for what it shows already."""
+    what the board shows: an environment or `all`, "" for what it shows already; or a profile's or region's name."""
 
     screen: str
     service: str = ""
     environment: str = ""
     run: str = ""
     detail: str = ""
+
+
+_NOBODY = Names()
 
 
 class GoTo(Message):
@@ -59,6 +74,14 @@ class StartInOrder(Message):
     """Somebody wants these runs, each once the one before is done."""
 
     wishes: Sequence[StartRun]
+
+
+@dataclass
+class LogIn(Message):
+    """Somebody wants new credentials for a profile, None for what is used where none is configured. `named`: its name was typed."""
+
+    profile: str | None
+    named: bool = False
 
 
 @dataclass
@@ -96,7 +119,9 @@ class Failed(Message):
         self.error = error
 
 
-def parse(words: str, config: Config, runs: Iterable[str] = (), modules: Iterable[str] = ()) -> Place:
+def parse(
+    words: str, config: Config, runs: Iterable[str] = (), modules: Iterable[str] = (), names: Names = _NOBODY
+) -> Place:
     """The place that was typed: `fileflow prod`, `containers fileflow prod`, `journal`, `run k3m9`. Raises UsageError.
 
     `modules` are those of the infrastructure, which have a state and no containers.
@@ -105,6 +130,8 @@ def parse(words: str, config: Config, runs: Iterable[str] = (), modules: Iterabl
     if not parts:
         raise UsageError("Where to?", mend="For example: fileflow prod, journal, board.")
     head, rest = parts[0].lower(), parts[1:]
+    if is_of_credentials(words, config):
+        return Place(head, detail=_named(head, _after(words, parts[0]), names))
     if head in _QUIT_WORDS and not rest and head not in config.services:
         return Place(QUIT)
     if not rest and parts[0] not in config.services and parts[0] in (ALL, *config.environments):
@@ -125,6 +152,25 @@ def parse(words: str, config: Config, runs: Iterable[str] = (), modules: Iterabl
         return _of_state(rest, config, tuple(modules))
     screen = head if head in (CONTAINERS, LOGS) else CONTAINERS
     return _of_service(screen, rest if head == screen else parts, config)
+
+
+def is_of_credentials(words: str, config: Config) -> bool:
+    """Whether that is `:profile`, `:region` or `:login`. A service of that name goes first."""
+    head = next(iter(words.replace(":", " ").lower().split()), "")
+    return head in OF_CREDENTIALS and head not in config.services
+
+
+def _after(words: str, head: str) -> str:
+    """As it was typed: the name of a profile may hold blanks and colons."""
+    return words.partition(head)[2].lstrip(" :").rstrip()
+
+
+def _named(head: str, name: str, names: Names) -> str:
+    """Raises UnknownName; where profiles could not be read, the next step says why."""
+    known = names.regions if head == REGION else names.profiles
+    if name and name != CONFIGURED and known is not None and name not in known:
+        raise UnknownName("AWS region" if head == REGION else "AWS profile", name, known)
+    return name
 
 
 def _of_state(words: list[str], config: Config, modules: Sequence[str]) -> Place:
@@ -201,7 +247,9 @@ def _example(config: Config) -> str:
     return f"{next(iter(config.services), 'fileflow')} {next(iter(config.environments), 'prod')}"
 
 
-def known_places(config: Config, runs: Iterable[str] = (), modules: Iterable[str] = ()) -> tuple[str, ...]:
+def known_places(
+    config: Config, runs: Iterable[str] = (), modules: Iterable[str] = (), names: Names = _NOBODY
+) -> tuple[str, ...]:
     """Everything that can be typed after `:`, for completion and for the palette; `modules` as for `parse`."""
     of_modules = [
         f"{STATE} {module} {environment}"
@@ -209,6 +257,12 @@ def known_places(config: Config, runs: Iterable[str] = (), modules: Iterable[str
         if module not in config.services
         for environment in config.environments_of(module)
     ]
+    of_credentials = (
+        *OF_CREDENTIALS,
+        *(f"{PROFILE} {name}" for name in names.profiles or ()),
+        *(f"{REGION} {code}" for code in names.regions),
+        *(f"{LOGIN} {name}" for name in names.profiles or ()),
+    )
     targets = [f"{service} {environment}" for service in config.services for environment in config.environments]
     return (
         BOARD,
@@ -224,4 +278,5 @@ def known_places(config: Config, runs: Iterable[str] = (), modules: Iterable[str
         *(f"{EXPORTS} {environment}" for environment in config.environments),
         *(f"{RUN} {run}" for run in runs),
         *(f"{PLAN} {run}" for run in runs),
+        *(words for words in of_credentials if is_of_credentials(words, config)),
     )

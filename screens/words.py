@@ -9,7 +9,7 @@ from textual.content import Content
 
 from infraconsole import text
 from infraconsole.aws.budget import Slowed
-from infraconsole.errors import AwsError, InfraconsoleError
+from infraconsole.errors import AwsError, InfraconsoleError, SsoLoginNeeded
 
 GOOD, WARN, BAD, DIM, STRONG, PLAIN = "good", "warn", "bad", "dim", "strong", ""
 
@@ -57,6 +57,8 @@ def slowed_words(slowed: Sequence[tuple[str, Slowed]], now: datetime) -> str:
 
 def short_error(error: BaseException) -> str:
     """The least that a cell can say of an error; the whole is one key away."""
+    if isinstance(error, SsoLoginNeeded):
+        return "login needed"
     if isinstance(error, AwsError):
         return error.code or type(error).__name__
     return type(error).__name__ if not isinstance(error, InfraconsoleError) else error.title

@@ -19,7 +19,7 @@ from infraconsole import clock
 from infraconsole.aws import answers, calls
 from infraconsole.aws.budget import Budget
 from infraconsole.aws.calls import Call, Permit
-from infraconsole.aws.errors import THROTTLED, translated
+from infraconsole.aws.errors import THROTTLED, is_of_sso, translated
 from infraconsole.aws.sessions import ALIASES, CONNECT_TIMEOUT_SECONDS, Sessions
 from infraconsole.errors import EXIT_GATE_REFUSED, AwsRefused, CredentialsExpired, CredentialsMissing, InfraconsoleError
 
@@ -308,7 +308,18 @@ class AwsAccess:
                 known_profiles=self.known_profiles() if type(error).__name__ == "ProfileNotFound" else (),
                 source=self._sessions.credentials_source_so_far(),
                 sent=call is None or call.sent,
+                login_profile=self._login_profile() if is_of_sso(error) else "",
             ) from error
+
+    def _login_profile(self) -> str:
+        """The profile that SSO is logged in to for ours: a role may be taken through another one."""
+        from infraconsole.aws import profiles
+
+        environ = os.environ if self._environ is None else self._environ
+        try:
+            return profiles.with_login(profiles.known(environ), profiles.effective(self.profile, environ))
+        except InfraconsoleError:
+            return ""
 
     def _variable(self, name: str) -> str:
         return self._sessions.variable(name)

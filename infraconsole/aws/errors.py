@@ -156,20 +156,30 @@ def translated(
     known_profiles: Sequence[str] = (),
     source: str = "",
     sent: bool = True,
+    login_profile: str = "",
 ) -> AwsError:
     """The AwsError that says what `error` means; `operation` is `service:Operation` with botocore's service name.
 
     `known_profiles` are named where the profile is unknown; `source` is where the credentials came from, in botocore's
-    words ("sso", "env", …), for the mend of expired ones. Where nothing was `sent`, nothing was done.
+    words ("sso", "env", …), for the mend of expired ones; `login_profile` is the one that SSO is logged in to, where that is
+    another. Where nothing was `sent`, nothing was done.
     """
     if isinstance(error, AwsError):
         return error
     service, _, name = operation.partition(":")
-    tried = _Tried(f"{_PREFIXES.get(service, service)}:{name}", profile, region, tuple(known_profiles), source)
+    called = f"{_PREFIXES.get(service, service)}:{name}"
+    tried = _Tried(called, profile, region, tuple(known_profiles), source, login_profile)
     response = getattr(error, "response", None)
-    if isinstance(response, dict) and "Error" in response:
-        return _answered(response, tried)
-    return _unanswered(error, tried, sent)
+    answer = response if isinstance(response, dict) and "Error" in response else None
+    ours = _unanswered(error, tried, sent) if answer is None else _answered(answer, tried)
+    ours.profile = profile
+    return ours
+
+
+def is_of_sso(error: Exception) -> bool:
+    """Whether there is no SSO login any more, or none yet."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return not names.isdisjoint(("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError", "SSOError"))
 
 
 def iam_action(operation: str) -> str:
@@ -183,13 +193,20 @@ class _Tried:
     """What was tried, and the mends that depend on it."""
 
     def __init__(
-        self, operation: str, profile: str | None, region: str, known_profiles: tuple[str, ...], source: str
+        self,
+        operation: str,
+        profile: str | None,
+        region: str,
+        known_profiles: tuple[str, ...],
+        source: str,
+        login_profile: str,
     ) -> None:
         self.operation = operation
         self.profile = profile
         self.region = region
         self.known_profiles = known_profiles
         self.source = source
+        self.login_profile = login_profile or profile
 
     @property
     def place(self) -> str:
@@ -198,17 +215,17 @@ class _Tried:
     @property
     def option(self) -> str:
         """The AWS CLI's option for the profile, with a space before it; "" without a profile."""
-        return f" --profile {shlex.quote(self.profile)}" if self.profile else ""
+        return _option(self.profile)
 
     def login(self) -> str:
         """The command that gets credentials where SSO would: the team's own, if the environment names one."""
-        return os.environ.get(RENEW_VARIABLE) or f"aws sso login{self.option}"
+        return os.environ.get(RENEW_VARIABLE) or f"aws sso login{_option(self.login_profile)}"
 
     def renewal(self) -> str:
         if self.source != "env" and os.environ.get(RENEW_VARIABLE):
             return f"Renew them: {self.login()}"
         if self.source == "sso":
-            return f"Renew them: aws sso login{self.option}"
+            return f"Renew them: {self.login()}"
         if self.source == "login":
             return f"Renew them: aws login{self.option}"
         if self.source == "env":
@@ -222,6 +239,10 @@ class _Tried:
             f"Renew them: aws sso login{self.option}, or however this profile gets its keys; "
             f"check with: aws sts get-caller-identity{self.option}"
         )
+
+
+def _option(profile: str | None) -> str:
+    return f" --profile {shlex.quote(profile)}" if profile else ""
 
 
 def _answered(response: Mapping[str, Any], tried: _Tried) -> AwsError:

@@ -29,6 +29,9 @@ POOL_CONNECTIONS = 32
 _PATIENCE_SECONDS = 60.0
 _MOST_CONFIG_BYTES = 4 * 2**20
 
+CONFIG_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+"""By the variable that names another one: where profiles stand."""
+
 ALIASES = {"elasticloadbalancingv2": "elbv2"}
 
 
@@ -59,7 +62,7 @@ class Sessions:
                 from botocore.exceptions import BotoCoreError
                 from botocore.session import Session
 
-                _refuse_what_has_no_end(self.variable)
+                refuse_what_has_no_end(self.variable)
                 session = Session(profile=self._profile)
                 session.user_agent_extra = f"infraconsole/{__version__}"
                 session.set_config_variable("region", self._region)
@@ -142,12 +145,11 @@ class Sessions:
 _ONE_ATTEMPT = {"mode": "standard", "total_max_attempts": 1}
 
 
-def _refuse_what_has_no_end(variable: Callable[[str], str]) -> None:
-    """botocore reads whatever the two variables name to its end: a FIFO or a device has none."""
+def refuse_what_has_no_end(variable: Callable[[str], str]) -> None:
+    """botocore reads whatever the two variables name to its end: a FIFO or a device has none. Raises ConfigParseError."""
     from botocore.exceptions import ConfigParseError
 
-    defaults = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
-    for name, default in defaults.items():
+    for name, default in CONFIG_FILES.items():
         path = Path(variable(name) or default).expanduser()
         try:
             about = path.stat()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import shutil
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from infraconsole import config
@@ -35,19 +36,24 @@ def console(*, start_run: str | None = None, world: str | None = None, scenes: S
     for environment in settings.environments:
         settings.region_of(environment)
 
-    def access_for(environment: str) -> AwsAccess:
-        from infraconsole.aws.access import ViewingAccess  # after the first paint
+    def access_with(looked_with: config.Config) -> Callable[[str], AwsAccess]:
+        def access_for(environment: str) -> AwsAccess:
+            from infraconsole.aws.access import ViewingAccess  # after the first paint
 
-        return ViewingAccess(region=settings.region_of(environment), profile=settings.environment(environment).profile)
+            profile = looked_with.environment(environment).profile
+            return ViewingAccess(region=looked_with.region_of(environment), profile=profile)
+
+        return access_for
 
     with Journal(config.state_folder()) as journal:
         app = ConsoleApp(
             settings,
             journal,
-            access_for,
+            access_with(settings),
             config.operator_name(settings),
             world=world,
             scenes=scenes,
+            access_with=access_with,
             start_run=journal.resolve(start_run) if start_run else None,
         )
         asyncio.run(_run(app))

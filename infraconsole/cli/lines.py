@@ -20,7 +20,8 @@ def _lines(event: Event) -> Sequence[str]:
     data = event.data
     match event.kind:
         case Kind.RUN_CREATED:
-            return [f"run {event.run}: {data['title']}{' (dry run)' if data['dry_run'] else ''}"]
+            chosen = f" (with profile {data['profile']})" if data.get("profile_chosen") else ""
+            return [f"run {event.run}: {data['title']}{' (dry run)' if data['dry_run'] else ''}{chosen}"]
         case Kind.RUN_STARTED:
             return [f"executor {data['pid']} {'goes on' if data['resumed'] else 'begins'}"]
         case Kind.STEP_STARTED:

@@ -15,11 +15,13 @@ class Kind(StrEnum):
     """What happened. The fields of each kind's data are named behind it."""
 
     RUN_CREATED = "run-created"
-    """runbook, title, target {service, environment, region, account, name}, inputs, given, operator, dry_run, interactive,
-    steps [{id, title, fingerprint}]"""
+    """runbook, title, target {service, environment, region, account, name}, inputs, given, operator, profile (the AWS
+    profile it was begun with, "" for none) and profile_chosen (whether a person chose another one than the configuration's),
+    dry_run, interactive, steps [{id, title, fingerprint}]"""
     RUN_STARTED = "run-started"
-    """pid, version, resumed, interactive, log (whether it has one among the runs' files), given (answers by gate) and by (whose)
-    where it was resumed with some; written by every executor that takes the run up"""
+    """pid, version, resumed, profile (the AWS profile it works with, "" for none), interactive, log (whether it has one among the
+    runs' files), given (answers by gate) and by (whose) where it was resumed with some; written by every executor that takes the
+    run up"""
     STEP_STARTED = "step-started"
     """title, why, commands (command lines for a person), changes, goes_on (what goes on in AWS where it is interrupted)"""
     PROBED = "probed"

@@ -202,6 +202,7 @@ class Executor(StepContext):
             pid=os.getpid(),
             version=__version__,
             resumed=self._resumed,
+            profile=self._patient.profile or "",
             interactive=self.interactive,
             given={gate: list(values) for gate, values in self._resumption.given.items()},
             by=self._resumption.by,
@@ -810,6 +811,8 @@ def _run(journal: Journal, folder: Path, run: str, seen: Collection[int], resump
     if not record.resumable:
         return record.exit_code or EXIT_DONE
     settings = config.load()
+    if record.profile:
+        settings = settings.run_with(record.target.environment, record.profile)
     environment = settings.environment(record.target.environment)
     runbook = find_runbook(record.runbook)
     check_unchanged(record, runbook)

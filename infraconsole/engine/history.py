@@ -119,6 +119,8 @@ class RunRecord:
     given_by: Mapping[str, str] = field(default_factory=dict)
     """By gate, who gave them, where that was not who began the run."""
     operator: str = ""
+    profile: str = ""
+    """The AWS profile that a person chose for it; "" where the configuration's is used."""
     dry_run: bool = False
     overtakes: bool = True
     """Whether a change of its makes what other runs have looked at a thing of the past."""
@@ -377,6 +379,7 @@ def _created(record: RunRecord, event: Event) -> RunRecord:
         inputs=data["inputs"],
         given={gate: tuple(values) for gate, values in data["given"].items()},
         operator=data["operator"],
+        profile=str(data.get("profile", "")) if data.get("profile_chosen") else "",
         dry_run=data["dry_run"],
         overtakes=bool(data.get("overtakes", True)),
         interactive=data["interactive"],

@@ -18,7 +18,7 @@ from pathlib import Path
 from infraconsole.aws.access import AwsAccess
 from infraconsole.aws.sts import identity
 from infraconsole.clock import Deadline
-from infraconsole.config import CONFIG_VARIABLE, Config, operator_name
+from infraconsole.config import CONFIG_VARIABLE, FILE_NAME, Config, operator_name
 from infraconsole.engine import listing, locks, storage_errors
 from infraconsole.engine.catalogue import runbook as find_runbook
 from infraconsole.engine.event import Kind
@@ -37,6 +37,7 @@ from infraconsole.errors import (
     PrerequisiteMissing,
     UsageError,
 )
+from infraconsole.target import Target
 
 _ENDING_SECONDS = 10.0
 _START_SECONDS = 20.0
@@ -56,11 +57,16 @@ def begin(
     interactive: bool,
     dry_run: bool = False,
     operator: str,
+    profile: str = "",
+    region: str = "",
 ) -> str:
     """Start a run and give its id, once its executor is at work. Asks AWS who we are, so it may block for some seconds.
 
+    `profile` and `region` are those that a person looks with in place of the configured ones. A run works with that profile where
+    it belongs to the account that the configuration names, and in no other region than the configured one.
+
     Raises UsageError for wrong inputs or answers, an AwsError, TargetBusy, PrerequisiteMissing where the credentials
-    belong to another account than the configuration says, and JournalError.
+    belong to another account than the configuration says, or a person looks at another region, and JournalError.
     """
     target = config.target(service, environment)
     environment = target.environment
@@ -74,12 +80,15 @@ def begin(
     checked = runbook.checked_inputs({**inputs, **named})
     given = runbook.checked_answers(answers)
     refuse_read_only(config, dry_run=dry_run)
-    account = identity(AwsAccess(region=target.region, profile=settings.profile)).account
+    chosen = profile if profile != settings.profile else ""
+    _refuse_elsewhere(config, target, chosen, region)
+    used = chosen or settings.profile
+    account = identity(AwsAccess(region=target.region, profile=used)).account
     if settings.account and settings.account != account:
         raise PrerequisiteMissing(
-            f"The credentials belong to account {account}.",
-            cause=f"{environment} is account {settings.account} in {config.file}.",
-            mend="Use the profile of that account.",
+            f"The credentials{f' of profile {chosen}' if chosen else ''} belong to account {account}.",
+            cause=f"{environment} is account {settings.account} in {config.file}. No run was started.",
+            mend="Go back to the configured profile, :profile -" if chosen else "Use the profile of that account.",
         )
     target = config.target(service, environment, account)
     run = new_id(journal)
@@ -104,6 +113,8 @@ def begin(
             "inputs": checked,
             "given": {gate: list(values) for gate, values in given.items()},
             "operator": operator,
+            "profile": used or "",
+            "profile_chosen": bool(chosen),
             "dry_run": dry_run,
             "overtakes": runbook.overtakes,
             "interactive": interactive,
@@ -114,6 +125,23 @@ def begin(
     )
     _start_executor(journal, run, config.file)
     return run
+
+
+def _refuse_elsewhere(config: Config, target: Target, profile: str, region: str) -> None:
+    """Where somebody looks somewhere else, a run would change what they do not see."""
+    name = config.file or FILE_NAME
+    if region and region != target.region:
+        raise PrerequisiteMissing(
+            f"The console looks at {region}; {target.environment} is in {target.region}.",
+            cause="A run changes nothing in another region than the configured one. No run was started.",
+            mend="Go back to the configured region, :region -",
+        )
+    if profile and not config.environment(target.environment).account:
+        raise PrerequisiteMissing(
+            f"Nobody can tell whether profile {profile} is for {target.environment}.",
+            cause=f"[environments.{target.environment}] in {name} names no account to compare with. No run was started.",
+            mend='Write account = "…" there, or go back to the configured profile, :profile -',
+        )
 
 
 def resume(

@@ -78,6 +78,7 @@ class BoardScreen(ConsoleScreen):
         "every 30 s, the others in turn, as the budget of calls allows (calls_per_second in infraconsole.toml); r reads at once "
         "what is on the screen."
     )
+    reads_all_environments: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="board.open", tooltip="Containers of the row under the cursor"),
         Binding("R", "roll_back", "Roll back", key_display="R", id="board.roll-back",
@@ -227,7 +228,7 @@ class BoardScreen(ConsoleScreen):
             self._is_reading = False
 
     async def _carried(self, call: Callable[[], None], job: Job) -> None:
-        await (self.read(call) if job.where else in_thread(call, job.name))
+        await (self.read(call, job.environment, job.name) if job.where else in_thread(call, job.name))
 
     def _put(self, told: Sequence[Told]) -> None:
         now, is_news = self.desk.now(), False
@@ -331,6 +332,8 @@ class BoardScreen(ConsoleScreen):
         table.styles.height = min(len(found), 4)
 
     def _draw_selected(self) -> None:
+        if not self.query("#board"):
+            return  # another board takes its place where the profile is switched
         row = self.row
         if row is None or not self.area.room:
             self.area.tell("", ())
@@ -359,6 +362,8 @@ class BoardScreen(ConsoleScreen):
 
     @on(Rows.Moved, "#board")
     def _moved(self) -> None:
+        if not self.query("#board"):
+            return
         row = self.row
         self._still.moved(self.board.current_key)
         if row is not None:

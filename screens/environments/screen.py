@@ -36,6 +36,7 @@ class EnvironmentsScreen(ConsoleScreen):
         "one, ≠ they differ, = they are the same. `/` narrows by words, also by `missing`, `undeclared`, `drifted`, `differs`, "
         "`same`, `runs`. Secrets are masked and compared all the same."
     )
+    reads_all_environments: ClassVar[bool] = True
     AUTO_FOCUS = "#lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -110,7 +111,7 @@ class EnvironmentsScreen(ConsoleScreen):
         overview, service = self.desk.overview, self.service_name
         fact = self._runs[environment]
         try:
-            found = await self.read(lambda: overview.service(service, environment))
+            found = await self.read(lambda: overview.service(service, environment), environment)
             self._runs[environment] = fact.got(cells.running_of(found, environment), self.desk.now())
         except asyncio.CancelledError:
             raise

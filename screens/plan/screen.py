@@ -122,7 +122,7 @@ class PlanScreen(PanedScreen):
         journal, run = self.desk.journal, self.run_id
         record = await in_thread(lambda: record_of_run(journal, run), "run")
         if record is not None and record.target.environment in self.desk.config.environments:
-            self.look_at(record.target.service, record.target.environment)
+            self.look_at(record.target.service, record.target.environment, at=record.target)
         return record
 
     def load(self) -> None:

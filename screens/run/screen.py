@@ -24,8 +24,9 @@ from infraconsole.screens import legends
 from infraconsole.screens.console_screen import ConsoleScreen
 from infraconsole.screens.desk import Desk
 from infraconsole.screens.keys import pane_keys
-from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, Place, ResumeRun, StartRun
+from infraconsole.screens.places import CONTAINERS, PLAN, Failed, GoTo, LogIn, Place, ResumeRun, StartRun
 from infraconsole.screens.plan.files import written_at
+from infraconsole.screens.problems import names_login
 from infraconsole.screens.quitting import attach_command
 from infraconsole.screens.run import story
 from infraconsole.screens.run.follow import RunFollower, Update
@@ -193,7 +194,7 @@ class RunScreen(ConsoleScreen):
     def _look_at_target(self) -> None:
         target = self.record.target
         if target.environment in self.desk.config.environments:
-            self.look_at(target.service, target.environment)
+            self.look_at(target.service, target.environment, at=target)
 
     # Drawing
 
@@ -361,6 +362,8 @@ class RunScreen(ConsoleScreen):
             output.show_line(self._first_lines[event.key])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "log_in" and names_login(self.record.waiting) and not self.too_small:
+            return True
         if action == "interrupt" and (self.record.finished or self._update.executor is None):
             return None
         if action == "plan" and written_at(self.desk.journal.folder, self.run_id) is None:
@@ -407,6 +410,18 @@ class RunScreen(ConsoleScreen):
             self.show_detail(
                 step.title, lambda: self._story(next((s for s in self.record.steps if s.id == opened.id), opened))
             )
+
+    @property
+    def login_profile(self) -> str | None:
+        """The run's own, whatever one looks with."""
+        known = self.desk.own.environments.get(self.record.target.environment)
+        return self.record.profile or (known.profile if known else None)
+
+    def action_log_in(self) -> None:
+        if self.record.waiting:
+            self.post_message(LogIn(self.login_profile))
+        else:
+            super().action_log_in()
 
     def action_service(self) -> None:
         target = self.record.target

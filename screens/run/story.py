@@ -14,6 +14,7 @@ from infraconsole.config import Config
 from infraconsole.engine.event import Event, Kind, exit_code_of
 from infraconsole.engine.history import FollowUp, RunRecord, StepRecord, StepState
 from infraconsole.engine.locks import Holder
+from infraconsole.screens.problems import LOGIN_KEY, names_login
 from infraconsole.screens.run.in_short import line_in_short, result_in_short
 from infraconsole.screens.times import clock_time, when
 from infraconsole.screens.widgets.output import Line
@@ -53,7 +54,11 @@ def output_lines(event: Event) -> list[Line]:
 def _told(kind: str, data: Any) -> tuple[str, str]:
     match kind:
         case Kind.RUN_CREATED:
-            return STRONG, f"{data['title']}, begun by {data['operator']}{' (dry run)' if data['dry_run'] else ''}"
+            chosen = f" with profile {data['profile']}" if data.get("profile_chosen") else ""
+            return (
+                STRONG,
+                f"{data['title']}, begun by {data['operator']}{chosen}{' (dry run)' if data['dry_run'] else ''}",
+            )
         case Kind.RUN_STARTED:
             return DIM, f"process {data['pid']} {'takes the run up again' if data['resumed'] else 'carries it out'}"
         case Kind.STEP_STARTED:
@@ -191,7 +196,8 @@ def state_of(record: RunRecord, executor: Holder | None, known: bool = True) -> 
     if record.gate is not None:
         return "waits for an answer", WARN
     if record.waiting:
-        return f"waits: {record.waiting}", WARN
+        here = f" ({LOGIN_KEY} logs in here)" if names_login(record.waiting) else ""
+        return f"waits: {record.waiting}{here}", WARN
     return "runs", STRONG
 
 
@@ -205,6 +211,7 @@ def headline(record: RunRecord, executor: Holder | None, now: datetime, known: b
     ids = [step.id for step in record.steps]
     place = f"step {ids.index(record.current) + 1} of {len(ids)}" if record.current in ids else f"{len(ids)} steps"
     dry = " · DRY RUN: nothing is changed" if record.dry_run else ""
+    dry += f" · with profile {record.profile}" if record.profile else ""
     return lines(
         [
             said((record.title, STRONG), (f"  run {record.run}{dry}", DIM)),

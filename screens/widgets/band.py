@@ -22,18 +22,21 @@ class Band(Static):
     read_only: reactive[bool] = reactive(False)
     world: reactive[str] = reactive("")
     operator: reactive[str] = reactive("")
+    override: reactive[str] = reactive("")
+    """What is looked with in place of the configured profile and region."""
+    foreign: reactive[str] = reactive("")
+    """Why what is shown is not this environment."""
     problem: reactive[str] = reactive("")
     slowed: reactive[str] = reactive("")
 
     def watch_prod(self, prod: bool) -> None:
         self.set_class(prod, "-prod")
 
-    def watch_problem(self, problem: str) -> None:
-        self.set_class(bool(problem or self.slowed), "-problem")
+    def watch_problem(self) -> None:
+        self.set_class(bool(self.problem or self.slowed or self.foreign), "-problem")
         self.refresh(layout=True)
 
-    def watch_slowed(self) -> None:
-        self.watch_problem(self.problem)
+    watch_foreign = watch_slowed = watch_problem
 
     def render(self) -> Content:
         prod = f" PROD · {self.environment} " if self.environment != "prod" else " PROD "
@@ -41,6 +44,8 @@ class Band(Static):
         parts: list[str | tuple[str, str]] = [
             (name, "bold reverse" if self.prod and self.app.current_theme.name != MONO else "bold")
         ]
+        if self.override:
+            parts += [" ", (text.line(self.override, 100), "bold reverse" if not self.prod else "bold underline"), " ·"]
         details = [
             self.service,
             "READ-ONLY" if self.read_only else "",
@@ -51,6 +56,5 @@ class Band(Static):
         ]
         parts.append(" " + " · ".join(text.line(detail, 60) for detail in details if detail))
         content = Content.assemble(*parts)
-        if told := self.problem or self.slowed:
-            content = Content("\n").join([content, Content.styled(f" ! {text.line(told, 400)}", "bold")])
-        return content
+        told = [text.line(words, 400) for words in (self.foreign, self.problem or self.slowed) if words]
+        return Content("\n").join([content, *(Content.styled(f" ! {words}", "bold") for words in told)])

@@ -601,6 +601,21 @@ def test_an_sso_profile_without_login(with_session: bool, environ: dict[str, str
     assert caught.value.mend == "Log in: aws sso login --profile p"
 
 
+def test_a_role_taken_through_sso_names_the_profile_to_log_in_with(environ: dict[str, str], tmp_path: Path) -> None:
+    """`aws sso login` with the role's own profile would say that it has no SSO."""
+    file = tmp_path / "config"
+    file.write_text(
+        "[sso-session company]\nsso_start_url = https://sso.invalid/start\nsso_region = ap-northeast-2\n"
+        "[profile base]\nsso_session = company\nsso_account_id = 123456789012\nsso_role_name = Operator\n"
+        "[profile audit]\nrole_arn = arn:aws:iam::999999999999:role/Audit\nsource_profile = base\n"
+    )
+    environ["AWS_CONFIG_FILE"] = str(file)
+    with pytest.raises(SsoLoginNeeded) as caught:
+        AwsAccess(region=REGION, profile="audit", environ=environ).call("ecs", "ListClusters")
+    assert caught.value.mend == "Log in: aws sso login --profile base"
+    assert caught.value.profile == "audit"
+
+
 def test_expired_credentials_from_the_environment(environ: dict[str, str], server: Server) -> None:
     server.answer = lambda operation, parameters: fault("ExpiredTokenException", 400, "The security token is expired")
     with pytest.raises(CredentialsExpired) as caught:
