@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.content import Content
@@ -116,11 +116,6 @@ class ConsoleScreen(Settling, Screen[None]):
     def body(self) -> ComposeResult:
         """The widgets between band and footer."""
         raise NotImplementedError
-
-    async def on_event(self, event: events.Event) -> None:
-        """A console that is just being left gives a screen that is just being opened no widgets to begin with."""
-        if self.children or not isinstance(event, events.Mount | events.ScreenResume | events.Resize):
-            await super().on_event(event)
 
     def compose(self) -> ComposeResult:
         band = Band(id="band")

@@ -40,7 +40,12 @@ class Settling(_Screen):
     """Stands before the screen it is mixed into. All screens of the console have it."""
 
     async def on_event(self, event: events.Event) -> None:
-        if not isinstance(event, events.Resize) or event.size == self.app.size:
+        if isinstance(event, events.Resize) and event.size != self.app.size:
+            return
+        # Where the console is being left, or all screens give way to new ones, one that is just being opened gets not all of its
+        # widgets, and lays nothing out any more.
+        going = not self.children or self._pruning or not self.app.is_running
+        if not (going and isinstance(event, events.Mount | events.ScreenResume | events.Resize)):
             await super().on_event(event)
 
 

@@ -34,7 +34,8 @@ def steady(reading: Callable[[_S], Awaitable[None]]) -> Callable[[_S], None]:
         under_way: int = getattr(screen, asked, 0)
         setattr(screen, asked, min(2, under_way + 1))
         if not under_way:
-            work: Any = run(screen)
+            # Not a coroutine: one whose worker never begins, as when the console is left, would complain of it.
+            work: Any = functools.partial(run, screen)
             screen.run_worker(work, group=reading.__name__, exit_on_error=False)
 
     return ask

@@ -271,11 +271,12 @@ class BoardScreen(ConsoleScreen):
         if not self.query("#board"):
             return  # not there yet, or the console is being left
         now, self._drawn_at = self.desk.now(), clock.seconds()
-        self._judged = {key: self._judging.of(row, now) for key, row in self._rows.items()}
+        seen = frozenset(self.board.in_view)
+        self._judged = {key: self._judging.of(row, now, is_seen=key in seen) for key, row in self._rows.items()}
         self._troubled = {key for key, judgement in self._judged.items() if judgement.level >= Level.BUSY}
         keys = [key for key in self._order_now(now) if self._environment in ("", self._rows[key].environment)]
         rows, judged = [self._rows[key] for key in keys], [self._judged[key] for key in keys]
-        self.board.set_rows(self._drawn.rows(rows, judged, self._runs.last, frozenset(self.board.in_view), now))
+        self.board.set_rows(self._drawn.rows(rows, judged, self._runs.last, seen, now))
         self._follow_the_worst()
         self.area.divide(len(keys) + 1)
         self._draw_summary(now)
