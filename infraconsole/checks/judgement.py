@@ -308,9 +308,10 @@ def _of_follow_ups(row: BoardRow, now: datetime) -> Iterator[Reason]:
 def _of_alarms(row: BoardRow, now: datetime) -> Iterator[Reason]:
     ringing = [alarm for alarm in row.alarms.value or () if alarm.state == "ALARM"]
     if ringing:
-        others = f" and {len(ringing) - 1} more" if len(ringing) > 1 else ""
-        since = f" for {text.ago(ringing[0].since, now)}" if ringing[0].since else ""
-        yield Reason(Level.WARNING, f"alarm {ringing[0].name}{others} rings{since}.", "d shows why.")
+        first, others = ringing[0], len(ringing) - 1
+        which = f"alarms {first.name} and {others} more ring" if others else f"alarm {first.name} rings"
+        since = f" for {text.ago(first.since, now)}" if first.since else ""
+        yield Reason(Level.WARNING, f"{which}{since}.", "d shows why.")
 
 
 def _of_exports(row: BoardRow, now: datetime) -> Iterator[Reason]:

@@ -81,7 +81,7 @@ async def test_an_error_stays_in_its_cell_and_is_told_whole_on_d(app: ConsoleApp
     )
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "! Access")
-        assert "0/3" in text_of(app)
+        await until_seen(pilot, "0/3")
         await pilot.press("d")
         await until_seen(pilot, "User ops is not authorized")
         await pilot.press("G")
@@ -97,7 +97,7 @@ async def test_expired_credentials_go_on_the_band_and_leave_the_cells(app: Conso
         )
         await pilot.press("r")
         await until_seen(pilot, "The credentials have expired. aws sso login")
-        assert "1/1" in text_of(app)
+        await until_seen(pilot, "1/1")
         aws.raises = {}
         await pilot.press("r")
         await until(pilot, lambda: not app.screen.query_one(Band).problem)
@@ -155,7 +155,7 @@ async def test_unfinished_runs_stand_on_top(app: ConsoleApp, journal: Journal) -
     executor.open("choose", revision_gate())
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "attach")
-        assert "waits for you" in text_of(app)
+        await until_seen(pilot, "waits for you")
         executor.leave()
         await until_seen(pilot, "resume")
 

@@ -151,7 +151,7 @@ async def test_a_row_of_tasks_tells_of_all_of_them_and_leads_to_the_newest(app: 
         await pilot.press("j", "d")
         await until_seen(pilot, "7 tasks stopped for this reason")
         assert "pull image manifest has been retried 1 time(s)" in " ".join(text_of(app).split())
-        assert f"{6:032x}" in text_of(app)
+        await until_seen(pilot, f"{6:032x}")
         await pilot.press("escape", "l")
         await until(pilot, lambda: isinstance(app.screen, LogsScreen))
         await until_seen(pilot, "task 00000000")

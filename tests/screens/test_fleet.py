@@ -87,7 +87,7 @@ async def test_what_is_on_the_screen_is_read_at_once_and_the_rest_says_that_it_w
         assert len(read) < 40, "a budget of half a call a second cannot have read a hundred"
         assert "runs as it should" not in text_of(app)
         assert "services run as they should" not in text_of(app), "nothing is ok that was not read"
-        assert "Reading 100 services" in text_of(app)
+        await until_seen(pilot, "Reading 100 services")
         await pilot.press("G")
         await until_seen(pilot, "fileflow prod")
         await until(pilot, lambda: "fileflow-prod" in services_read(screen), "scrolled to, it is asked for")
@@ -117,7 +117,7 @@ async def test_that_aws_throttles_is_said_with_what_the_console_does_about_it(ap
         await until_seen(
             pilot, "AWS throttles this account in ap-northeast-2. The console reads slower, 0.3 calls a second"
         )
-        assert "Runs are not held up." in text_of(app)
+        await until_seen(pilot, "Runs are not held up.")
         aws.budget._refused_at -= budget.RECOVERY_SECONDS
         await until(pilot, lambda: not app.screen.query_one(Band).slowed)
 

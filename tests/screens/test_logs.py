@@ -131,7 +131,7 @@ async def test_tasks_that_run_and_log_nothing_are_not_said_to_have_never_started
     async with app.run_test(size=(120, 40)) as pilot:
         await open_logs(pilot)
         await until_seen(pilot, "✗ fileflow-prod:8: No task ever started")
-        assert "The tasks that run logged nothing in this time." in text_of(app)
+        await until_seen(pilot, "The tasks that run logged nothing in this time.")
 
 
 async def test_lines_of_other_tasks_do_not_hide_that_the_new_ones_never_started(
@@ -181,10 +181,10 @@ async def test_lines_stand_under_what_they_are_of_while_others_are_read(
         go_on.clear()
         await pilot.press("r", "l", "plus")  # the first of them reads the task once more, and is not waited for
         await until_seen(pilot, "… reading all tasks, the last 60 min")
-        assert "task t1, the last 15 min" in text_of(app)
+        await until_seen(pilot, "task t1, the last 15 min")
         go_on.set()
         await until_seen(pilot, "of the service")
-        assert "  all tasks, the last 60 min" in text_of(app)
+        await until_seen(pilot, "  all tasks, the last 60 min")
         assert "of the task" not in text_of(app)
 
 

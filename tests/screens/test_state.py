@@ -228,7 +228,7 @@ async def test_versions_are_listed_a_page_at_a_time_and_read_as_they_come_into_v
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, app)
         await until(pilot, lambda: len(screen.rows.shown) == 50)
-        assert "50 and more versions" in text_of(app)
+        await until_seen(pilot, "50 and more versions")
         await until(pilot, lambda: serials(screen)[0] == "#120")
         await pilot.pause(0.3)
         assert len(aws.got) < 30, "only those in view"
@@ -237,7 +237,7 @@ async def test_versions_are_listed_a_page_at_a_time_and_read_as_they_come_into_v
         await until(pilot, lambda: serials(screen)[49] == "#71", "read as it came into view")
         await pilot.press("plus")
         await until(pilot, lambda: len(screen.rows.shown) == 120)
-        assert "120 versions" in text_of(app)
+        await until_seen(pilot, "120 versions")
         await pilot.press("r")
         await pilot.pause(0.3)
         assert len(screen.rows.shown) == 120, "reading again loses nothing"
@@ -360,7 +360,7 @@ async def test_a_module_of_the_infrastructure_has_a_state_too(
         assert asked[-1] == ("b-dev", "rds/terraform.tfstate")
         await pilot.press("D")
         await until(pilot, lambda: focused_id(pilot) == "deploy-targets")
-        assert "Deploy rds to dev" in text_of(app)
+        await until_seen(pilot, "Deploy rds to dev")
         assert "image" not in text_of(app)
         await pilot.press(*"aws_a.b", "enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
@@ -466,7 +466,7 @@ async def test_what_is_read_after_a_detail_was_opened_appears_in_it(
         go_on.set()
         await until(pilot, lambda: "not looked up yet" not in text_of(app))
         assert isinstance(app.screen, DetailScreen)
-        assert "author     kim (Admin)" in text_of(app)
+        await until_seen(pilot, "author     kim (Admin)")
 
 
 async def test_a_detail_is_laid_out_in_part_and_copied_whole(app: ConsoleApp) -> None:
@@ -526,7 +526,7 @@ async def test_two_versions_are_compared_with_moves_recognised_and_secrets_maske
         rows = app.screen.query_one("#changes", Rows)
         rows.move_to("r:aws_db_instance.db ")
         await until_seen(pilot, "••••••")
-        assert "size: 2 → 1" in text_of(app)
+        await until_seen(pilot, "size: 2 → 1")
         assert SECRET not in text_of(app)
         await pilot.press("d")
         await pilot.pause(0.3)
@@ -540,7 +540,7 @@ async def test_the_marked_version_is_compared_and_another_state_is_said(app: Con
         await pilot.press("j", "space", "G", "d")
         await until_seen(pilot, "From serial 1")
         await until_seen(pilot, "to serial 3")
-        assert "their lineages differ" in text_of(app)
+        await until_seen(pilot, "their lineages differ")
 
 
 # What starts runs

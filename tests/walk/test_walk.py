@@ -184,6 +184,7 @@ def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folde
     window = terminal.open(*CONSOLE, "demo", "--scenario", "bad-image", "--factor", "4")
     terminal.see(window, "fileflow prod", "R rolls back.")
     terminal.keys(window, "n")
+    time.sleep(0.5)  # what comes sooner is of the same paste
     terminal.keys(window, "R")
     terminal.choose(window, "revision")
     terminal.choose(window, "in-flight")
