@@ -310,6 +310,17 @@ async def test_quitting_without_runs_asks_nothing(app: ConsoleApp) -> None:
         await until(pilot, lambda: not app.is_running)
 
 
+@pytest.mark.parametrize("keys", [("colon", *"journal", "enter"), tuple("RDn"), ("slash", *"auth"), ("enter",)])
+async def test_quitting_is_heard_whatever_comes_in_one_piece_with_it(
+    app: ConsoleApp, begun: list[Any], keys: tuple[str, ...]
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: :8 does")
+        at_once(app, *keys, "ctrl+q")
+        await until(pilot, lambda: not app.is_running)
+    assert begun == []
+
+
 @pytest.mark.parametrize("words", ["journal", "fileflow prod", "logs fileflow prod", "run k3m9px"])
 async def test_quitting_while_a_screen_opens(app: ConsoleApp, config: Config, words: str) -> None:
     """Textual gives such a screen no widgets any more, but its Mount event."""

@@ -160,7 +160,7 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     terminal.typed(window, ":")
     terminal.typed(window, "journal")
     terminal.keys(window, "Enter")
-    terminal.see(window, "done", "fileflow-prod")
+    terminal.see(window, "began", "done", "fileflow-prod")
 
     # Quit: no process and no port behind.
     terminal.keys(window, "C-q")
