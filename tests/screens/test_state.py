@@ -924,7 +924,7 @@ async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
 async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.on_go_to(GoTo(Place("containers", "fileflow", "dev")))
-        await until_seen(pilot, "tasks run fileflow-dev")
+        await until_seen(pilot, "completed  fileflow-dev:7")
         await pilot.press("D")
         await until_seen(pilot, "v2 runs now")
         await pilot.press("enter")
