@@ -298,11 +298,10 @@ async def test_one_export_with_its_history_and_the_code(app: ConsoleApp, aws: Ex
         await opened(pilot, app, "exports prod /shared/network/vpc-id")
         await until_seen(pilot, "vpc-0fedcba9876543210")
         await until_seen(pilot, " security_group.tasks", seconds=20)
-        shown = text_of(app)
-        assert "replace" in shown
-        assert "writes" in shown
-        assert "destroys and makes anew 1 of them" in " ".join(shown.replace("│", " ").split())
-        assert "data.tf:" in shown
+        await until_seen(pilot, "replace")
+        await until_seen(pilot, "writes")
+        await until_seen(pilot, "data.tf:")
+        assert "destroys and makes anew 1 of them" in " ".join(text_of(app).replace("│", " ").split())
         await pilot.press("tab", "tab")
         await until(pilot, lambda: focused_id(pilot) == "history")
         await pilot.press("j", "d")

@@ -209,14 +209,13 @@ async def test_versions_newest_first_and_what_they_are(
     async with app.run_test(size=size) as pilot:
         screen = await opened(pilot, app)
         await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
-        seen = text_of(app)
-        assert "4 versions of the state of fileflow prod" in seen
-        assert "✓ current" in seen
-        assert "was deleted here" in seen
-        assert "another lineage" in seen
-        assert "nobody holds it" in seen
+        await until_seen(pilot, "4 versions of the state of fileflow prod")
+        await until_seen(pilot, "✓ current")
+        await until_seen(pilot, "was deleted here")
+        await until_seen(pilot, "another lineage")
+        await until_seen(pilot, "nobody holds it")
         assert sorted(aws.got) == ["v1", "v3", "v4"], "each once"
-        assert SECRET not in seen
+        assert SECRET not in text_of(app)
         for strip in app.screen._compositor.render_strips():
             assert strip.cell_length == size[0]
 
