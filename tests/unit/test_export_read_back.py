@@ -11,7 +11,7 @@ import pytest
 from infraconsole.aws.ssm import SECURE, Parameter
 from infraconsole.engine.runbook import StepContext
 from infraconsole.errors import NotVisibleYet, StepFailed
-from runbooks import export_put
+from infraconsole.runbooks import export_put
 
 NAME = "/shared/network/vpc-id"
 LOOKED = datetime(2026, 11, 30, 3, tzinfo=UTC)
@@ -37,19 +37,24 @@ def context(seconds: float = 0.0) -> StepContext:
     return cast(StepContext, found)
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, *answers: Parameter) -> None:
+def shown(monkeypatch: pytest.MonkeyPatch, *answers: Parameter | None) -> None:
     left = list(answers)
     monkeypatch.setattr(export_put, "_now", lambda _: left.pop(0) if len(left) > 1 else left[0])
 
 
-def test_what_was_written_is_shown_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown(monkeypatch, parameter(4, "before", after_minutes=0), parameter(5, "vpc-1", after_minutes=1))
+LAGGING = [None, parameter(4, "before", after_minutes=0)]
+
+
+@pytest.mark.parametrize("before", LAGGING)
+def test_what_was_written_is_shown_late(monkeypatch: pytest.MonkeyPatch, before: Parameter | None) -> None:
+    shown(monkeypatch, before, before, parameter(5, "vpc-1", after_minutes=1))
     assert export_put.Verify().act(context(60.0)) == {"version": 5}
 
 
-def test_what_is_never_shown_is_not_visible_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown(monkeypatch, parameter(4, "before", after_minutes=0))
-    with pytest.raises(NotVisibleYet):
+@pytest.mark.parametrize("now", LAGGING)
+def test_what_is_never_shown_can_be_looked_for_later(monkeypatch: pytest.MonkeyPatch, now: Parameter | None) -> None:
+    shown(monkeypatch, now)
+    with pytest.raises(NotVisibleYet, match=f"version 5 of {NAME}"):
         export_put.Verify().act(context())
 
 
