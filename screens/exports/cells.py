@@ -178,7 +178,7 @@ def export_rows(
         cells = {
             "mark": mark,
             "name": Cell(name, PLAIN if entry.tone in (GOOD, DIM) else STRONG),
-            "value": Cell(shown_value(parameter, revealed.get(entry.name)), DIM if secret else PLAIN),
+            "value": Cell(shown_value(parameter, revealed.get(entry.name)), DIM if secret else PLAIN, tail=True),
             "type": Cell(parameter.type, DIM),
             "version": Cell(str(parameter.version), DIM),
             "changed": Cell(text.ago(parameter.modified_at, now), DIM),

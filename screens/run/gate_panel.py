@@ -21,6 +21,7 @@ from infraconsole.engine.gate import DECLINED, ERROR, FAILURE_GATE, LEAST_REASON
 from infraconsole.engine.history import OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
+from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
 _COLUMNS = (Column("mark", "", 1), Column("title", "choose", 20, stretch=True), Column("note", "", 14, rank=1))
@@ -61,7 +62,7 @@ class GatePanel(Vertical):
         yield Static(id="gate-title")
         yield Rows(_COLUMNS, header=False, id="gate-choices")
         with VerticalScroll(id="gate-body"):
-            yield Static(id="gate-shows")
+            yield Says(hangs=True, id="gate-shows")
         yield Static(id="gate-says")
         with Horizontal(id="gate-buttons"):
             yield Button("No: change nothing", id="gate-no", compact=True)
@@ -132,7 +133,7 @@ class GatePanel(Vertical):
             return
         gate = self._open.gate
         key = self.query_one("#gate-choices", Rows).current_key if self._choosing else ""
-        self.query_one("#gate-shows", Static).update(shows(gate, key))
+        self.query_one("#gate-shows", Says).say(shows(gate, key))
         self.query_one("#gate-body").scroll_home(animate=False)
         self.call_after_refresh(self._say_whether_more)
 
