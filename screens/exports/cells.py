@@ -263,7 +263,7 @@ def change_warning(impact: Sequence[ImpactLine]) -> str:
     seen = f"1 resource in {where} sees this value" if count == 1 else f"{count} resources in {where} see this value"
     if not replaced:
         return f"{seen}; a change shows in the next plan."
-    return f"{seen}. If it changes, the next apply destroys and makes anew {replaced} of them: plan before you apply."
+    return f"{seen}. If it changes, the next apply destroys and recreates {replaced} of them: plan before you apply."
 
 
 def story(entry: Entry, now: datetime, revealed: str | None = None, impact: Sequence[ImpactLine] = ()) -> Content:

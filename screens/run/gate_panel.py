@@ -264,7 +264,7 @@ def shows(gate: Gate, choice_id: str = "") -> Content:
         rows.append(("What will change" if gate.kind is not GateKind.CHOOSE else "What is known", STRONG))
         rows += [_change_line(change) for change in gate.changes if change not in wrong]
     if gate.commands:
-        rows.append(("By hand it would be", STRONG))
+        rows.append(("The same by hand", STRONG))
         rows += [said(("$ ", DIM), command) for command in gate.commands]
     return lines(rows)
 
@@ -317,7 +317,7 @@ def _placeholder(gate: Gate) -> str:
 
 def _how(gate: Gate, *, at_field: bool) -> str:
     if gate.kind is GateKind.CHOOSE:
-        return "↑↓ look, Enter chooses; nothing is changed by choosing. Tab goes on to the details."
+        return "↑↓ to look, Enter to choose; choosing changes nothing. Tab: the details."
     how = gate.how
     if at_field:
         return f"To go ahead: {how}, Enter. Esc goes back to “No”."

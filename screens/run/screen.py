@@ -60,7 +60,7 @@ class RunScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *pane_keys("run", "Steps, output, gate"),
         Binding("i", "interrupt", "Interrupt", id="run.interrupt", tooltip="Ask the run to stop; asks first"),
-        Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Take the run up where it stopped"),
+        Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Resume the run where it stopped"),
         Binding(
             "R",
             "roll_back",

@@ -301,7 +301,7 @@ async def test_one_export_with_its_history_and_the_code(app: ConsoleApp, aws: Ex
         shown = text_of(app)
         assert "replace" in shown
         assert "writes" in shown
-        assert "destroys and makes anew 1 of them" in " ".join(shown.replace("│", " ").split())
+        assert "destroys and recreates 1 of them" in " ".join(shown.replace("│", " ").split())
         assert "data.tf:" in shown
         await pilot.press("tab", "tab")
         await until(pilot, lambda: focused_id(pilot) == "history")

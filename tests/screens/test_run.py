@@ -515,7 +515,7 @@ async def test_a_run_without_executor_says_so_and_offers_resume(attached: Consol
     executor.open("update", type_gate())
     executor.leave()
     async with attached.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "nobody carries it out")
+        await until_seen(pilot, "no process runs it")
         assert not attached.screen.query_one("#gate").display
         assert attached.screen.check_action("resume", ()) is True
         assert attached.screen.check_action("interrupt", ()) is None
