@@ -38,7 +38,7 @@ _WIDEST = 80
 @dataclass(frozen=True)
 class Column:
     """`rank` 0 is always shown; higher ranks go first where the width does not suffice. Of what is left, columns take what their
-    cells need, those that lack the least first; those that `stretch` share the rest."""
+    cells need, those that `stretch` first, which share the rest as well."""
 
     key: str
     title: str
@@ -83,7 +83,7 @@ def fitting(columns: Sequence[Column], width: int, needed: Mapping[str, int] | N
     left = max(0, width - (sum(column.width + _GAP for column in kept) - _GAP))
     widths = {column.key: column.width for column in kept}
     lacking = {column.key: max(0, (needed or {}).get(column.key, 0) - column.width) for column in kept}
-    for column in sorted(kept, key=lambda column: lacking[column.key]):
+    for column in sorted(kept, key=lambda column: (not column.stretch, lacking[column.key])):
         extra = min(left, lacking[column.key])
         widths[column.key] += extra
         left -= extra

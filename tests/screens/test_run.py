@@ -369,7 +369,7 @@ async def test_what_was_changed_before_a_refusal_is_not_denied(
             executor.write(Kind.STEP_FINISHED, "update", result={"changed": True}, seconds=2.0)
         executor.begin("watch")
         executor.finish("refused", 3)
-        await until_seen(pilot, "look at the service" if changed else "Nothing was changed.")
+        await until_seen(pilot, "check the service" if changed else "Nothing was changed.")
         assert ("nothing has to be undone" in text_of(attached)) is not changed
 
 

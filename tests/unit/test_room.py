@@ -26,8 +26,8 @@ def test_a_column_whose_cells_are_cut_grows_before_the_rest_is_shared() -> None:
     assert widths(60, name=20, reason=15) == {"name": 20, "state": 6, "reason": 32}
 
 
-def test_the_column_that_lacks_the_least_is_served_first() -> None:
-    assert widths(32, name=12, reason=80) == {"name": 12, "state": 6, "reason": 12}
+def test_the_column_that_stretches_is_served_first() -> None:
+    assert widths(32, name=12, reason=80) == {"name": 8, "state": 6, "reason": 16}
 
 
 def test_what_falls_away_goes_by_rank_whatever_cells_need() -> None:
