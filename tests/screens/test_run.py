@@ -532,7 +532,7 @@ async def test_no_line_of_a_flood_is_lost(attached: ConsoleApp, executor: FakeEx
         await until(pilot, lambda: output.count == before + 20_000, seconds=20)
         thread.join()
         await pilot.press("tab", "g")
-        await until_seen(pilot, "begun by woken")
+        await until_seen(pilot, "started by woken")
         assert not output.follow
         await pilot.press("f")
         await until_seen(pilot, "line 19999")
