@@ -45,7 +45,9 @@ class Look(Step):
         name, kind = _name(context), context.inputs["type"]
         if not name.startswith(f"{context.config.export_root}/"):
             raise UsageError(
-                f"{name} is no export.", cause=f"Exports lie below {context.config.export_root}.", mend="Mend the name."
+                f"{name} is no export.",
+                cause=f"Exports lie below {context.config.export_root}.",
+                mend="Correct the name.",
             )
         rules = load_rules(context.config)
         rule = rules.rule_for(name)
@@ -209,7 +211,7 @@ def _check_shape(name: str, shape: Shape, value: str, *, listed: bool) -> None:
             raise UsageError(
                 f"{item!r} is no value for {name}.",
                 cause=f"Expected {shape.words}, as in {shape.example}.",
-                mend="Mend --set value=…",
+                mend="Correct --set value=…",
             )
 
 

@@ -50,4 +50,6 @@ class Settling(_Screen):
 
 
 class Dialog(Settling, ModalScreen[T]):
-    """Over another screen."""
+    """Over another screen; in 80 columns over its whole width."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type

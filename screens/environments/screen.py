@@ -103,7 +103,7 @@ class EnvironmentsScreen(ConsoleScreen):
         self.rows.end_reading(
             f"The variables of {service} could not be read: d shows why."
             if code is None
-            else "It declares no variables."
+            else "The code declares no variables."
         )
         self._draw()
 

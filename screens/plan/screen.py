@@ -218,7 +218,7 @@ class PlanScreen(PanedScreen):
             return
         tree = self.tree_of
         if tree is not None:
-            self.rows.end_reading("Nothing to do: what is in the code is what is there.")
+            self.rows.end_reading("No changes: the infrastructure matches the code.")
             self.rows.set_rows(tree.flat() if self._filtered else tree.rows())
         elif self._error is not None:
             self.rows.end_reading(str(getattr(self._error, "title", self._error)))

@@ -48,10 +48,10 @@ class StateScreen(ConsoleScreen):
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
-        "asks before anything changes; where the state was deleted, is no whole one, or was written past Terraform, `R` brings the "
-        "last one back that Terraform stored, and on a version of another lineage that one. `D` "
+        "asks before anything changes; where the state was deleted, is not complete, or was written outside of Terraform, "
+        "`R` brings the last one back that Terraform stored, and on a version of another lineage that one. `D` "
         "deploys the service or the module, `U` takes a lock away that nobody holds any more, `E` pushes or dismisses the state "
-        "that an apply could not store, `M` mends the lock table's digest where it is another state's; their runs ask too. The "
+        "that an apply could not store, `M` repairs the lock table's digest where it is another state's; their runs ask too. The "
         "first 50 versions are listed; `+`, or going to the last row, reads more. A filter has all of them read, but for large "
         "ones."
     )
@@ -70,7 +70,7 @@ class StateScreen(ConsoleScreen):
         Binding("M", "mend", "Mend", key_display="M", id="state.mend",
                 tooltip="Make the lock table's digest agree with the state: asks before anything changes"),
         Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
-                tooltip="Take the lock away: asks before anything changes"),
+                tooltip="Release the lock: asks before anything changes"),
         Binding("D", "deploy", "Deploy", key_display="D", id="state.deploy",
                 tooltip="Deploy this service or module: plans, and asks before anything changes"),
         Binding("plus", "more", "More", key_display="+", id="state.more", tooltip="Read older versions"),

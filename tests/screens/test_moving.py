@@ -301,7 +301,7 @@ async def test_the_journal_lists_replays_verifies_and_exports(app: ConsoleApp, j
         await until_seen(pilot, "Roll back ECS service: fileflow-prod: done")
         await pilot.press("shift+tab", "slash", *"tasks run", "enter")
         await until_seen(pilot, "0 of 3 tasks run")
-        assert "begun by woken" not in text_of(app)
+        assert "started by woken" not in text_of(app)
 
 
 async def test_quitting_without_runs_asks_nothing(app: ConsoleApp) -> None:

@@ -627,7 +627,7 @@ async def test_what_is_no_state_is_taken_away_with_the_key_that_rolls_back(
     aws.stored.insert(0, ("v5", stored))
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app)
-        await until_seen(pilot, "What is stored now is no whole state. R brings the last whole one back.")
+        await until_seen(pilot, "What is stored now is not a complete state. R brings the last whole one back.")
         await until_seen(pilot, "R Undelete")
         assert "Roll back" not in text_of(app)
         await pilot.press("j", "R")
@@ -643,7 +643,7 @@ async def test_a_version_that_aws_does_not_give_is_not_called_broken(
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, app)
         await until(pilot, lambda: serials(screen) == ["!", "!", "-", "!"])
-        assert "no whole state" not in text_of(app)
+        assert "not a complete state" not in text_of(app)
         await pilot.press("j", "R")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert [wish.runbook for wish in begun] == ["state-rollback"]
@@ -687,7 +687,7 @@ async def test_a_digest_of_another_state_is_said_and_mended(
         aws.digest = md5_of(aws.stored[1][1])
         await pilot.press("r")
         await until_seen(pilot, "The lock table's digest is not that of the stored state")
-        await until_seen(pilot, "M mends it.")
+        await until_seen(pilot, "M repairs it.")
         await until_seen(pilot, "M Mend")
         await pilot.press("enter")
         await until_seen(pilot, f"{aws.digest}, another state's")
@@ -724,7 +724,7 @@ async def test_what_was_written_past_terraform_is_taken_away_and_not_made_to_agr
     aws.stored.insert(0, ("v5", state(40, lineage="foreign")))
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app)
-        await until_seen(pilot, "What is stored now was written past Terraform.")
+        await until_seen(pilot, "What is stored now was written outside of Terraform.")
         await until_seen(pilot, "✗ current")
         await until_seen(pilot, "R Undelete")
         assert "M Mend" not in text_of(app)
