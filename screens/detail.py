@@ -59,6 +59,8 @@ class DetailScreen(Dialog[None]):
         self._draw()
 
     def _draw(self) -> None:
+        if self.is_leaving:
+            return
         began = clock.seconds()
         self._told = self._tell()
         self.query_one("#detail-text", Says).say(_cut(self._told))

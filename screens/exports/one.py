@@ -153,7 +153,7 @@ class ExportScreen(PanedScreen):
         self._draw_headline()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         revealed = self._reveals.values.get(self.export_name)
@@ -196,7 +196,7 @@ class ExportScreen(PanedScreen):
 
     def lay_out(self) -> None:
         super().lay_out()
-        if self.is_mounted:
+        if self.is_usable:
             self._give_room()
 
     def _give_room(self) -> None:

@@ -140,7 +140,7 @@ class JournalScreen(ConsoleScreen):
     # Drawing
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         trouble = next((run.trouble for run in self._runs.values() if run.trouble), "")

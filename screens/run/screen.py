@@ -256,7 +256,7 @@ class RunScreen(ConsoleScreen):
         return next((step for step in self.record.steps if step.id == key), None)
 
     def tick(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         head = story.headline(self.record, self._update.executor, now, self._known)
@@ -303,7 +303,7 @@ class RunScreen(ConsoleScreen):
 
     def _arrange(self) -> None:
         """Wide: everything at once. Narrow: the pane one is in."""
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         wide = self.size.width >= 120
         if self._pane not in self._panes:

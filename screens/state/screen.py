@@ -253,7 +253,7 @@ class StateScreen(ConsoleScreen):
 
     def _in_view(self) -> None:
         """Read the versions that are in view and not known yet; all that are listed, while a filter looks for one."""
-        if not self.is_mounted or not self._listed:
+        if not self.is_usable or not self._listed:
             return
         top = round(self.rows.scroll_y)
         current = self._current
@@ -303,7 +303,7 @@ class StateScreen(ConsoleScreen):
                 raise
             except Exception as error:  # noqa: BLE001 - the edge of a load: said on Enter
                 self._authors[key] = error
-        if self.is_mounted:
+        if self.is_usable:
             self._draw_row()
 
     def _is_author_known(self, key: str, version: StoredObject) -> bool:
@@ -316,7 +316,7 @@ class StateScreen(ConsoleScreen):
         self._draw_headline()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         self.rows.set_rows(
             cells.version_rows(self._listed, self._known, self._marked, self.desk.now(), self._kept_digest)
@@ -405,7 +405,7 @@ class StateScreen(ConsoleScreen):
         self._in_view()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        version = self._version(self.rows.current_key) if self.is_mounted else None
+        version = self._version(self.rows.current_key) if self.is_usable else None
         content = version is not None and not version.is_delete_marker
         if action in ("roll_back", "undelete") and (action == "undelete") != self._undeletes(version):
             return False  # one key: what it does here is what its name says
