@@ -153,12 +153,14 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     assert world.counted_calls("UpdateService", "ecs", accepted=True) == 1
 
     terminal.keys(window, "Escape")
+    time.sleep(0.5)  # two in one read are one
     terminal.keys(window, "Escape")
     terminal.see(window, "▲ fileflow prod", "3/3", "but the variables say 7bd6b34")
 
     # Read the journal.
     terminal.typed(window, ":")
     terminal.typed(window, "journal")
+    time.sleep(0.5)  # what comes sooner is of the same paste
     terminal.keys(window, "Enter")
     terminal.see(window, "began", "done", "fileflow-prod")
 
@@ -200,6 +202,7 @@ def test_quitting_while_a_run_is_going_leaves_it_going(terminal: Terminal, folde
     time.sleep(1.0)
     if "exit code" not in terminal.screen(window):  # it asks first, since a run is going
         terminal.keys(window, "Tab")
+        time.sleep(0.5)
         terminal.keys(window, "Enter")
     shown = terminal.see(window, "exit code 0.", "infraconsole attach")
     assert "goes on" in shown or "go on" in shown
