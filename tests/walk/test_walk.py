@@ -88,13 +88,23 @@ class Terminal:
         self.typed(window, text)
         self.see(window, f"change nothing   {text}")
         time.sleep(0.5)  # what comes sooner is of the same paste
-        self.keys(window, "Enter")
+        self.enter(window, gate)
 
     def choose(self, window: str, gate: str, *words: str) -> None:
         """Take what the gate recommends."""
         self.see(window, f"gate {gate}", *words)
         time.sleep(1.0)
-        self.keys(window, "Enter")
+        self.enter(window, gate)
+
+    def enter(self, window: str, gate: str) -> None:
+        """As a person does who sees that nothing follows: where the console stood still, an Enter counts as typed ahead."""
+        for _ in range(5):
+            self.keys(window, "Enter")
+            deadline = time.monotonic() + 20.0
+            while time.monotonic() < deadline:
+                if f"gate {gate}" not in self.screen(window):
+                    return
+                time.sleep(0.1)
 
     def close(self) -> None:
         self.tmux("kill-server")
