@@ -386,7 +386,7 @@ def load(file: Path | None = None) -> Config:
     try:
         document = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Mend that line.") from error
+        raise ConfigError(f"The configuration {path} is not TOML.", cause=str(error), mend="Fix that line.") from error
     settings = parse(document, path)
     settle = settings.engine.settle_seconds
     if settle < LEAST_SETTLE_SECONDS and not clock.is_emulator(os.environ.get("AWS_ENDPOINT_URL", "")):

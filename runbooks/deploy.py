@@ -163,7 +163,7 @@ def _look_at_state(context: StepContext, root: Root) -> None:
     stored = state_summary(context, root)
     where = f"s3://{place.bucket}/{place.key}"
     if stored is None:
-        context.note(f"There is no state at {where} yet: everything would be made anew.", warning=True)
+        context.note(f"There is no state at {where} yet: everything would be created again.", warning=True)
     else:
         context.note(f"State {where}: serial {stored.serial}, {stored.resource_count} resources.")
 
@@ -280,7 +280,7 @@ RUNBOOK = Runbook(
         ),
         Input("environment", "environment", "the environment, as in prod", required=True),
         Input("image_tag", "tag", "the image to deploy; default: what the tfvars say"),
-        Input("targets", "addresses", "addresses to plan alone, with commas between them; default: everything"),
+        Input("targets", "addresses", "addresses to plan, comma-separated; default: everything"),
         Input("reason", "text", "why outside of the window, for the record", least=LEAST_REASON),
     ),
     gates=(*policy.GATES, policy.DANGEROUS, policy.FAILURE),

@@ -57,7 +57,7 @@ class Look(Step):
         context.note(f"Its checksum is {calculated}; {table} says {kept or 'nothing'}.")
         doubts: list[str] = []
         if calculated == kept:
-            context.note("They agree: there is nothing to mend.")
+            context.note("They agree: there is nothing to repair.")
         else:
             doubts = _doubts(context, stored.version_id, now, kept)
             for doubt in doubts:
@@ -76,8 +76,8 @@ class Look(Step):
 
 class TakeLock(Step):
     id = "take-lock"
-    title = "Take the state's lock"
-    why = "So that nobody stores a state while its digest is mended."
+    title = "Lock the state"
+    why = "So that nobody stores a state while its digest is repaired."
     changes = True
     calls = ("dynamodb:PutItem",)
 
@@ -91,7 +91,7 @@ class TakeLock(Step):
             context,
             self,
             typed_name=True,
-            title=f"Mend the digest of the state of {context.target}",
+            title=f"Repair the digest of the state of {context.target}",
             changes=(
                 f"{table}: {state_digest.key_of(bucket, key)} says {looked['calculated']} instead of {looked['kept'] or 'nothing'}",
                 f"The stored state stays as it is: serial {looked['serial']}, {looked['resources']} resources.",
@@ -106,7 +106,7 @@ class TakeLock(Step):
 
     def probe(self, context: StepContext) -> Probe:
         if context.result("look")["agree"]:
-            return Probe(ProbeState.DONE, "There is nothing to mend.", {"lock": ""})
+            return Probe(ProbeState.DONE, "There is nothing to repair.", {"lock": ""})
         lock = _held(context)
         if lock is not None and lock.id == _lock_id(context):
             return Probe(ProbeState.DONE, "The lock is ours.", {"lock": lock.id, "changed": True})
@@ -133,7 +133,7 @@ class Mend(Step):
 
     def probe(self, context: StepContext) -> Probe:
         if context.result("look")["agree"]:
-            return Probe(ProbeState.DONE, "There is nothing to mend.")
+            return Probe(ProbeState.DONE, "There is nothing to repair.")
         wanted = context.result("look")["calculated"]
         if _digest(context) == wanted:
             return Probe(ProbeState.DONE, "The digest agrees.", {"digest": wanted})
@@ -177,7 +177,7 @@ class Mend(Step):
 
 class Release(Step):
     id = "release"
-    title = "Give the lock back"
+    title = "Unlock the state"
     why = "Only ours, by its id."
     changes = True
     calls = ("dynamodb:DeleteItem",)
@@ -205,7 +205,7 @@ class Release(Step):
         if lock is not None and lock.id == _lock_id(context):
             raise StepFailed(
                 "The lock was given back, and is still there.",
-                mend=f"Take it away: {run_line(context, 'state-unlock')} --set lock={lock.id}",
+                mend=f"Release it: {run_line(context, 'state-unlock')} --set lock={lock.id}",
             )
         return {"changed": True}
 
@@ -275,7 +275,7 @@ def _doubts(context: StepContext, version_id: str, now: StateSummary, kept: str)
         if kept and state_digest.calculated(body) == kept:
             doubts.append(
                 f"The table's checksum is that of version {version.version_id}, stored {text.local_time(version.modified_at)}: "
-                "what is stored was written past Terraform. infraconsole run state-undelete brings that version back."
+                "what is stored was written outside of Terraform. infraconsole run state-undelete brings that version back."
             )
         if before is None:
             try:
@@ -313,7 +313,7 @@ def _aws(context: StepContext, verb: str, **options: object) -> Sequence[str]:
 
 RUNBOOK = Runbook(
     name="digest-repair",
-    title="Mend a state's digest",
+    title="Repair a state's digest",
     summary="Make the lock table's digest say what the stored Terraform state is, after both were looked at.",
     purpose=Purpose.RECOVERY,
     inputs=(

@@ -1,4 +1,4 @@
-"""Roll an ECS service back to an earlier revision of its task definition.
+"""Roll back an ECS service to an earlier revision of its task definition.
 
 Reads top to bottom like the procedure: look, choose, check, register a copy where the revision is not ACTIVE any more, stop what is
 in flight (if asked to) and wait until it is, update, watch, verify, pin the image. What AWS means by its states is from the Amazon
@@ -362,7 +362,7 @@ class Verify(Step):
 
 RUNBOOK = Runbook(
     name="ecs-rollback",
-    title="Roll an ECS service back",
+    title="Roll back an ECS service",
     summary="Return a service to an earlier revision of its task definition, watch it go healthy, and say how to make it last.",
     purpose=Purpose.RECOVERY,
     inputs=(

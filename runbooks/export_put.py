@@ -45,7 +45,9 @@ class Look(Step):
         name, kind = _name(context), context.inputs["type"]
         if not name.startswith(f"{context.config.export_root}/"):
             raise UsageError(
-                f"{name} is no export.", cause=f"Exports lie below {context.config.export_root}.", mend="Mend the name."
+                f"{name} is no export.",
+                cause=f"Exports lie below {context.config.export_root}.",
+                mend="Correct the name.",
             )
         rules = load_rules(context.config)
         rule = rules.rule_for(name)
@@ -155,10 +157,11 @@ class Verify(Step):
 
     def act(self, context: StepContext) -> Mapping[str, Any]:
         now = self._shown(context)
-        if now.value != context.inputs["value"]:
+        if not _says(context, now):
+            is_another = now.type != context.inputs["type"]
+            says = f"It is a {now.type} now" if is_another else f"It says {now.value!r}"
             raise StepFailed(
-                f"{_name(context)} does not say what was written.",
-                cause=f"It says {now.value!r}.",
+                f"{_name(context)} does not say what was written.", cause=f"{says}, version {now.version}."
             )
         context.note(f"{now.name} is version {now.version}: {now.value}")
         owner = context.result("look")["owner"]
@@ -174,7 +177,7 @@ class Verify(Step):
         """The parameter as of what was written. Raises NotVisibleYet where AWS does not come to show that."""
         written = context.result("write").get("version", 0)
         patience = Deadline(context.config.engine.visible_seconds)
-        while (now := _now(context)) is None or now.version < written:
+        while (now := _now(context)) is None or (now.version < written and not _is_made_again(context, now)):
             if patience.is_over():
                 raise NotVisibleYet(
                     f"AWS does not show version {written} of {_name(context)} yet.", mend="Look at the parameter."
@@ -208,7 +211,7 @@ def _check_shape(name: str, shape: Shape, value: str, *, listed: bool) -> None:
             raise UsageError(
                 f"{item!r} is no value for {name}.",
                 cause=f"Expected {shape.words}, as in {shape.example}.",
-                mend="Mend --set value=…",
+                mend="Correct --set value=…",
             )
 
 
@@ -219,6 +222,13 @@ def _name(context: StepContext) -> str:
 def _modified(parameter: Parameter | None) -> str:
     """By AWS's time; "" where it does not say."""
     return parameter.modified_at.isoformat() if parameter and parameter.modified_at else ""
+
+
+def _is_made_again(context: StepContext, now: Parameter) -> bool:
+    """Versions begin with 1 again where somebody has deleted it and made another: a read that lags shows an older time, too."""
+    looked = context.result("look")
+    version, modified = int(looked["version"]), str(looked["modified"])
+    return now.version <= version and _modified(now) > modified
 
 
 def _says(context: StepContext, known: Parameter | ParameterVersion) -> bool:

@@ -37,7 +37,7 @@ def lock_sentence(context: StepContext, root: Root) -> str:
         return ""
     if place.use_lockfile is False and not place.lock_table:
         return "Nothing is known of a lock of this state."
-    unlock = f"Take the lock away: {run_line(context, 'state-unlock')}"
+    unlock = f"Release the lock: {run_line(context, 'state-unlock')}"
     try:
         lock = state_lock.held(context.reads, place, place.bucket, place.key)
     except (AwsError, StateUnreadable) as error:

@@ -51,7 +51,7 @@ def _say_in_flight(context: StepContext, service: Service) -> None:
     if flight:
         since = text.ago(flight.created_at, context.now())
         context.note(
-            f"A deployment of {rollout.short(flight.task_definition)} is {flight.rollout_state} since {since}: "
+            f"A deployment of {rollout.short(flight.task_definition)} has been {flight.rollout_state} for {since}: "
             f"{flight.running} of {flight.desired} tasks run, {flight.failed} failed."
         )
 

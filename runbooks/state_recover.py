@@ -183,7 +183,7 @@ class VerifyPushed(VerifyStored):
 
 class PutAway(Step):
     id = "put-away"
-    title = "Put errored.tfstate away"
+    title = "Remove errored.tfstate"
     why = "So that runs on this folder can begin again. A copy stays in this run's folder."
     changes = True
 

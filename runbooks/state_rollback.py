@@ -439,7 +439,7 @@ def _wanted(context: StepContext) -> bool:
 
 RUNBOOK = Runbook(
     name="state-rollback",
-    title="Roll a Terraform state back",
+    title="Roll back a Terraform state",
     summary="Back the state up, put an earlier version back with the next serial, and show the plan that follows.",
     purpose=Purpose.RECOVERY,
     inputs=(

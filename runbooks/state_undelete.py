@@ -1,7 +1,7 @@
-"""Bring a lost Terraform state back: take away what lies on the last version that Terraform stored.
+"""Restore a lost Terraform state: take away what lies on the last version that Terraform stored.
 
-That is a delete marker, something that is no state, or another state that was written past Terraform; with `version` also one of
-another project that Terraform itself was made to store. Nothing is written: the very version that was stored before is current
+That is a delete marker, something that is no state, or another state that was written outside of Terraform; with `version` also one
+of another project that Terraform itself was made to store. Nothing is written: the very version that was stored before is current
 again, so serial and lineage fit, and but for the last case the digest in the lock table. A push cannot do that, since Terraform
 refuses every command on a state that it cannot read or whose digest differs, and a push of another lineage. That removing what
 lies on a version makes it current is from the S3 user guide (Managing delete markers; Restoring previous versions).
@@ -97,7 +97,7 @@ class Look(Step):
                 lines.append(f"  a copy of it stays in {copy}")
         last = found.last
         if found.digest not in ("", found.last.state.md5):
-            lines.append(f"afterwards the lock table's digest has to be mended: {run_line(context, 'digest-repair')}")
+            lines.append(f"afterwards the lock table's digest has to be repaired: {run_line(context, 'digest-repair')}")
         comes_back = f"serial {found.last.state.serial}, {found.last.state.resource_count} resources"
         context.note(
             f"Since {text.ago(found.lost[-1].stored.modified_at, context.now())} something lies on the last state. What "
@@ -190,7 +190,7 @@ class Verify(Step):
         kept = _digest(context)
         if kept not in ("", state_digest.calculated(stored.body or b"")):
             context.note(
-                "The lock table's digest is that of what was taken away, so that every Terraform command fails. Mend it: "
+                "The lock table's digest is that of what was taken away, so that every Terraform command fails. Repair it: "
                 f"{run_line(context, 'digest-repair')}",
                 warning=True,
             )
@@ -306,13 +306,13 @@ def _words(version: _Version, *, past_terraform: bool) -> str:
     if version.state is None:
         return f"no state that can be read, {version.stored.size_bytes:,} bytes"
     state = version.state
-    past = ", written past Terraform" if past_terraform else ""
+    past = ", written outside of Terraform" if past_terraform else ""
     return f"serial {state.serial}, {state.resource_count} resources, lineage {state.lineage}{past}"
 
 
 RUNBOOK = Runbook(
     name="state-undelete",
-    title="Bring a lost Terraform state back",
+    title="Restore a lost Terraform state",
     summary="Take away what lies on a state's last whole version: a delete marker, or what is no state of Terraform's.",
     purpose=Purpose.RECOVERY,
     inputs=(

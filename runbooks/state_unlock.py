@@ -52,7 +52,7 @@ class Look(Step):
         others = [each for each in locks if each.id != lock.id]
         if others:
             context.note(
-                f"It is locked in two places, by two locks: this run takes {lock.id} away, another run {others[0].id}.",
+                f"It is locked in two places, by two locks: this run releases {lock.id}, another run {others[0].id}.",
                 warning=True,
             )
         if left := taken_by(context, lock):
@@ -62,24 +62,22 @@ class Look(Step):
                 warning=True,
             )
         if ours:
-            doubt = (
-                f"It is of Terraform of run {ours.run} of this journal, which was killed: nobody is at work with it."
-            )
+            doubt = f"It is of Terraform of run {ours.run} of this journal, which was killed: nobody is using it."
         else:
             doubt = (
                 "No run of this journal is at this target. Ask that person, and look whether that process still lives: an "
-                "apply whose lock is taken away overwrites what others store."
+                "apply whose lock is released overwrites what others store."
             )
         context.note(doubt)
         if given and given != lock.id:
-            raise UsageError(f"The lock is {lock.id}, not {given}.", mend="Look at it again: it is another one by now.")
+            raise UsageError(f"The lock is {lock.id}, not {given}.", mend="Look again: the lock has changed since.")
         since = text.local_time(lock.created)
         return {"lock": lock.id, "who": lock.who, "since": since, "operation": lock.operation, "doubt": doubt}
 
 
 class Unlock(Step):
     id = "unlock"
-    title = "Take the lock away"
+    title = "Release the lock"
     why = "terraform force-unlock with exactly that lock's id; one that was taken meanwhile stays."
     changes = True
     calls = ("terraform:force-unlock",)
@@ -94,7 +92,7 @@ class Unlock(Step):
             context,
             self,
             typed_name=True,
-            title=f"Take the lock of {context.target} away from {looked['who']}",
+            title=f"Release the lock of {context.target} that {looked['who']} holds",
             changes=(f"lock {looked['lock']}, {looked['operation']}, held since {looked['since']}", looked["doubt"]),
             irreversible=("If its holder still works, two write one state, and one of them is lost.",),
         )
@@ -124,11 +122,11 @@ class Unlock(Step):
             )
         except Lost as error:
             if context.result("look")["lock"] in [lock.id for lock in _locks(context)]:
-                raise lost(context, root, error, "The lock was not taken away.") from error
+                raise lost(context, root, error, "The lock was not released.") from error
             context.note(f"{error.title} The lock is gone all the same.", warning=True)
             return {"changed": True}
         if ended.code:
-            failed = failure(context, root, ended, "The lock could not be taken away.")
+            failed = failure(context, root, ended, "The lock could not be released.")
             # Where two lockings are set, Terraform fails at the one that is free, after it has freed the other.
             if _locks(context):
                 raise failed
@@ -170,7 +168,7 @@ def _locks(context: StepContext) -> tuple[LockInfo, ...]:
 
 RUNBOOK = Runbook(
     name="state-unlock",
-    title="Take a state's lock away",
+    title="Release a state's lock",
     summary="Show who holds the lock of a Terraform state, and release it where its holder is gone.",
     purpose=Purpose.RECOVERY,
     inputs=(

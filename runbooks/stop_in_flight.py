@@ -14,7 +14,7 @@ from infraconsole.errors import StepFailed
 from infraconsole.runbooks import recovery, revisions, rollout, seen
 
 STOP = "ecs:StopServiceDeployment"
-LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose anew", back_to="look")
+LOOK_AGAIN = Offer("look-again", "Look at the service again, and choose again", back_to="look")
 _STOPPING = {"stopped": True, "status": "STOP_REQUESTED", "changed": True}
 
 

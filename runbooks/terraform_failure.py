@@ -43,7 +43,7 @@ _NOT_STORED = (
 _UNLOCK = "Wait for its holder; where that is gone: infraconsole run state-unlock."
 _SAID_ALONE = {
     Kind.PROVIDER_UNAVAILABLE: (
-        "A provider cannot be had.",
+        "A provider could not be installed.",
         "Check the network, or the provider mirror of Terraform's CLI configuration.",
     ),
     Kind.LOCK_FAILED: ("", ""),
@@ -190,7 +190,7 @@ class Facts:
         if kept == calculated:
             return Fact(False, "The lock table's digest is that of the stored state now.", "Try again.")
         mend = (
-            "infraconsole run digest-repair compares the two and mends the digest; where the state was deleted, "
+            "infraconsole run digest-repair compares the two and repairs the digest; where the state was deleted, "
             "state-undelete brings it back."
         )
         return Fact(True, DIGEST_DIFFERS, mend, f"{place.lock_table} keeps {kept}, the stored state has {calculated}.")

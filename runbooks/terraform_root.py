@@ -168,7 +168,7 @@ def initialise(context: StepContext, root: Root, *, for_lock: bool = False) -> s
         raise StepFailed(
             "The backend is not the one that the configuration names.",
             cause="; ".join(wrong),
-            mend='The code needs a backend "s3" block; mend it, or state_bucket and state_key.',
+            mend='The code needs a backend "s3" block; fix it, or state_bucket and state_key.',
         )
     backend.note_init(root.folder, root.data, arguments)
     return why
@@ -207,8 +207,8 @@ def summary_of(context: StepContext, root: Root, body: bytes | None) -> StateSum
         if _was_deleted(context, root):
             raise StepFailed(
                 "The state was deleted.",
-                cause="It has earlier versions, and none is current. Terraform would take that for a beginning: it would make "
-                "everything anew beside what is there, and accept any other state.",
+                cause="It has earlier versions, and none is current. Terraform would take that for a beginning: it would create "
+                "everything again beside what is there, and accept any other state.",
                 mend=f"Bring it back first: {run_line(context, 'state-undelete')}",
             )
         return None
@@ -242,7 +242,7 @@ def refuse_wrong_digest(context: StepContext, root: Root, body: bytes) -> None:
         DIGEST_DIFFERS,
         cause=f"{place.lock_table} keeps {kept}, the stored state has {state_digest.calculated(body)}. Every Terraform command "
         "fails on it.",
-        mend=f"Compare the two and mend the digest: {run_line(context, 'digest-repair')}. Where the stored one was written "
+        mend=f"Compare the two and repair the digest: {run_line(context, 'digest-repair')}. Where the stored one was written "
         "past Terraform: state-undelete.",
     )
 
@@ -279,8 +279,8 @@ def refuse_locked(context: StepContext, root: Root) -> None:
             f"Wait for its end: infraconsole resume {ours.run}",
         )
     elif ours:
-        whose = f"It is of Terraform of run {ours.run}, which was killed: nobody is at work with it."
-        mend = f"Look what that did: infraconsole journal {ours.run}. Then take the lock away: {gone}"
+        whose = f"It is of Terraform of run {ours.run}, which was killed: nobody is using it."
+        mend = f"See what it did: infraconsole journal {ours.run}. Then release the lock: {gone}"
     elif left:
         whose, mend = (
             f"Run {left} of this journal took it.",

@@ -51,7 +51,7 @@ _PLAN_AGAIN = Offer("plan-again", "Make a new plan, and look at it", back_to="pl
 
 class Init(Step):
     id = "init"
-    title = "Set Terraform up"
+    title = "Set up Terraform"
     why = (
         "Backend, providers and modules, in a data folder of this environment's own; only where something has changed."
     )

@@ -133,15 +133,15 @@ class DeployScreen(Dialog[dict[str, str] | None]):
             yield Static(said(*title), classes="dialog-title")
             if self._has_image:
                 now = f"{self._runs} runs now. " if self._runs else ""
-                yield Static(said(f"{now}The image's tag; left empty, the tfvars say it (↑↓ takes one of ECR):"))
-                yield Input(placeholder="as the tfvars say", id="deploy-image", select_on_focus=False, compact=True)
+                yield Static(said(f"{now}Image tag; empty: the one in the tfvars (↑↓ picks one from ECR):"))
+                yield Input(placeholder="from the tfvars", id="deploy-image", select_on_focus=False, compact=True)
                 yield Rows(_TAG_COLUMNS, header=False, reading="Reading the newest tags in ECR…", id="deploy-tags")
-            yield Static(said("Only these addresses, with commas between them; left empty, everything:"))
+            yield Static(said("Target addresses, comma-separated; empty: everything:"))
             yield Input(placeholder="everything", id="deploy-targets", compact=True)
             yield Static("", id="deploy-says")
             yield Static(
                 said(
-                    "Enter begins the run: it checks, plans and shows the plan. ",
+                    "Enter starts the run: it checks, plans and shows the plan. ",
                     ("Nothing changes before its gates are answered.", STRONG),
                     (" Esc deploys nothing.", DIM),
                 )
@@ -160,7 +160,7 @@ class DeployScreen(Dialog[dict[str, str] | None]):
     async def _learn_tag(self) -> None:
         tag = await in_thread(self._tag_in_code, "tfvars")
         if tag:
-            self.query_one("#deploy-image", Input).placeholder = f"{tag}, as the tfvars say"
+            self.query_one("#deploy-image", Input).placeholder = f"{tag}, from the tfvars"
 
     @work(exclusive=True, group="tags", exit_on_error=False)
     async def _learn_tags(self) -> None:

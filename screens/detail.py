@@ -51,7 +51,7 @@ class DetailScreen(Dialog[None]):
         with Vertical(classes="dialog -large"):
             yield Static(said((self._title, STRONG)), classes="dialog-title")
             with VerticalScroll(id="detail-body"):
-                yield Says(id="detail-text")
+                yield Says(hangs=True, id="detail-text")
             yield Static(said((f"Esc closes, y copies, {PLAIN_KEY} shows it as plain text to select.", DIM)))
 
     def on_mount(self) -> None:
@@ -59,6 +59,8 @@ class DetailScreen(Dialog[None]):
         self._draw()
 
     def _draw(self) -> None:
+        if self.is_leaving:
+            return
         began = clock.seconds()
         self._told = self._tell()
         self.query_one("#detail-text", Says).say(_cut(self._told))

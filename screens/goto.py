@@ -49,7 +49,7 @@ class GoToScreen(Dialog[Place | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Input(placeholder="screen, service and environment, or run", id="goto-words")
+            yield Input(placeholder="screen, service and environment, or run", id="goto-words", compact=True)
             yield Rows([Column("place", "", 20, stretch=True)], header=False, id="goto-places")
             yield Static(said((_KEYS, DIM)), id="goto-says")
 

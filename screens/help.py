@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from infraconsole.screens.settling import Dialog
+from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import STRONG, lines, said
 
 _NAMES = {
@@ -68,7 +69,7 @@ class HelpScreen(Dialog[None]):
         with Vertical(classes="dialog"):
             yield Static(said((self._title, STRONG)), classes="dialog-title")
             with VerticalScroll():
-                yield Static(Content("\n\n").join([said(self._about), lines(rows), *self._meanings()]))
+                yield Says(Content("\n\n").join([said(self._about), lines(rows), *self._meanings()]), hangs=True)
             yield Static(said(("Esc closes.", "dim")))
 
     def _meanings(self) -> list[Content]:
@@ -97,4 +98,4 @@ def _keys(bindings: Iterable[Binding]) -> Sequence[tuple[str, str, str]]:
         if key_name(binding.key) not in keys:
             keys.append(key_name(binding.key))
         tooltips.setdefault(entry, binding.tooltip)
-    return [("0-9" if keys == _DIGITS else "  ".join(keys), entry[1], tooltips[entry]) for entry, keys in found.items()]
+    return [("0-9" if keys == _DIGITS else ", ".join(keys), entry[1], tooltips[entry]) for entry, keys in found.items()]

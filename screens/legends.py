@@ -9,7 +9,7 @@ SIGNS: Legend = (
     ("▲", "worth a look"),
     ("✗", "wrong, or failed"),
     ("•", "being changed now"),
-    ("·", "nothing to say, or its turn has not come"),
+    ("·", "nothing to report, or not started yet"),
     ("…", "being read"),
     ("-", "there is nothing, or it does not apply"),
 )
@@ -68,7 +68,7 @@ RUN: Legend = (
     ("–", "left out"),
     ("✗", "failed"),
     ("■", "the run ended in it"),
-    ("·", "its turn has not come"),
+    ("·", "not started yet"),
     ("↺", "the run went back to an earlier step"),
     ("▲", "a warning"),
     ("$", "a command, as you would type it by hand"),

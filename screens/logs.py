@@ -205,7 +205,7 @@ class LogsScreen(ConsoleScreen):
         self._draw()
 
     def _draw(self, new: bool = False) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         read = self._read.value
@@ -259,7 +259,7 @@ class LogsScreen(ConsoleScreen):
 
     def on_resize(self) -> None:
         super().on_resize()
-        if self.is_mounted:
+        if self.is_usable:
             self._draw_line()
 
     def _nothing(self, read: _Reading | None) -> str:

@@ -23,7 +23,7 @@ _OF_A_STATE = (
         "Where Terraform says that it does not have the expected content",
     ),
     ("state-undelete", "Bring back a deleted or broken state", "Takes away what lies on the last whole version"),
-    ("state-unlock", "Take the state's lock away", "Where its holder is gone"),
+    ("state-unlock", "Release the state's lock", "Where its holder is gone"),
     ("state-recover", "Recover errored.tfstate", "Pushes or dismisses what an apply could not store"),
     ("strays-dismiss", "Dismiss what is in no state", "Shows what applies made and no state has"),
 )

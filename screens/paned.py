@@ -50,7 +50,7 @@ class PanedScreen(ConsoleScreen):
         self.refresh_bindings()
 
     def lay_out(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         wide = self.is_wide
         for pane in self.panes:

@@ -180,9 +180,7 @@ def sentence(run: KnownRun, now: datetime) -> str:
     since = text.ago(record.ended_at or record.created_at, now)
     if run.under_way:
         at = f" at “{record.gate}”" if record.gate else ""
-        return f"{record.title} ({record.run}) {run.state}{at}, begun {since} ago by {record.operator}"
+        return f"{record.title} ({record.run}) {run.state}{at}, started {since} ago by {record.operator}"
     if run.trouble:
-        return (
-            f"{record.title} ({record.run}) is not finished; whether anybody carries it out is not known. {run.trouble}"
-        )
-    return f"{record.title} ({record.run}) is not finished and nobody carries it out; begun {since} ago by {record.operator}"
+        return f"{record.title} ({record.run}) is not finished; whether a process still runs it is not known. {run.trouble}"
+    return f"{record.title} ({record.run}) is not finished and no process runs it; started {since} ago by {record.operator}"

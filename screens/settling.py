@@ -39,15 +39,27 @@ def believed(event: events.Resize) -> events.Resize:
 class Settling(_Screen):
     """Stands before the screen it is mixed into. All screens of the console have it."""
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether its widgets can be asked for: they have come, and do not go already."""
+        return self.is_mounted and not self.is_leaving
+
+    @property
+    def is_leaving(self) -> bool:
+        """Its widgets go, one after the other; a timer may fire meanwhile."""
+        return self._pruning or not self.app.is_running
+
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Resize) and event.size != self.app.size:
             return
         # Where the console is being left, or all screens give way to new ones, one that is just being opened gets not all of its
         # widgets, and lays nothing out any more.
-        going = not self.children or self._pruning or not self.app.is_running
+        going = not self.children or self.is_leaving
         if not (going and isinstance(event, events.Mount | events.ScreenResume | events.Resize)):
             await super().on_event(event)
 
 
 class Dialog(Settling, ModalScreen[T]):
-    """Over another screen."""
+    """Over another screen; in 80 columns over its whole width."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own type

@@ -25,6 +25,8 @@ _LINE_ENDS = ("enter", "ctrl+j", "ctrl+m")
 _OPENERS = ("colon", "slash")
 """They open a field: a slow line delivers in one piece with them what is typed into it."""
 _LETTERS_THAT_MOVE = ("j", "k")
+_NEVER_HELD = ("ctrl+q",)
+"""Whatever the line has delivered with it, the way out is heard; no text holds it, and it changes nothing."""
 
 
 class Piece(events.Event, bubble=False):
@@ -83,6 +85,9 @@ class Typing:
     async def _took_key(self, event: events.Key) -> bool:
         is_fast = event.time - self._last_seconds <= self._pause_seconds
         self._last_seconds = event.time
+        if event.key in _NEVER_HELD:
+            await self._settle()
+            return False
         if not is_fast:
             await self._settle()
             self._text = self._keys = 0

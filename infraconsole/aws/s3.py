@@ -1,4 +1,4 @@
-"""S3: the versions of one object, and the object itself. Only for reading: states are never written past Terraform."""
+"""S3: the versions of one object, and the object itself. Only for reading: states are never written outside of Terraform."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def configuration_findings(config: Config | ConfigError) -> Iterator[Finding]:
         if path is not None and not path.is_dir():
             message = f"{path} is not a folder."
             yield Finding(
-                "path-missing", "error", f"{key}.path", message, "Clone the repository there, or mend the path.", file
+                "path-missing", "error", f"{key}.path", message, "Clone the repository there, or fix the path.", file
             )
 
 
@@ -287,7 +287,7 @@ def account_findings(account: Account) -> Iterator[Finding]:
     for settings in account.environments:
         if settings.account and settings.account != account.account:
             message = f"These credentials belong to account {account.account}; {settings.name} is {settings.account}."
-            mend = f"Name the right profile under [environments.{settings.name}], or mend its account."
+            mend = f"Name the right profile under [environments.{settings.name}], or fix its account."
             yield Finding("wrong-account", "error", settings.name, message, mend)
     if account.ahead is not None:
         yield clock_finding(account.ahead, subject)

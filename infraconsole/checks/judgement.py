@@ -262,7 +262,7 @@ def _of_runs(row: BoardRow, now: datetime) -> Iterator[Reason]:
         elif run.resumable:
             yield Reason(
                 Level.WARNING,
-                f"{named} is not finished, and nobody carries it out.",
+                f"{named} is not finished, and no process runs it.",
                 "h shows it.",
                 f"Go on with it: infraconsole resume {run.id}",
             )
@@ -287,7 +287,7 @@ def _of_lock(row: BoardRow, now: datetime) -> Iterator[Reason]:
         yield Reason(
             Level.WARNING,
             f"{lock.who} holds the state lock for {text.ago(lock.created, now)}.",
-            "t, then U unlocks it, if nobody is at work.",
+            "t, then U unlocks it, if nobody is using it.",
             _run("state-unlock", row, "If nobody is at work"),
         )
 

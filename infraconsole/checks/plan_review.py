@@ -388,12 +388,12 @@ def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
     for drift in plan.real_drift:
         change = planned.get(drift.address)
         if drift.kind is Kind.DESTROY:
-            again = ", and this plan makes it anew" if change is not None and change.kind is Kind.CREATE else ""
+            again = ", and this plan recreates it" if change is not None and change.kind is Kind.CREATE else ""
             yield Finding(
                 "gone",
                 "warning",
                 drift.address,
-                f"It is no longer there, although nothing in Terraform removed it{again}.",
+                f"It was deleted outside of Terraform{again}.",
                 "Find out who removed it: the audit trail says.",
             )
             continue
@@ -419,7 +419,7 @@ def _drift(plan: Plan, failed: Collection[str]) -> Iterator[Finding]:
                 "If it was changed on purpose, write it into the code first.",
             )
         else:
-            does = "makes the whole of it anew" if change is not None and change.kind is Kind.REPLACE else "leaves it"
+            does = "recreates all of it" if change is not None and change.kind is Kind.REPLACE else "leaves it"
             what = "had no value in the state" if drift.only_fills else "changed outside of Terraform"
             yield Finding("drift", "info", drift.address, f"{names} {what}; this plan {does}.")
 
@@ -430,7 +430,7 @@ def _ahead(plan: Plan) -> Iterator[Finding]:
     for drift in plan.real_drift:
         change = planned.get(drift.address)
         if drift.kind is Kind.DESTROY:
-            again = ", and this plan makes it anew" if change is not None and change.kind is Kind.CREATE else ""
+            again = ", and this plan recreates it" if change is not None and change.kind is Kind.CREATE else ""
             message = f"The state that was put back has it, and it is not there: it was removed later{again}."
             yield Finding("state-is-older", "warning" if again else "info", drift.address, message)
             continue
@@ -461,4 +461,4 @@ def _checks(plan: Plan) -> Iterator[Finding]:
     for check in plan.checks:
         if check.status in ("fail", "error"):
             problems = " ".join(check.problems) or "Its condition does not hold."
-            yield Finding("check-failed", "warning", check.address, problems, "Mend it, or mend the check.")
+            yield Finding("check-failed", "warning", check.address, problems, "Fix it, or fix the check.")

@@ -36,7 +36,7 @@ def last_stored(versions: Sequence[StateSummary | None], digest: str) -> int | N
     for what is no state; `digest` is what the lock table keeps, "" where that tells nothing.
 
     That is the newest whole one, unless the digest is an older one's, from which the newest does not go on: it was then
-    written past Terraform. One that goes on may be Terraform's own, of which only the digest was not written.
+    written outside of Terraform. One that goes on may be Terraform's own, of which only the digest was not written.
     """
     whole = next((place for place, state in enumerate(versions) if state), None)
     if whole is None or not digest:

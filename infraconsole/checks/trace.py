@@ -84,7 +84,7 @@ def unreadable_terraform(trace: Trace) -> Iterator[Finding]:
             "error",
             str(missing),
             f"The configuration names the Terraform folder {missing}, but there is no such folder.",
-            "Clone the repository to there, or mend the path in infraconsole.toml.",
+            "Clone the repository to there, or fix the path in infraconsole.toml.",
         )
 
 

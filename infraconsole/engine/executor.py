@@ -359,9 +359,9 @@ class Executor(StepContext):
     def _overtaken(self, step: Step, probe: Probe) -> None:
         """What the gates showed is not so any more: nothing is sent for it. A person is shown what is so now."""
         if self.interactive and probe.back_to and not self.dry_run:
-            follows = "What is so now is looked at again."
+            follows = "The current state is checked again."
             if not self._current().sent:
-                follows = "Nothing was sent: what is so now is looked at again."
+                follows = "Nothing was sent: the current state is checked again."
             self.note(f"{probe.detail} {follows}", warning=True)
             self._write(Kind.REWOUND, to=probe.back_to, reason=probe.detail, overtaken=True)
             raise _Rewind(probe.back_to)

@@ -188,7 +188,7 @@ def found_in(data: Path) -> Found | None:
         return Found("local", {}) if (data / _NOTE).exists() else None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise PrerequisiteMissing(
-            f"{file} cannot be read.", cause=str(error), mend="Delete it: the next init writes it anew."
+            f"{file} cannot be read.", cause=str(error), mend="Delete it: the next init writes it again."
         ) from error
 
 

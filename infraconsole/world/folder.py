@@ -57,7 +57,7 @@ def write_settings(root: Path, company: Company) -> None:
     """The AWS configuration and the console's own, for the world's company."""
     write_private(root / AWS_CONFIG, f"[default]\nregion = {company.region}\noutput = json\n")
     lines = [
-        "# The embedded world's company. Written anew each time the world starts.",
+        "# The embedded world's company. Rewritten each time the world starts.",
         f'region = "{company.region}"',
         f'dr_region = "{company.dr_region}"',
         f'export_root = "{naming.EXPORT_ROOT}"',

@@ -216,7 +216,7 @@ class ContainersScreen(PanedScreen):
         self._draw()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         service = self._service.value.service if self._service.value else None
@@ -249,7 +249,7 @@ class ContainersScreen(PanedScreen):
 
     def lay_out(self) -> None:
         super().lay_out()
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         self._shows_events_too = not self.is_wide and self.pane == "tasks"
         if self._shows_events_too:

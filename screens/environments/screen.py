@@ -103,7 +103,7 @@ class EnvironmentsScreen(ConsoleScreen):
         self.rows.end_reading(
             f"The variables of {service} could not be read: d shows why."
             if code is None
-            else "It declares no variables."
+            else "The code declares no variables."
         )
         self._draw()
 
@@ -125,7 +125,7 @@ class EnvironmentsScreen(ConsoleScreen):
         self._draw_headline()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         running = {name: fact.value for name, fact in self._runs.items()}
         top = running_lines(running, self.names, self._code.value)
@@ -175,7 +175,7 @@ class EnvironmentsScreen(ConsoleScreen):
 
     def on_resize(self) -> None:
         super().on_resize()
-        if self.is_mounted:
+        if self.is_usable:
             self.call_after_refresh(self._draw_headline)
 
     # Keys
@@ -196,7 +196,7 @@ class EnvironmentsScreen(ConsoleScreen):
         self.rows.set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "describe" and self.is_mounted and self.line is None and self._code.error is None:
+        if action == "describe" and self.is_usable and self.line is None and self._code.error is None:
             return None
         if action == "finding" and not any(line.hint for line in self._lines.values()):
             return None

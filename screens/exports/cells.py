@@ -178,7 +178,7 @@ def export_rows(
         cells = {
             "mark": mark,
             "name": Cell(name, PLAIN if entry.tone in (GOOD, DIM) else STRONG),
-            "value": Cell(shown_value(parameter, revealed.get(entry.name)), DIM if secret else PLAIN),
+            "value": Cell(shown_value(parameter, revealed.get(entry.name)), DIM if secret else PLAIN, tail=True),
             "type": Cell(parameter.type, DIM),
             "version": Cell(str(parameter.version), DIM),
             "changed": Cell(text.ago(parameter.modified_at, now), DIM),
@@ -263,7 +263,7 @@ def change_warning(impact: Sequence[ImpactLine]) -> str:
     seen = f"1 resource in {where} sees this value" if count == 1 else f"{count} resources in {where} see this value"
     if not replaced:
         return f"{seen}; a change shows in the next plan."
-    return f"{seen}. If it changes, the next apply destroys and makes anew {replaced} of them: plan before you apply."
+    return f"{seen}. If it changes, the next apply destroys and recreates {replaced} of them: plan before you apply."
 
 
 def story(entry: Entry, now: datetime, revealed: str | None = None, impact: Sequence[ImpactLine] = ()) -> Content:

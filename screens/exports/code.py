@@ -87,7 +87,7 @@ def line_story(row: Row) -> Content:
     what, whose, address, attribute, where = row.key.split(_BAR)
     told = {
         "writes": "This resource writes the export.",
-        "replace": "If the value changes, Terraform replaces this resource: it destroys it and makes it anew.",
+        "replace": "If the value changes, Terraform replaces this resource: it destroys and recreates it.",
         "change": "If the value changes, the next plan changes this resource in place.",
         "reads": "This data source reads the export.",
     }[what]

@@ -32,14 +32,14 @@ from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import DIM, STRONG, lines, said, whole_error
 from infraconsole.terraform.exports import Trace
 
+_LEAST_ROWS, _FRAME, _AROUND = 4, 3, 2
+"""Of the code beside the history: lines at least, what border and header take, and what stands above the panes."""
+
 
 class ExportScreen(PanedScreen):
     name_in_help: ClassVar[str] = "Export"
     panes: ClassVar[tuple[str, ...]] = ("about", "code", "history")
-    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "left": ("about", "history"),
-        "right": ("code",),
-    }
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {"right": ("code", "history")}
     about: ClassVar[str] = (
         "One export. `code` lists who writes it and who reads it, with file and line, and the resources that would see a "
         "change; the ones that Terraform would replace come first. In `history`, `d` compares the version under the cursor "
@@ -70,6 +70,7 @@ class ExportScreen(PanedScreen):
         self._history: Fact[tuple[ParameterVersion, ...]] = Fact()
         self._trace: Trace | None = None
         self._marked = 0
+        self._code_height = ""
         self._survey: Survey | None = None
         self._loading = False
         self._reveals = Reveals(self, self._draw)
@@ -78,12 +79,11 @@ class ExportScreen(PanedScreen):
         yield Says(id="headline")
         yield Says(id="tabs")
         with Horizontal(id="panes"):
-            with Vertical(classes="column", id="left"):
-                with VerticalScroll(id="about", classes="pane"):
-                    yield Says(said(("Reading…", DIM)), id="about-text")
-                yield Rows(code.HISTORY_COLUMNS, id="history", classes="pane")
+            with VerticalScroll(id="about", classes="pane"):
+                yield Says(said(("Reading…", DIM)), hangs=True, id="about-text")
             with Vertical(classes="column", id="right"):
                 yield Rows(code.CODE_COLUMNS, reading="Reading the code…", id="code", classes="pane")
+                yield Rows(code.HISTORY_COLUMNS, id="history", classes="pane")
 
     def on_mount(self) -> None:
         self.look_at(self.export_name, self.environment)
@@ -153,7 +153,7 @@ class ExportScreen(PanedScreen):
         self._draw_headline()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         revealed = self._reveals.values.get(self.export_name)
@@ -181,6 +181,7 @@ class ExportScreen(PanedScreen):
             history.end_reading("The parameter store keeps no version of it.")
         history.set_rows(code.history_rows(self._history.value or (), self._marked, now))
         self._draw_headline()
+        self._give_room()
         self.draw_titles()
         self.refresh_bindings()
 
@@ -192,6 +193,20 @@ class ExportScreen(PanedScreen):
         else:
             headline = said((f"{code.verdict(entry)} {self.export_name}", entry.tone), (age, DIM))
         self.query_one("#headline", Says).say(headline)
+
+    def lay_out(self) -> None:
+        super().lay_out()
+        if self.is_usable:
+            self._give_room()
+
+    def _give_room(self) -> None:
+        """The code takes the lines that it needs, up to half of the column; the history, which grows, the rest."""
+        table = self.query_one("#code", Rows)
+        most = max(_LEAST_ROWS, self.size.height // 2 - _AROUND)
+        height = f"{min(max(1, table.total) + _FRAME, most)}" if self.is_wide else "1fr"
+        if self._code_height != height:
+            self._code_height = height
+            table.styles.height = height
 
     def pane_titles(self) -> Mapping[str, str]:
         found, history = self._trace is not None, self._history.value

@@ -201,7 +201,7 @@ class ExportsScreen(PanedScreen):
     # Drawing
 
     def _draw_soon(self) -> None:
-        if not self._drawing and self.is_mounted:
+        if not self._drawing and self.is_usable:
             self._drawing = True
             self.set_timer(_DRAW_SECONDS if self._entries else 0.01, self._draw)
 
@@ -210,7 +210,7 @@ class ExportsScreen(PanedScreen):
 
     def _draw(self) -> None:
         self._drawing = False
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         with self._guard:
             parameters = dict(self._parameters)

@@ -36,7 +36,7 @@ class WriteScreen(Dialog[dict[str, str] | None]):
             parameter = self._entry.parameter
             yield Input(value=(parameter.value or "") if parameter else "", placeholder="its value", id="write-value")
             yield Static(
-                said("Enter begins the run, which shows everything and asks for the name; Esc writes nothing.")
+                said("Enter starts the run, which shows everything and asks for the name; Esc writes nothing.")
             )
 
     def on_mount(self) -> None:

@@ -66,7 +66,7 @@ class JournalScreen(ConsoleScreen):
         Binding("enter", "open", "Open", id="journal.open", tooltip="The run under the cursor, with its events"),
         Binding("v", "verify", "Verify", id="journal.verify", tooltip="Prove that no event was changed or is missing"),
         Binding("x", "export", "Export", id="journal.export", tooltip="Write this run as Markdown and JSON"),
-        Binding("R", "resume", "Resume", key_display="R", id="journal.resume", tooltip="Take this run up again"),
+        Binding("R", "resume", "Resume", key_display="R", id="journal.resume", tooltip="Resume this run"),
         Binding("d", "describe", "Describe", id="journal.describe", tooltip="How this run ended, or where it stands"),
     ]
 
@@ -123,7 +123,7 @@ class JournalScreen(ConsoleScreen):
                 self._follow_ups = await in_thread(lambda: _still_to_do(journal), "journal")
                 self._runs = {run.record.run: run for run in runs}
                 self._seen = seen
-                self.rows.end_reading("No run yet. R on the board begins one.")
+                self.rows.end_reading("No runs yet. R on the board starts one.")
         except JournalError as error:
             self._says = [(str(error), BAD)]
             self.rows.end_reading("The journal could not be read.")
@@ -140,7 +140,7 @@ class JournalScreen(ConsoleScreen):
     # Drawing
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         trouble = next((run.trouble for run in self._runs.values() if run.trouble), "")

@@ -214,11 +214,11 @@ class PlanScreen(PanedScreen):
         self._draw_headline()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         tree = self.tree_of
         if tree is not None:
-            self.rows.end_reading("Nothing to do: what is in the code is what is there.")
+            self.rows.end_reading("No changes: the infrastructure matches the code.")
             self.rows.set_rows(tree.flat() if self._filtered else tree.rows())
         elif self._error is not None:
             self.rows.end_reading(str(getattr(self._error, "title", self._error)))
@@ -268,7 +268,7 @@ class PlanScreen(PanedScreen):
 
     def on_resize(self) -> None:
         super().on_resize()
-        if self.is_mounted:
+        if self.is_usable:
             self._draw_attributes()
 
     # Keys
@@ -312,7 +312,7 @@ class PlanScreen(PanedScreen):
         self.rows.set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        tree, key = self.tree_of, self.rows.current_key if self.is_mounted else ""
+        tree, key = self.tree_of, self.rows.current_key if self.is_usable else ""
         if action == "ending" and not (tree and tree.dangerous):
             return None
         if action in ("turn", "fold_all") and (tree is None or self._filtered):

@@ -190,7 +190,7 @@ def _finding(tree: PlanTree, finding: Finding, width: int, most: int) -> list[Pa
 
 def _drift(tree: PlanTree, change: Change, width: int, most: int) -> list[Part | Content]:
     gone = change.kind is Kind.DESTROY
-    what = "It is gone, although nothing in Terraform removed it." if gone else "Changed outside of Terraform."
+    what = "It was deleted outside of Terraform." if gone else "Changed outside of Terraform."
     if tree.put_back:
         what = (
             "It was removed after the state that was put back."

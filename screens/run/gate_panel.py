@@ -21,6 +21,7 @@ from infraconsole.engine.gate import DECLINED, ERROR, FAILURE_GATE, LEAST_REASON
 from infraconsole.engine.history import OpenGate
 from infraconsole.errors import GateRefused
 from infraconsole.screens.widgets.rows import Cell, Column, Row, Rows
+from infraconsole.screens.widgets.says import Says
 from infraconsole.screens.words import BAD, DIM, GOOD, MARKS, PLAIN, STRONG, WARN, Part, lines, said
 
 _COLUMNS = (Column("mark", "", 1), Column("title", "choose", 20, stretch=True), Column("note", "", 14, rank=1))
@@ -61,7 +62,7 @@ class GatePanel(Vertical):
         yield Static(id="gate-title")
         yield Rows(_COLUMNS, header=False, id="gate-choices")
         with VerticalScroll(id="gate-body"):
-            yield Static(id="gate-shows")
+            yield Says(hangs=True, id="gate-shows")
         yield Static(id="gate-says")
         with Horizontal(id="gate-buttons"):
             yield Button("No: change nothing", id="gate-no", compact=True)
@@ -132,7 +133,7 @@ class GatePanel(Vertical):
             return
         gate = self._open.gate
         key = self.query_one("#gate-choices", Rows).current_key if self._choosing else ""
-        self.query_one("#gate-shows", Static).update(shows(gate, key))
+        self.query_one("#gate-shows", Says).say(shows(gate, key))
         self.query_one("#gate-body").scroll_home(animate=False)
         self.call_after_refresh(self._say_whether_more)
 
@@ -263,7 +264,7 @@ def shows(gate: Gate, choice_id: str = "") -> Content:
         rows.append(("What will change" if gate.kind is not GateKind.CHOOSE else "What is known", STRONG))
         rows += [_change_line(change) for change in gate.changes if change not in wrong]
     if gate.commands:
-        rows.append(("By hand it would be", STRONG))
+        rows.append(("The same by hand", STRONG))
         rows += [said(("$ ", DIM), command) for command in gate.commands]
     return lines(rows)
 
@@ -316,7 +317,7 @@ def _placeholder(gate: Gate) -> str:
 
 def _how(gate: Gate, *, at_field: bool) -> str:
     if gate.kind is GateKind.CHOOSE:
-        return "↑↓ look, Enter chooses; nothing is changed by choosing. Tab goes on to the details."
+        return "↑↓ to look, Enter to choose; choosing changes nothing. Tab: the details."
     how = gate.how
     if at_field:
         return f"To go ahead: {how}, Enter. Esc goes back to “No”."

@@ -37,7 +37,7 @@ class InterruptScreen(Dialog[int]):
             if self._again:
                 yield Static(
                     said(
-                        ("It was asked to stop already and is still at it. ", WARN),
+                        ("It was already asked to stop and is still running. ", WARN),
                         "Insisting stops it where it is; what was sent to AWS stays sent, and the run has to look at what "
                         f"was done when it is resumed. Type {self._name_to_type} to insist.",
                     )
@@ -68,7 +68,7 @@ class InterruptScreen(Dialog[int]):
             self.dismiss(2)
         else:
             self.query_one("#interrupt-says", Static).update(
-                said((f"That is not {self._name_to_type}. ", BAD), ("Nothing was asked.", DIM))
+                said((f"That is not {self._name_to_type}. ", BAD), ("No request was sent.", DIM))
             )
 
     def action_go_on(self) -> None:

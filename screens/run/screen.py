@@ -41,6 +41,8 @@ from infraconsole.screens.words import BAD, DIM, lines, said
 _AT_A_GATE = "ctrl+o"
 """Opens the plan where `p` is a letter of an answer."""
 _PUNCTUATION = ("question_mark", "slash", "colon", "space")
+_LEAST_STEPS, _FRAME = 30, 4
+"""Columns of the list of steps beside the others, and what its border takes."""
 _BUSY_POLL_SECONDS = 0.12
 _IDLE_POLL_SECONDS = 0.25
 _OVER_POLL_SECONDS = 1.0
@@ -58,7 +60,7 @@ class RunScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *pane_keys("run", "Steps, output, gate"),
         Binding("i", "interrupt", "Interrupt", id="run.interrupt", tooltip="Ask the run to stop; asks first"),
-        Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Take the run up where it stopped"),
+        Binding("R", "resume", "Resume", key_display="R", id="run.resume", tooltip="Resume the run where it stopped"),
         Binding(
             "R",
             "roll_back",
@@ -115,11 +117,11 @@ class RunScreen(ConsoleScreen):
                 yield Rows(story.STEP_COLUMNS, header=False, id="step-list")
             with Vertical(id="run-right", classes="pane"):
                 with VerticalScroll(id="step-says", can_focus=False):
-                    yield Says(id="step-text")
+                    yield Says(hangs=True, id="step-text")
                 yield Output(id="output")
         yield GatePanel(self.desk.operator)
         with VerticalScroll(id="ending"):
-            yield Says(id="ending-text")
+            yield Says(hangs=True, id="ending-text")
 
     def on_mount(self) -> None:
         self.query_one("#steps").border_title = "steps"
@@ -203,6 +205,8 @@ class RunScreen(ConsoleScreen):
         steps = self.query_one("#step-list", Rows)
         follows = not before.record.current or steps.current_key in ("", before.record.current)
         steps.set_rows(story.step_rows(record, self.desk.now()))
+        if len(record.steps) != len(before.record.steps):
+            self._arrange()
         if follows:
             steps.move_to(record.current)
         self._draw_step()
@@ -212,9 +216,7 @@ class RunScreen(ConsoleScreen):
             self._turns = self._update.gate_turns
             self._show_gate()
         if record.finished:
-            self.query_one("#ending-text", Says).say(
-                lines([story.ending(record, self._offered, self.desk.now()), said((self._head, DIM))])
-            )
+            self.query_one("#ending-text", Says).say(story.ending(record, self._offered, self.desk.now()))
         if record.finished and not before.record.finished:
             self._pane = "ending"
             self._arrange()
@@ -254,7 +256,7 @@ class RunScreen(ConsoleScreen):
         return next((step for step in self.record.steps if step.id == key), None)
 
     def tick(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         now = self.desk.now()
         head = story.headline(self.record, self._update.executor, now, self._known)
@@ -301,13 +303,16 @@ class RunScreen(ConsoleScreen):
 
     def _arrange(self) -> None:
         """Wide: everything at once. Narrow: the pane one is in."""
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         wide = self.size.width >= 120
         if self._pane not in self._panes:
             self._pane = "output"
         self.query_one("#panes").display = wide or self._pane in ("steps", "output")
-        self.query_one("#steps").display = wide or self._pane == "steps"
+        steps = self.query_one("#steps")
+        steps.display = wide or self._pane == "steps"
+        needed = self.query_one("#step-list", Rows).needed_width + _FRAME
+        steps.styles.width = min(max(_LEAST_STEPS, needed), self.size.width * 2 // 5) if wide else None
         self.query_one("#run-right").display = wide or self._pane == "output"
         self.gate_panel.display = "gate" in self._panes and (wide or self._pane == "gate")
         self.query_one("#ending").display = "ending" in self._panes and (wide or self._pane == "ending")
@@ -389,7 +394,7 @@ class RunScreen(ConsoleScreen):
         if focused is not None and focused.id == "output":
             return "the output in view", self.query_one("#output", Output).visible_text()
         if focused is not None and focused.id == "ending":
-            return "how it ended", story.ending(self.record, self._offered, self.desk.now()).plain
+            return "how it ended", self._whole_ending().plain
         if step is not None and step.commands:
             return f"the commands of “{step.title}”", "\n".join(step.commands)
         return "how to attach", attach_command(self.run_id)
@@ -405,11 +410,25 @@ class RunScreen(ConsoleScreen):
         elif self.focused is not None and self.focused.id == "output":
             in_view = self.query_one("#output", Output).visible_text(self._whole)
             self.show_detail("The output in view, whole", lines(in_view.split("\n")))
+        elif self.record.finished and self.focused is not None and self.focused.id == "ending":
+            self.show_detail("How it ended", self._whole_ending())
         elif step is not None:
             opened = step
             self.show_detail(
                 step.title, lambda: self._story(next((s for s in self.record.steps if s.id == opened.id), opened))
             )
+
+    def _whole_ending(self) -> Content:
+        """With what later steps went by, and the place in the journal, which nobody needs at once."""
+        record = self.record
+        left = [
+            said((f"{step.id}.{key}  ", DIM), str(value))
+            for step in record.steps
+            if step.changes
+            for key, value in step.result.items()
+        ]
+        ended = story.ending(record, self._offered, self.desk.now())
+        return lines([ended, "", *left, *([(self._head, DIM)] if self._head else [])])
 
     @property
     def login_profile(self) -> str | None:

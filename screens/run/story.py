@@ -57,17 +57,17 @@ def _told(kind: str, data: Any) -> tuple[str, str]:
             chosen = f" with profile {data['profile']}" if data.get("profile_chosen") else ""
             return (
                 STRONG,
-                f"{data['title']}, begun by {data['operator']}{chosen}{' (dry run)' if data['dry_run'] else ''}",
+                f"{data['title']}, started by {data['operator']}{chosen}{' (dry run)' if data['dry_run'] else ''}",
             )
         case Kind.RUN_STARTED:
-            return DIM, f"process {data['pid']} {'takes the run up again' if data['resumed'] else 'carries it out'}"
+            return DIM, f"process {data['pid']} {'resumes the run' if data['resumed'] else 'runs it'}"
         case Kind.STEP_STARTED:
             return STRONG, f"▶ {data['title']}"
         case Kind.STEP_FINISHED:
             needless = data.get("needless")
             return (DIM, f"– {needless}") if needless else (GOOD, f"✓ done in {text.duration(data['seconds'])}")
         case Kind.STEP_SKIPPED:
-            return DIM, f"– left out: {data['reason']}"
+            return DIM, f"– skipped: {data['reason']}"
         case Kind.STEP_FAILED:
             return BAD, "\n".join(part for part in (f"✗ {data['title']}", data["cause"], data["mend"]) if part)
         case Kind.REWOUND:
@@ -158,12 +158,12 @@ def step_story(step: StepRecord, current: bool, now: datetime, *, at_work: bool 
     if step.why:
         rows.append(step.why)
     elif step.state is StepState.PENDING:
-        rows.append(("Its turn has not come yet.", DIM))
+        rows.append(("Not started yet.", DIM))
     rows += [said(("$ ", DIM), command) for command in step.commands]
     if step.unanswered and at_work and step.state is StepState.RUNNING:
-        rows.append((f"{step.unanswered[-1].operation} was sent; its answer is awaited.", DIM))
+        rows.append((f"{step.unanswered[-1].operation} was sent; waiting for its answer.", DIM))
     elif step.unanswered:
-        rows.append((f"▲ No answer is known of {step.unanswered[-1].operation}; it will be looked up.", WARN))
+        rows.append((f"▲ No answer to {step.unanswered[-1].operation} is known; it will be looked up.", WARN))
     if step.needless:
         rows.append(said((f"Nothing was done: {step.needless}", DIM)))
     if step.detail:
@@ -190,7 +190,7 @@ def state_of(record: RunRecord, executor: Holder | None, known: bool = True) -> 
     if record.finished:
         return record.outcome, _OUTCOMES.get(record.outcome, PLAIN)
     if executor is None:
-        return "stopped: nobody carries it out. R resumes it", WARN
+        return "stopped: no process runs it. R resumes it", WARN
     if record.interrupting:
         return "is asked to stop", WARN
     if record.gate is not None:
@@ -259,7 +259,7 @@ def ending(record: RunRecord, offered: Offers, now: datetime) -> Content:
     elif changed or record.changed:
         rows += [_done(step, now) for step in changed]
         rows += [
-            (f"▲ {step.title}: no answer is known of {call.operation}.", WARN)
+            (f"▲ {step.title}: no answer to {call.operation} is known.", WARN)
             for step in record.steps
             for call in step.unanswered
         ]
@@ -303,25 +303,25 @@ def _next(record: RunRecord, offered: Offers) -> Content:
             if record.target.is_module:
                 following = "Next: x on the board shows what the services read of it."
             if any(not follow_up.done for follow_up in record.follow_ups):
-                following = "Next: do what is still to do; until then each deploy may undo this."
+                following = "Next: do the follow-ups; until then, a deploy may undo this."
             return said((following, STRONG))
         case "interrupted" if offered.resumes:
-            return said(("Next: R takes the run up again where it stopped.", STRONG))
+            return said(("Next: R resumes the run where it stopped.", STRONG))
         case "interrupted":
             going_on = f"infraconsole resume {record.run}"
-            return said((f"Next: this console is read-only. Take the run up again elsewhere: {going_on}", STRONG))
+            return said((f"Next: this console is read-only. Resume it elsewhere: {going_on}", STRONG))
         case "refused" if not record.changed:
-            return said(("Next: nothing has to be undone; start again when it is right.", STRONG))
+            return said(("Next: nothing has to be undone. Fix the cause, then start again.", STRONG))
         case "refused":
             undo = " R rolls the service back." if offered.rolls_back else ""
             return said(
                 (
-                    f"Next: look at the service, what was changed before stands; start again when it is right.{undo}",
+                    f"Next: check the service, since earlier changes stay. Fix the cause, then start again.{undo}",
                     STRONG,
                 )
             )
         case _ if offered.rolls_back:
             return said(
-                ("Next: R rolls the service back to what served before; or fix the cause, and start again.", STRONG)
+                ("Next: R rolls the service back to what served before; or fix the cause, then start again.", STRONG)
             )
-    return said(("Next: look at the step that failed, fix the cause, and start again.", STRONG))
+    return said(("Next: look at the step that failed, fix the cause, then start again.", STRONG))

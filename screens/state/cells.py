@@ -169,11 +169,11 @@ def version_parts(
             parts.insert(0, (f"{MARKS[BAD]} It was deleted: Terraform finds no state. {hint}".rstrip() + "  ", BAD))
         elif is_broken(found, known):
             hint = "R brings the last whole one back." if undeletes else ""
-            parts.insert(0, (f"{MARKS[BAD]} What is stored now is no whole state. {hint}".rstrip() + "  ", BAD))
+            parts.insert(0, (f"{MARKS[BAD]} What is stored now is not a complete state. {hint}".rstrip() + "  ", BAD))
         elif is_written_past(found, known, digest):
             hint = "R brings back what Terraform stored last." if undeletes else ""
             parts.insert(
-                0, (f"{MARKS[BAD]} What is stored now was written past Terraform. {hint}".rstrip() + "  ", BAD)
+                0, (f"{MARKS[BAD]} What is stored now was written outside of Terraform. {hint}".rstrip() + "  ", BAD)
             )
         elif is_foreign(found, known):
             hint = "R on one of those brings it back." if undeletes else ""
@@ -195,7 +195,7 @@ def left_parts(*, recovers: bool, is_lost: bool = False) -> list[Part]:
 
 def digest_parts(*, mends: bool) -> list[Part]:
     """`mends`: whether the screen can start a run that makes it agree."""
-    hint = " M mends it." if mends else ""
+    hint = " M repairs it." if mends else ""
     return [(f"{MARKS[BAD]} {text.capitalized(OTHER_DIGEST)}{hint}", BAD)]
 
 
@@ -208,13 +208,13 @@ def lock_parts(fact: Fact[LockFacts], now: datetime, *, unlocks: bool) -> list[P
     if fact.value.why_unlocked:
         return _unlocked_parts(fact.value)
     if not fact.value.checked:
-        return [("Lock: neither the settings nor the code tell of one.", DIM)]
+        return [("Lock: none is configured in the settings or the code.", DIM)]
     lock = fact.value.lock
     if lock is None:
-        return [("Lock: nobody holds it.", DIM)]
+        return [("Lock: free.", DIM)]
     stale = is_stale(lock, now)
     since = f" for {text.ago(lock.created, now)}" if lock.created else ""
-    hint = "  U unlocks it, if nobody is at work." if stale and unlocks else ""
+    hint = "  U unlocks it, if nobody is using it." if stale and unlocks else ""
     return [(f"{MARKS[WARN]} Locked: {lock.who} holds it{since} ({lock.operation}, ID {lock.id}).{hint}", WARN)]
 
 

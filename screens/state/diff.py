@@ -158,7 +158,7 @@ class StateDiffScreen(PanedScreen):
 
     def on_resize(self) -> None:
         super().on_resize()
-        if self.is_mounted:
+        if self.is_usable:
             self._draw_attributes()
 
     # Keys
@@ -183,7 +183,7 @@ class StateDiffScreen(PanedScreen):
         self.rows.set_filter(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "describe" and self.is_mounted and self.subject is None and self._error is None:
+        if action == "describe" and self.is_usable and self.subject is None and self._error is None:
             return None
         return super().check_action(action, parameters)
 

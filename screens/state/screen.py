@@ -48,10 +48,10 @@ class StateScreen(ConsoleScreen):
         "The versions of the Terraform state, newest first, as the bucket keeps them. `space` marks one and `d` compares it "
         "with the one under the cursor, resource by resource; without a mark it is compared with the current one. `R` rolls the "
         "state back to the version under the cursor: its run makes a backup first, shows what a plan would do afterwards and "
-        "asks before anything changes; where the state was deleted, is no whole one, or was written past Terraform, `R` brings the "
-        "last one back that Terraform stored, and on a version of another lineage that one. `D` "
+        "asks before anything changes; where the state was deleted, is not complete, or was written outside of Terraform, "
+        "`R` brings the last one back that Terraform stored, and on a version of another lineage that one. `D` "
         "deploys the service or the module, `U` takes a lock away that nobody holds any more, `E` pushes or dismisses the state "
-        "that an apply could not store, `M` mends the lock table's digest where it is another state's; their runs ask too. The "
+        "that an apply could not store, `M` repairs the lock table's digest where it is another state's; their runs ask too. The "
         "first 50 versions are listed; `+`, or going to the last row, reads more. A filter has all of them read, but for large "
         "ones."
     )
@@ -70,7 +70,7 @@ class StateScreen(ConsoleScreen):
         Binding("M", "mend", "Mend", key_display="M", id="state.mend",
                 tooltip="Make the lock table's digest agree with the state: asks before anything changes"),
         Binding("U", "unlock", "Unlock", key_display="U", id="state.unlock",
-                tooltip="Take the lock away: asks before anything changes"),
+                tooltip="Release the lock: asks before anything changes"),
         Binding("D", "deploy", "Deploy", key_display="D", id="state.deploy",
                 tooltip="Deploy this service or module: plans, and asks before anything changes"),
         Binding("plus", "more", "More", key_display="+", id="state.more", tooltip="Read older versions"),
@@ -253,7 +253,7 @@ class StateScreen(ConsoleScreen):
 
     def _in_view(self) -> None:
         """Read the versions that are in view and not known yet; all that are listed, while a filter looks for one."""
-        if not self.is_mounted or not self._listed:
+        if not self.is_usable or not self._listed:
             return
         top = round(self.rows.scroll_y)
         current = self._current
@@ -303,7 +303,7 @@ class StateScreen(ConsoleScreen):
                 raise
             except Exception as error:  # noqa: BLE001 - the edge of a load: said on Enter
                 self._authors[key] = error
-        if self.is_mounted:
+        if self.is_usable:
             self._draw_row()
 
     def _is_author_known(self, key: str, version: StoredObject) -> bool:
@@ -316,7 +316,7 @@ class StateScreen(ConsoleScreen):
         self._draw_headline()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_usable:
             return
         self.rows.set_rows(
             cells.version_rows(self._listed, self._known, self._marked, self.desk.now(), self._kept_digest)
@@ -405,7 +405,7 @@ class StateScreen(ConsoleScreen):
         self._in_view()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        version = self._version(self.rows.current_key) if self.is_mounted else None
+        version = self._version(self.rows.current_key) if self.is_usable else None
         content = version is not None and not version.is_delete_marker
         if action in ("roll_back", "undelete") and (action == "undelete") != self._undeletes(version):
             return False  # one key: what it does here is what its name says

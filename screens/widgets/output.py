@@ -213,13 +213,15 @@ class Output(ScrollView, can_focus=True):
 
 
 def _folds(words: str, width: int) -> Iterator[tuple[int, int]]:
-    """Where `words` is cut so that each piece fits into `width` cells: behind a blank, or anywhere in a word of half a row."""
+    """Where `words` is cut so that each piece fits into `width` cells: behind a blank, or in a word that is longer than a row."""
     begin = 0
     while begin < len(words):
         end = begin + len(chop_cells(words[begin : begin + width + 1], width)[0])
         if end < len(words) and words[end] != " ":
             blank = words.rfind(" ", begin, end)
-            end = blank + 1 if blank - begin >= width // 2 else end
+            after = words.find(" ", end)
+            word = (after if after >= 0 else len(words)) - blank - 1
+            end = blank + 1 if blank > begin and word <= width else end
         while end < len(words) and words[end] == " ":
             end += 1
         yield begin, end

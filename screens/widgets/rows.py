@@ -29,11 +29,16 @@ from infraconsole.collector import settle
 _GAP = 1
 _WORDS_AT_ONCE = 500
 _WORTH_SETTLING = 5_000
+_MEASURED = 300
+"""Rows whose cells say how wide a column would like to be."""
+_WIDEST = 80
+"""Cells that a column asks for at most."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """`rank` 0 is always shown; higher ranks go first where the width does not suffice. `stretch` takes what is left."""
+    """`rank` 0 is always shown; higher ranks go first where the width does not suffice. Of what is left, columns take what their
+    cells need, those that `stretch` first, which share the rest as well."""
 
     key: str
     title: str
@@ -45,11 +50,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """The filter passes over what is not `searched`."""
+    """The filter passes over what is not `searched`. Where `tail` tells as much as the beginning (a path, a URL), the middle gives
+    way."""
 
     text: str
     tone: str = ""
     searched: bool = True
+    tail: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,24 +72,34 @@ class Row:
         return " ".join((*(cell.text for cell in self.cells.values() if cell.searched), self.more)).lower()
 
 
-def fitting(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns that fit into `width` cells, with their widths, in their order."""
+def fitting(columns: Sequence[Column], width: int, needed: Mapping[str, int] | None = None) -> list[tuple[Column, int]]:
+    """The columns that fit into `width` cells, with their widths, in their order. `needed` is how wide their cells are."""
     kept = list(columns)
     while len(kept) > 1 and sum(column.width + _GAP for column in kept) - _GAP > width:
         droppable = [column for column in kept if column.rank]
         if not droppable:
             break
         kept.remove(max(droppable, key=lambda column: column.rank))
-    left = width - (sum(column.width + _GAP for column in kept) - _GAP)
+    left = max(0, width - (sum(column.width + _GAP for column in kept) - _GAP))
+    widths = {column.key: column.width for column in kept}
+    lacking = {column.key: max(0, (needed or {}).get(column.key, 0) - column.width) for column in kept}
+    for column in sorted(kept, key=lambda column: (not column.stretch, lacking[column.key])):
+        extra = min(left, lacking[column.key])
+        widths[column.key] += extra
+        left -= extra
     stretching = [column for column in kept if column.stretch]
-    share, rest = divmod(max(0, left), len(stretching)) if stretching else (0, 0)
-    widths = []
-    for column in kept:
-        extra = 0
-        if column.stretch:
-            extra, rest = share + (1 if rest else 0), max(0, rest - 1)
-        widths.append((column, column.width + extra))
-    return widths
+    for place, column in enumerate(stretching):
+        widths[column.key] += left // len(stretching) + (place < left % len(stretching))
+    return [(column, widths[column.key]) for column in kept]
+
+
+def _needed(columns: Sequence[Column], rows: Sequence[Row]) -> dict[str, int]:
+    found = {column.key: column.width for column in columns}
+    for row in rows[:_MEASURED]:
+        for key, cell in row.cells.items():
+            if len(cell.text) > found.get(key, _WIDEST):
+                found[key] = min(_WIDEST, cell_len(text.line(cell.text[:_WIDEST])))
+    return found
 
 
 class Rows(ScrollView, can_focus=True):
@@ -179,6 +196,7 @@ class Rows(ScrollView, can_focus=True):
         self._nothing: str | None = None
         self._so_far = ""
         self._all: tuple[Row, ...] = ()
+        self._needed: Mapping[str, int] = {}
         self._shown: Sequence[Row] = ()
         self._words: list[str] = []
         self._filter = ""
@@ -210,6 +228,14 @@ class Rows(ScrollView, can_focus=True):
         return row.key if row else ""
 
     @property
+    def needed_width(self) -> int:
+        """Cells in which nothing of the rows would be cut."""
+        return sum(self._needed.get(column.key, column.width) + _GAP for column in self.columns) - _GAP
+
+    def fitting(self, width: int) -> list[tuple[Column, int]]:
+        return fitting(self.columns, width, self._needed)
+
+    @property
     def empty_says(self) -> str:
         """What stands here while there are no rows."""
         return self._reading if self._nothing is None else self._nothing
@@ -233,6 +259,7 @@ class Rows(ScrollView, can_focus=True):
     def set_columns(self, columns: Sequence[Column]) -> None:
         if tuple(columns) != self.columns:
             self.columns = tuple(columns)
+            self._needed = _needed(self.columns, self._all)
             self.refresh()
 
     def set_so_far(self, why: str) -> None:
@@ -247,6 +274,9 @@ class Rows(ScrollView, can_focus=True):
         if replacing == self._all:
             return
         before, self._all = self._all, replacing
+        if (needed := _needed(self.columns, replacing)) != self._needed:
+            self._needed = needed
+            self.refresh()
         if not self._filter and [row.key for row in before] == [row.key for row in replacing]:
             self._put_in_place(before)
             return
@@ -382,7 +412,7 @@ class Rows(ScrollView, can_focus=True):
         self.cursor = index
 
     def _column_at(self, x: int) -> Column | None:
-        for column, size in fitting(self.columns, self.scrollable_content_region.width):
+        for column, size in self.fitting(self.scrollable_content_region.width):
             if x < size:
                 return column
             x -= size + _GAP
@@ -397,7 +427,7 @@ class Rows(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         base = self.rich_style
-        columns = fitting(self.columns, width)
+        columns = self.fitting(width)
         if y < self._header:
             header = base + self.get_component_rich_style("rows--header", partial=True)
             return _line(((column, size, column.title, header) for column, size in columns), width, header, header)
@@ -418,7 +448,10 @@ class Rows(ScrollView, can_focus=True):
             style = base
             if cell is not None and cell.tone and (cursor is None or not self.has_focus):
                 style = base + self._tone(cell.tone)
-            parts.append((column, size, cell.text if cell else "", style + cursor if cursor else style))
+            words = cell.text if cell else ""
+            if cell is not None and cell.tail:
+                words = middle_cut(words, size)
+            parts.append((column, size, words, style + cursor if cursor else style))
         gap = base + cursor if cursor else base
         return _line(parts, width, gap, gap)
 
@@ -451,6 +484,15 @@ def _line(parts: Iterable[tuple[Column, int, str, Style]], width: int, gap: Styl
     if used < width:
         segments.append(Segment(" " * (width - used), rest))
     return Strip(segments, max(used, width))
+
+
+def middle_cut(words: str, width: int) -> str:
+    """Beginning and end of `words`, in `width` cells."""
+    words = text.line(words)
+    if cell_len(words) <= width or width < 8:
+        return words
+    front = width // 3
+    return f"{words[:front]}…{words[-(width - front - 1) :]}"
 
 
 def clipped(words: str, width: int, *, right: bool = False) -> str:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Story:
     stands_still: str = ""
     elsewhere: Path | None = None
     rival_began: bool = False
+    read_only: str = ""
+    """What a console that may only read did to the run."""
 
     @property
     def state(self) -> Path:
@@ -174,6 +176,8 @@ class Attack:
         return [answer for answer in self._ground.answers if answer[0] in known]
 
     def _resume(self) -> bool:
+        if any(hit.kind == "read-only" for hit in self._plan.hits):
+            self._resume_read_only()
         while True:
             self._tick()
             try:
@@ -190,6 +194,20 @@ class Attack:
                 self.story.refusal = ""
                 self._say("resumed")
                 return True
+
+    def _resume_read_only(self) -> None:
+        """Nothing begins, and the run stays as it was."""
+        before, config = self._journal.events(self.story.run), replace(self._ground.config, read_only=True)
+        self._note(Hit("read-only"))
+        try:
+            launch.resume(self._journal, self.story.run, config, interactive=self._plan.by_hand)
+        except InfraconsoleError as error:
+            self._say(f"read-only: {error.title}")
+        else:
+            self.story.read_only = "a console that may only read resumed the run"
+        more = self._journal.events(self.story.run)[len(before) :]
+        if more:
+            self.story.read_only += f" and wrote {[event.kind for event in more]}"
 
     def _follow(self) -> None:
         """Until nobody is at the run any more."""

@@ -230,8 +230,13 @@ class Export(Simple):
     def __init__(self, field: Field, plan: Plan) -> None:
         super().__init__(field, plan)
         self._ssm = field.somebody("ssm")
-        self.secrets: list[str] = []
+        self.secrets = [roots.planted()]
+        self._becomes_secret = plan.seed % 2 == 1
         self._name = f"{field.config.export_root}/rds/{plan.environment}/identifier"
+        if (
+            self._ssm.get_parameter(Name=self._name)["Parameter"]["Type"] != "String"
+        ):  # as an earlier attack has left it
+            self._ssm.delete_parameter(Name=self._name)
         put = self._ssm.put_parameter(Name=self._name, Value="before", Type="String", Overwrite=True)
         self._version = int(put["Version"]) + 1
         self.inputs = {"name": self._name, "value": f"value-{plan.seed}", "reason": "its module cannot be applied"}
@@ -248,10 +253,16 @@ class Export(Simple):
 
     def was_as_wanted(self) -> str:
         history = self._ssm.get_parameter_history(Name=self._name)["Parameters"]
+        if history[0]["Type"] == "SecureString":  # what was before went with its history
+            return ""
         return "" if any(each["Value"] == self.inputs["value"] for each in history) else "it was never written"
 
     def somebody_changes_it(self) -> None:
-        self._ssm.put_parameter(Name=self._name, Value="theirs", Type="String", Overwrite=True)
+        if self._becomes_secret:  # AWS changes no parameter's type: it is deleted, and made with version 1
+            self._ssm.delete_parameter(Name=self._name)
+            self._ssm.put_parameter(Name=self._name, Value=self.secrets[0], Type="SecureString")
+        else:
+            self._ssm.put_parameter(Name=self._name, Value="theirs", Type="String", Overwrite=True)
 
     def elsewhere(self) -> dict[str, str]:
         return {**self.inputs, "value": "another"}

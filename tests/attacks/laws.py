@@ -83,6 +83,11 @@ def nobody_else_gets_in(story: Story) -> Iterator[str]:
         yield "one executor began twice"
 
 
+def who_only_reads_changes_nothing(story: Story) -> Iterator[str]:
+    if story.read_only:
+        yield story.read_only
+
+
 def files_are_private(story: Story) -> Iterator[str]:
     for path in sorted(story.state.rglob("*")):
         mode = stat.S_IMODE(path.lstat().st_mode)
@@ -156,6 +161,7 @@ LAWS: tuple[Callable[[Story], Iterator[str]], ...] = (
     not_done_says_what_was_done,
     the_journal_is_whole,
     nobody_else_gets_in,
+    who_only_reads_changes_nothing,
     files_are_private,
     secrets_stay_secret,
     errors_are_ours,

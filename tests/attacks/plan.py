@@ -130,7 +130,7 @@ BY_TERRAFORM = frozenset(SHAPES) - ECS - {"export-put"}
 ANYTHING = "."
 OVERTAKEN = (
     "not what was looked at any more|no longer the primary|cannot be told|is on .*, not on|Somebody else wrote|came after|"
-    "changed|holds|locked|stale|not deleted|declined"
+    "changed|holds|locked|stale|not deleted|declined|is a SecureString"
 )
 KINDS = {
     kind.name: kind
@@ -154,6 +154,7 @@ KINDS = {
         Kind("decline", 1, by_hand=True, excuses="declined"),
         Kind("full-disk", 1, strikes=True, excuses="journal .* cannot be written|[Nn]o space"),
         Kind("kill-view", 1, strikes=True),
+        Kind("read-only", 2),
         # Terraform takes a lock by a conditional write, and where the answer is lost it tries again and meets its own.
         Kind("lost-answer", 5, excuses="The state is locked"),
         Kind("cut", 2),

@@ -192,7 +192,7 @@ class StateUnlock(Root):
 
 
 class DigestRepair(Root):
-    """A state that was written past Terraform."""
+    """A state that was written outside of Terraform."""
 
     def __init__(self, somebody: Callable[[str], Any], site: Site, plan: Plan) -> None:
         super().__init__(somebody, site, plan)

@@ -46,11 +46,16 @@ LATENCY = 0.1
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with fleet(tmp_path_factory.mktemp("fleet"), SERVICES) as made, pytest.MonkeyPatch.context() as patch:
-        for name, value in made.environment().items():
-            patch.setenv(name, value)
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with fleet(tmp_path_factory.mktemp("fleet"), SERVICES) as made:
         yield made
+
+
+@pytest.fixture
+def world(shared_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    for name, value in shared_world.environment().items():
+        monkeypatch.setenv(name, value)
+    return shared_world
 
 
 class TimedBoard(BoardScreen):

@@ -117,7 +117,7 @@ def test_a_run_of_a_hundred_thousand_lines(figures: Figures, long_run: FakeExecu
         terminal.settle(0.5)
         terminal.press("\t")
         terminal.settle(0.5)
-        times = [answered("g", "begun by woken")]
+        times = [answered("g", "started by woken")]
         low = bottom(terminal)
         for _ in range(100):
             low += 1
@@ -127,7 +127,7 @@ def test_a_run_of_a_hundred_thousand_lines(figures: Figures, long_run: FakeExecu
             low = bottom(terminal)
         for _ in range(10):
             times.append(answered("G", f"line-{LONG - 1:06}"))
-            times.append(answered("g", "begun by woken"))
+            times.append(answered("g", "started by woken"))
         half, last = statistics.median(times), percentile(times, 99)
         figures.add(
             f"run screen: a key press while scrolling {LONG:,} lines",

@@ -190,6 +190,7 @@ def test_hangup_of_the_terminal_reaches_no_executor(stage: Stage) -> None:
 
 
 def test_interrupted_while_watching_and_resumed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.world.set_factor(1.0)  # the rollout is not over before a console has started
     run = stage.begin(monkeypatch, "fileflow", "prod")
     stage.until(lambda: stage.record(run).current == "watch", "the watch")
     assert stage.console("interrupt", run).returncode == 0
@@ -197,6 +198,7 @@ def test_interrupted_while_watching_and_resumed(stage: Stage, monkeypatch: pytes
     assert (record.outcome, record.exit_code) == ("interrupted", 4)
     assert "interrupt-requested" in stage.kinds(run)
     stage.until_gone(run)
+    stage.world.set_factor(60.0)
     assert stage.console("resume", run, "--json").returncode == 0
     assert len(stage.calls("UpdateService")) == 1
 

@@ -23,6 +23,7 @@ from infraconsole.screens.exports.cells import Entry
 from infraconsole.screens.exports.code import code_rows
 from infraconsole.screens.run import RunScreen
 from infraconsole.screens.widgets.rows import Rows
+from infraconsole.screens.widgets.says import Says
 from infraconsole.terraform.exports import Consumer
 from tests.screens.conftest import FakeAccess, just_now
 from tests.screens.seen import focused_id, text_of, until, until_seen
@@ -298,11 +299,11 @@ async def test_one_export_with_its_history_and_the_code(app: ConsoleApp, aws: Ex
         await opened(pilot, app, "exports prod /shared/network/vpc-id")
         await until_seen(pilot, "vpc-0fedcba9876543210")
         await until_seen(pilot, " security_group.tasks", seconds=20)
-        shown = text_of(app)
-        assert "replace" in shown
-        assert "writes" in shown
-        assert "destroys and makes anew 1 of them" in " ".join(shown.replace("│", " ").split())
-        assert "data.tf:" in shown
+        await until_seen(pilot, "replace")
+        await until_seen(pilot, "writes")
+        await until_seen(pilot, "data.tf:")
+        said = " ".join(str(app.screen.query_one("#about-text", Says).content).split())
+        assert "destroys and recreates 1 of them" in said
         await pilot.press("tab", "tab")
         await until(pilot, lambda: focused_id(pilot) == "history")
         await pilot.press("j", "d")

@@ -37,7 +37,7 @@ async def test_the_board_shows_an_unfinished_run_although_reading_takes_longer_t
     filled(journal.folder, 30, unfinished="k3m9px")
     monkeypatch.setattr(listing, "to_resume", slowly(listing.to_resume))
     async with app.run_test(size=(140, 40)) as pilot:
-        await until_seen(pilot, "(k3m9px) is not finished and nobody carries it out", seconds=30)
+        await until_seen(pilot, "(k3m9px) is not finished and no process runs it", seconds=30)
 
 
 async def test_the_journal_screen_loads_although_reading_takes_longer_than_a_tick(

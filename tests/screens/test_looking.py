@@ -168,7 +168,7 @@ async def test_a_region_is_switched_and_it_is_said_that_runs_do_not_follow(app: 
         await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
         await typed(pilot, "region eu-west-1")
         await until_seen(pilot, "v-own-eu")
-        assert isinstance(app.screen, ContainersScreen)
+        await until(pilot, lambda: isinstance(app.screen, ContainersScreen))
         assert "region eu-west-1 (override)" in band(app)
         assert "You look at eu-west-1, prod is in ap-northeast-2. This is not prod: no run can be started." in band(app)
         await typed(pilot, "region ap-northeast-2")
@@ -249,11 +249,11 @@ async def test_a_runs_screen_goes_by_its_own_account_and_region(
         await typed(pilot, f"run {executor.run}")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await typed(pilot, "profile audit")
-        await until(pilot, lambda: "override" in band(app))
-        assert isinstance(app.screen, RunScreen)
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and "override" in band(app))
         await until(pilot, lambda: f"{PROD} · ap-northeast-2" in band(app))
         assert "not of this run: profile audit (override)" in band(app)
         assert AUDIT not in band(app)
+        assert isinstance(app.screen, RunScreen)
         assert app.screen.login_profile is None, "its own profile is none"
 
 

@@ -25,7 +25,7 @@ from tests.screens.seen import text_of, until, until_seen
 OF_A_STATE = {
     "Repair the digest of the state": "digest-repair",
     "Bring back a deleted or broken state": "state-undelete",
-    "Take the state's lock away": "state-unlock",
+    "Release the state's lock": "state-unlock",
     "Recover errored.tfstate": "state-recover",
     "Dismiss what is in no state": "strays-dismiss",
 }

@@ -301,13 +301,24 @@ async def test_the_journal_lists_replays_verifies_and_exports(app: ConsoleApp, j
         await until_seen(pilot, "Roll back ECS service: fileflow-prod: done")
         await pilot.press("shift+tab", "slash", *"tasks run", "enter")
         await until_seen(pilot, "0 of 3 tasks run")
-        assert "begun by woken" not in text_of(app)
+        assert "started by woken" not in text_of(app)
 
 
 async def test_quitting_without_runs_asks_nothing(app: ConsoleApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not app.is_running)
+
+
+@pytest.mark.parametrize("keys", [("colon", *"journal", "enter"), tuple("RDn"), ("slash", *"auth"), ("enter",)])
+async def test_quitting_is_heard_whatever_comes_in_one_piece_with_it(
+    app: ConsoleApp, begun: list[Any], keys: tuple[str, ...]
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "fileflow prod: :8 does")
+        at_once(app, *keys, "ctrl+q")
+        await until(pilot, lambda: not app.is_running)
+    assert begun == []
 
 
 @pytest.mark.parametrize("words", ["journal", "fileflow prod", "logs fileflow prod", "run k3m9px"])

@@ -369,7 +369,7 @@ async def test_what_was_changed_before_a_refusal_is_not_denied(
             executor.write(Kind.STEP_FINISHED, "update", result={"changed": True}, seconds=2.0)
         executor.begin("watch")
         executor.finish("refused", 3)
-        await until_seen(pilot, "look at the service" if changed else "Nothing was changed.")
+        await until_seen(pilot, "check the service" if changed else "Nothing was changed.")
         assert ("nothing has to be undone" in text_of(attached)) is not changed
 
 
@@ -505,7 +505,7 @@ async def test_the_ending_says_what_is_left_to_do(attached: ConsoleApp, executor
         seen = text_of(attached)
         assert 'image_tag = "v1.4.2"' in seen
         assert "by woken" in seen
-        assert "Next: do what is still to do" in seen
+        assert "Next: do the follow-ups" in seen
         await pilot.press("y")
         assert "Pin image_tag" in attached.clipboard
 
@@ -515,7 +515,7 @@ async def test_a_run_without_executor_says_so_and_offers_resume(attached: Consol
     executor.open("update", type_gate())
     executor.leave()
     async with attached.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "nobody carries it out")
+        await until_seen(pilot, "no process runs it")
         assert not attached.screen.query_one("#gate").display
         assert attached.screen.check_action("resume", ()) is True
         assert attached.screen.check_action("interrupt", ()) is None
@@ -532,7 +532,7 @@ async def test_no_line_of_a_flood_is_lost(attached: ConsoleApp, executor: FakeEx
         await until(pilot, lambda: output.count == before + 20_000, seconds=20)
         thread.join()
         await pilot.press("tab", "g")
-        await until_seen(pilot, "begun by woken")
+        await until_seen(pilot, "started by woken")
         assert not output.follow
         await pilot.press("f")
         await until_seen(pilot, "line 19999")

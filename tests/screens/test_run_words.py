@@ -64,9 +64,9 @@ def test_a_step_with_nothing_to_do_is_not_shown_as_done(executor: FakeExecutor) 
         ("ecs-rollback", "failed", True, True, "look at the step that failed"),
         ("ecs-rollback", "failed", False, False, "look at the step that failed"),
         ("state-rollback", "failed", False, True, "look at the step that failed"),
-        ("state-recover", "refused", False, True, "look at the service"),
+        ("state-recover", "refused", False, True, "check the service"),
         ("export-put", "failed", False, True, "look at the step that failed"),
-        ("deploy", "interrupted", False, True, "R takes the run up again"),
+        ("deploy", "interrupted", False, True, "R resumes the run"),
         ("deploy", "interrupted", True, True, "infraconsole resume k3m9px"),
     ],
 )
@@ -84,7 +84,7 @@ def test_the_ending_promises_of_r_only_what_it_does(
     words = story.ending(found, offered, NOW).plain
     assert said in words
     assert offered.rolls_back == ("R rolls" in words)
-    assert offered.resumes == ("R takes" in words)
+    assert offered.resumes == ("R resumes" in words)
 
 
 def test_a_call_under_way_is_not_said_to_be_lost(executor: FakeExecutor) -> None:
@@ -93,9 +93,9 @@ def test_a_call_under_way_is_not_said_to_be_lost(executor: FakeExecutor) -> None
     found = record(executor)
     step, now = found.step("update"), found.created_at
     assert now
-    assert "No answer is known" not in story.step_story(step, True, now, at_work=True).plain
-    assert "its answer is awaited" in story.step_story(step, True, now, at_work=True).plain
-    assert "No answer is known of terraform:state push" in story.step_story(step, True, now, at_work=False).plain
+    assert "is known; it will" not in story.step_story(step, True, now, at_work=True).plain
+    assert "waiting for its answer" in story.step_story(step, True, now, at_work=True).plain
+    assert "No answer to terraform:state push is known" in story.step_story(step, True, now, at_work=False).plain
 
 
 @pytest.mark.parametrize("kind", [GateKind.CONFIRM, GateKind.APPROVE])

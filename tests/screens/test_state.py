@@ -209,14 +209,13 @@ async def test_versions_newest_first_and_what_they_are(
     async with app.run_test(size=size) as pilot:
         screen = await opened(pilot, app)
         await until(pilot, lambda: serials(screen) == ["#4", "#3", "-", "#1"])
-        seen = text_of(app)
-        assert "4 versions of the state of fileflow prod" in seen
-        assert "✓ current" in seen
-        assert "was deleted here" in seen
-        assert "another lineage" in seen
-        assert "nobody holds it" in seen
+        await until_seen(pilot, "4 versions of the state of fileflow prod")
+        await until_seen(pilot, "✓ current")
+        await until_seen(pilot, "was deleted here")
+        await until_seen(pilot, "another lineage")
+        await until_seen(pilot, "nobody holds it")
         assert sorted(aws.got) == ["v1", "v3", "v4"], "each once"
-        assert SECRET not in seen
+        assert SECRET not in text_of(app)
         for strip in app.screen._compositor.render_strips():
             assert strip.cell_length == size[0]
 
@@ -628,7 +627,7 @@ async def test_what_is_no_state_is_taken_away_with_the_key_that_rolls_back(
     aws.stored.insert(0, ("v5", stored))
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app)
-        await until_seen(pilot, "What is stored now is no whole state. R brings the last whole one back.")
+        await until_seen(pilot, "What is stored now is not a complete state. R brings the last whole one back.")
         await until_seen(pilot, "R Undelete")
         assert "Roll back" not in text_of(app)
         await pilot.press("j", "R")
@@ -644,7 +643,7 @@ async def test_a_version_that_aws_does_not_give_is_not_called_broken(
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, app)
         await until(pilot, lambda: serials(screen) == ["!", "!", "-", "!"])
-        assert "no whole state" not in text_of(app)
+        assert "not a complete state" not in text_of(app)
         await pilot.press("j", "R")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert [wish.runbook for wish in begun] == ["state-rollback"]
@@ -688,7 +687,7 @@ async def test_a_digest_of_another_state_is_said_and_mended(
         aws.digest = md5_of(aws.stored[1][1])
         await pilot.press("r")
         await until_seen(pilot, "The lock table's digest is not that of the stored state")
-        await until_seen(pilot, "M mends it.")
+        await until_seen(pilot, "M repairs it.")
         await until_seen(pilot, "M Mend")
         await pilot.press("enter")
         await until_seen(pilot, f"{aws.digest}, another state's")
@@ -725,7 +724,7 @@ async def test_what_was_written_past_terraform_is_taken_away_and_not_made_to_agr
     aws.stored.insert(0, ("v5", state(40, lineage="foreign")))
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app)
-        await until_seen(pilot, "What is stored now was written past Terraform.")
+        await until_seen(pilot, "What is stored now was written outside of Terraform.")
         await until_seen(pilot, "✗ current")
         await until_seen(pilot, "R Undelete")
         assert "M Mend" not in text_of(app)
@@ -924,7 +923,7 @@ async def test_the_form_lists_the_newest_tags_with_their_age_and_takes_them(
 async def test_what_is_left_empty_is_no_input(app: ConsoleApp, begun: list[Any], catalogue: set[str]) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.on_go_to(GoTo(Place("containers", "fileflow", "dev")))
-        await until_seen(pilot, "tasks run fileflow-dev")
+        await until_seen(pilot, "completed  fileflow-dev:7")
         await pilot.press("D")
         await until_seen(pilot, "v2 runs now")
         await pilot.press("enter")

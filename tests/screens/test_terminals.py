@@ -249,7 +249,7 @@ async def test_hostile_output_of_a_run_is_harmless(config: Config, journal: Jour
         await until_seen(pilot, "Which revision shall")
         assert_harmless(app)
         executor.leave()
-        await until_seen(pilot, "nobody carries it out")
+        await until_seen(pilot, "no process runs it")
         await pilot.press("tab", "G")
         await pilot.pause(0.2)
         assert_harmless(app)

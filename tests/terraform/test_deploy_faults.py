@@ -364,7 +364,7 @@ def test_terraform_and_its_executor_killed_at_once_is_not_taken_for_done_nor_for
     assert site.lock(), "nobody has released it"
     blocked = site.deploy()
     assert blocked.code == 1
-    assert f"It is of Terraform of run {run}, which was killed: nobody is at work with it" in blocked.stderr
+    assert f"It is of Terraform of run {run}, which was killed: nobody is using it" in blocked.stderr
     assert "infraconsole run state-unlock --service plain --env dev" in blocked.stderr
     assert "infraconsole run state-unlock --service plain --env dev" in record.ending
     assert "Not begun: terraform_data.after." in record.ending, record.ending

@@ -342,7 +342,7 @@ def test_sigint_at_every_stage(site: Site, monkeypatch: pytest.MonkeyPatch, stag
 def test_executor_killed_while_the_state_is_being_written(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = three_versions(site)
     seen = max(call["seq"] for call in site.world.calls())
-    site.world.fault("delay", "s3", "PutObject", seconds=2.0, count=1)
+    site.world.fault("delay", "s3", "PutObject", seconds=10.0, count=1)
     run = site.start(monkeypatch, "state-rollback", answers=YES, version=ids[0])
     site.until(lambda: site.world.calls("s3", "PutObject", seen), "the write")
     site.kill_executor(run)

@@ -177,7 +177,7 @@ def test_another_project_s_state_is_taken_away(site: Site) -> None:
     assert done.code == 0, done.stderr
     assert site.versions() == [older]
     (gate,) = [each["gate"] for each in done.events if each["kind"] == "gate-opened"]
-    assert "lineage another, written past Terraform" in "\n".join(gate["changes"])
+    assert "lineage another, written outside of Terraform" in "\n".join(gate["changes"])
 
 
 def test_a_state_whose_digest_was_only_not_written_is_not_taken_away(site: Site) -> None:
@@ -212,7 +212,7 @@ def test_another_project_s_state_that_terraform_was_made_to_store_is_taken_away(
     assert any("Terraform loses sight of all 1 resources in it" in line for line in gate["irreversible"])
     assert (site.versions(), site.stored()) == ([right, oldest], whole)
     if site.locking == "dynamodb":
-        assert any("digest has to be mended" in line for line in gate["changes"])
+        assert any("digest has to be repaired" in line for line in gate["changes"])
         assert "infraconsole run digest-repair --service plain --env dev" in done.warnings
         assert site.run("digest-repair", *TYPED).code == 0
     assert site.deploy().result("read-plan")["words"] == "nothing to do"

@@ -1,5 +1,5 @@
-"""A lock whose holder is gone, and a state that was written past Terraform: each is mended by a runbook of its own, typed, and no
-further than was shown."""
+"""A lock whose holder is gone, and a state that was written outside of Terraform: each is repaired by a runbook, typed, and
+no further than was shown."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_lock_taken_in_the_last_moment_stays(site: Site, monkeypatch: pytest.M
     (site.folder / "go").touch()
     record = site.finished(run)
     assert (record.outcome, record.exit_code) == ("failed", 1)
-    assert "The lock could not be taken away" in record.ending
+    assert "The lock could not be released" in record.ending
     assert site.lock() == second
 
 
@@ -191,7 +191,7 @@ def digest(site: Site) -> str:
 
 
 def swapped(site: Site) -> bytes:
-    """The state object is written past Terraform, as with `aws s3 cp`."""
+    """The state object is written outside of Terraform, as with `aws s3 cp`."""
     site.seed(serial=1, first="one")
     body = state_of({"first": "swapped"}, serial=1, lineage=site.lineage)
     site.put(body, digest=False)

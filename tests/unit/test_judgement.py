@@ -218,7 +218,7 @@ RUN = RunFacts("abc234", "Deploy", "stopped", resumable=True, at=NOW - timedelta
         ({"variables": PrerequisiteMissing("main.tf cannot be read.")}, "unknown", "its variables could not be read"),
         ({"left": Left(half_applied=RUN)}, "warning", "the apply of run abc234 stopped half way 2 h ago."),
         ({"left": Left(to_do=(ToDo("Pin image_tag", "abc234"),))}, "warning", "Still to do: Pin image_tag."),
-        ({"left": Left(unfinished=(RUN,))}, "warning", "Deploy (abc234) is not finished, and nobody carries it out."),
+        ({"left": Left(unfinished=(RUN,))}, "warning", "Deploy (abc234) is not finished, and no process runs it."),
         ({"left": Left(unfinished=(replace(RUN, under_way=True, gate="Apply?"),))}, "warning", "waits for an answer at “Apply?”"),
         ({"left": JournalError("The journal is locked.")}, "unknown", "its runs could not be read"),
         ({"alarms": DENIED}, "unknown", "its alarms could not be read: cloudwatch:DescribeAlarms is not allowed."),

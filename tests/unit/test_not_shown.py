@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from infraconsole.engine.runbook import ProbeState, StepContext
 from infraconsole.errors import NotVisibleYet, StepFailed
-from infraconsole.runbooks import ecs_rollback, export_put, revisions
+from infraconsole.runbooks import ecs_rollback, revisions
 from infraconsole.runbooks.deployed import verify_service
 from infraconsole.runbooks.seen import STOP_FIRST, SUPERSEDE
 from infraconsole.runbooks.stop_in_flight import Settle, StopInFlight
@@ -101,19 +100,3 @@ def test_a_deploy_that_was_there_and_was_replaced_is_a_failure(tmp_path: Path, m
     monkeypatch.setattr("infraconsole.runbooks.deployed._newest_in_history", lambda _: arn(44))
     with pytest.raises(StepFailed, match="not on web-dev:44, which was deployed"):
         verify_service(context)
-
-
-@pytest.mark.parametrize("there", [None, SimpleNamespace(version=6, value="old", name="/x")])
-def test_an_export_that_is_not_shown_yet_can_be_looked_for_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: Any
-) -> None:
-    shown, context = looking(tmp_path, SUPERSEDE)
-    shown.inputs = {"name": "/x", "value": "new"}
-    shown.results = {"write": {"version": 7}, "look": {"owner": ""}}
-    monkeypatch.setattr(export_put, "_now", lambda _: there)
-    with pytest.raises(NotVisibleYet, match="version 7 of /x"):
-        export_put.Verify().act(context)
-    shown.config.engine.settle_seconds, shown.config.engine.visible_seconds = 0.0, 60.0
-    answers = [there, there, SimpleNamespace(version=7, value="new", name="/x")]
-    monkeypatch.setattr(export_put, "_now", lambda _: answers.pop(0))
-    assert export_put.Verify().act(context) == {"version": 7}

@@ -245,12 +245,12 @@ def test_after_a_state_rollback_nobody_is_accused() -> None:
     for word in (
         "Somebody",
         "outside of Terraform",
-        "nothing in Terraform removed it",
+        "deleted outside of Terraform",
         "pin image_tag",
         "Find out who",
     ):
         assert word not in said
-    assert "it was removed later, and this plan makes it anew" in said
+    assert "it was removed later, and this plan recreates it" in said
     assert "AWS is ahead of the state that was put back in idle_timeout: this plan leaves it as it is there" in said
 
 
@@ -295,7 +295,7 @@ def test_drift_of_what_is_made_anew_is_not_said_to_stay() -> None:
         resource_drift=[entry("aws_lb.a", ["update"], {"idle_timeout": 60}, {"idle_timeout": 61})],
     )
     (finding,) = found(plan, "drift")
-    assert "makes the whole of it anew" in finding.message
+    assert "recreates all of it" in finding.message
 
 
 def test_failed_checks() -> None:

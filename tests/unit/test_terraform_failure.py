@@ -219,9 +219,9 @@ def test_init_that_is_needed_runs_next_time(case: Case) -> None:
 
 def test_what_cannot_be_looked_up_is_believed_of_terraform_alone(case: Case) -> None:
     words = "Failed to install provider"
-    assert "provider cannot be had" not in case.say("local-exec provisioner error", f"Output: {words}").title
-    assert "provider cannot be had" in case.say(words, "x").title
-    assert "provider cannot be had" in case.say(errors=f"Error: {words}").title
+    assert "provider could not be installed" not in case.say("local-exec provisioner error", f"Output: {words}").title
+    assert "provider could not be installed" in case.say(words, "x").title
+    assert "provider could not be installed" in case.say(errors=f"Error: {words}").title
 
 
 # What counts as an error's words at all

@@ -143,7 +143,7 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     other = terminal.open(
         *("env", *(f"{name}={value}" for name, value in world.environment().items()), *CONSOLE, "attach", "last")
     )
-    terminal.see(other, "Roll an ECS service back", "bad-image")
+    terminal.see(other, "Roll back an ECS service", "bad-image")
 
     # Watch it go green.
     terminal.see(window, "fileflow-prod: done", "Still to do")
@@ -160,7 +160,7 @@ def test_the_walk(terminal: Terminal, folder: Path) -> None:
     terminal.typed(window, ":")
     terminal.typed(window, "journal")
     terminal.keys(window, "Enter")
-    terminal.see(window, "done", "fileflow-prod")
+    terminal.see(window, "began", "done", "fileflow-prod")
 
     # Quit: no process and no port behind.
     terminal.keys(window, "C-q")
