@@ -25,6 +25,8 @@ from tests.screens.pictures.still import Clock, come, go, shown
 from tests.screens.runs import FakeExecutor, type_gate
 from tests.screens.test_login import ASKS
 
+pytestmark = pytest.mark.pictures
+
 PRINTED = ASKS.removeprefix("echo '").rstrip().removesuffix("'").splitlines()
 """What the AWS CLI prints."""
 

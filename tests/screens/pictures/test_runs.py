@@ -19,6 +19,8 @@ from tests.screens.pictures.still import Clock, go, shown
 from tests.screens.runs import COMMAND, FakeExecutor, confirm_gate, revision_gate, type_gate
 from tests.screens.test_terminals import HOSTILE
 
+pytestmark = pytest.mark.pictures
+
 Begin = Callable[..., FakeExecutor]
 
 

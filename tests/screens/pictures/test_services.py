@@ -14,6 +14,8 @@ from tests.screens.pictures.conftest import SMALL, Easel
 from tests.screens.pictures.night import LONG, Night, a_bad_night, lock_state, logged
 from tests.screens.pictures.still import go, shown
 
+pytestmark = pytest.mark.pictures
+
 
 def rows_of(app: ConsoleApp) -> BoardScreen:
     assert isinstance(app.screen, BoardScreen)

@@ -22,6 +22,8 @@ from tests.screens.runs import FakeExecutor
 from tests.screens.test_plan import real, write
 from tests.screens.test_terminals import HOSTILE
 
+pytestmark = pytest.mark.pictures
+
 CODE = {
     "infrastructure/network/main.tf": 'resource "aws_vpc" "main" {\n  cidr_block = "10.0.0.0/16"\n}\n',
     "infrastructure/network/outputs.tf": """
