@@ -31,7 +31,7 @@ ABSENT = re.compile(
     re.IGNORECASE,
 )
 """What may only be said once somebody has looked."""
-PROMISES = ("left empty, ", "Nothing changes before its gates are answered", "0 have answered", "[0 all]")
+PROMISES = ("empty: the one in the tfvars", "empty: everything", "Nothing changes before its gates are answered", "0 have answered", "[0 all]")
 """What is so whatever is read."""
 
 

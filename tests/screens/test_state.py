@@ -213,7 +213,7 @@ async def test_versions_newest_first_and_what_they_are(
         await until_seen(pilot, "✓ current")
         await until_seen(pilot, "was deleted here")
         await until_seen(pilot, "another lineage")
-        await until_seen(pilot, "nobody holds it")
+        await until_seen(pilot, "Lock: free")
         assert sorted(aws.got) == ["v1", "v3", "v4"], "each once"
         assert SECRET not in text_of(app)
         for strip in app.screen._compositor.render_strips():
@@ -569,7 +569,7 @@ async def test_unlocking_is_there_only_while_somebody_holds_the_lock(
 ) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        await until_seen(pilot, "nobody holds it")
+        await until_seen(pilot, "Lock: free")
         await pilot.press("U")
         await pilot.pause(0.2)
         assert not begun
