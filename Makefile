@@ -8,18 +8,22 @@ BIN := $(VENV)/bin
 # Where this is set, each of the many processes of a run and of the tests would compile all of the code again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check lint types docs attacks bench screenshots package clean
+.PHONY: demo test pictures check lint types docs attacks bench screenshots package clean
 
 demo: $(VENV)/.demo
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/infraconsole demo; else PATH="$(abspath $(BIN)):$$PATH" sh assets/demo-walk.sh; fi
 
 # Four for two processors: half of the time a test waits for a process of its own.
 test: $(VENV)/.dev
-	$(BIN)/pytest -m "not bench" -n 4 --dist worksteal $(TESTS)
+	$(BIN)/pytest -m "not bench and not pictures" -n 4 --dist worksteal $(TESTS)
+
+# How every screen looks, against what was recorded; with RECORD=1 it is recorded again.
+pictures: $(VENV)/.dev
+	$(BIN)/pytest -m pictures -n 4 tests/screens/pictures $(if $(RECORD),--snapshot-update)
 
 # The one command before a commit.
 check: lint types
-	$(BIN)/pytest -q -m "not bench and not slow" tests/unit tests/screens
+	$(BIN)/pytest -q -m "not bench and not slow and not pictures" tests/unit tests/screens
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

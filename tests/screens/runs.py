@@ -27,25 +27,29 @@ class FakeExecutor:
         folder: Path,
         run: str = "k3m9px",
         *,
+        service: str = "fileflow",
         environment: str = "prod",
         runbook: str = "ecs-rollback",
+        title: str = "",
+        operator: str = "woken",
         steps: tuple[tuple[str, str], ...] = STEPS,
     ) -> None:
         self.journal = Journal(folder)
         self.folder = folder
         self.run = run
-        self.target = f"fileflow-{environment}"
-        self._lock = locks.take(locks.run_lock(folder, run), run=run, owner="woken")
-        target = {"service": "fileflow", "environment": environment, "region": "ap-northeast-2",
+        self.target = f"{service}-{environment}"
+        self._titles = dict(steps)
+        self._lock = locks.take(locks.run_lock(folder, run), run=run, owner=operator)
+        target = {"service": service, "environment": environment, "region": "ap-northeast-2",
                   "account": "123456789012", "name": self.target}  # fmt: skip
         self.write(
             Kind.RUN_CREATED,
             runbook=runbook,
-            title=f"Roll back ECS service: {self.target}",
+            title=title or f"Roll back ECS service: {self.target}",
             target=target,
             inputs={},
             given={},
-            operator="woken",
+            operator=operator,
             dry_run=False,
             interactive=True,
             steps=[{"id": step, "title": title, "fingerprint": "f"} for step, title in steps],
@@ -56,7 +60,7 @@ class FakeExecutor:
         return self.journal.append(self.run, kind, step, data)
 
     def begin(self, step: str, *commands: str, changes: bool = False) -> None:
-        title = dict(STEPS)[step]
+        title = self._titles[step]
         why = f"So that it is known what {title.lower()} means."
         self.write(Kind.STEP_STARTED, step, title=title, why=why, commands=list(commands), changes=changes)
 
