@@ -131,10 +131,17 @@ def shown(value: Any) -> str:
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal, with `true` and `1` told apart, which Python does not."""
     try:
-        # marshal tells every type apart at the speed of C; where it finds a difference it may be one of order or of 1
-        # and 1.0 only. Format 2 is the last in which equal values have equal bytes.
-        return bool(one == other) and (marshal.dumps(one, 2) == marshal.dumps(other, 2) or _strictly_same(one, other))
-    except (RecursionError, ValueError):  # too deep for == or for marshal: taken as different, and looked at closely
+        return bool(one == other) and (_are_same_bytes(one, other) or _strictly_same(one, other))
+    except RecursionError:  # too deep for ==: taken as different, and looked at closely
+        return False
+
+
+def _are_same_bytes(one: Any, other: Any) -> bool:
+    """marshal tells every type apart at the speed of C; where it finds a difference it may be one of order or of 1 and 1.0 only.
+    Format 2 is the last in which equal values have equal bytes."""
+    try:
+        return marshal.dumps(one, 2) == marshal.dumps(other, 2)
+    except ValueError:  # it is too deep, or holds a number with more digits than a float keeps
         return False
 
 
@@ -449,7 +456,7 @@ def _told_apart_by(items: Sequence[Any], key: str) -> bool:
 
 def _canonical(value: Any) -> str:
     """Equal for values that differ only in what is empty."""
-    return json.dumps(_without_empty(value), sort_keys=True)
+    return documents.text(_without_empty(value), sort_keys=True)
 
 
 def _without_empty(value: Any) -> Any:
