@@ -518,10 +518,9 @@ async def test_two_versions_are_compared_with_moves_recognised_and_secrets_maske
         await pilot.press("j", "d")
         await until(pilot, lambda: isinstance(app.screen, StateDiffScreen))
         await until_seen(pilot, "From serial 3")
-        seen = text_of(app)
-        assert "to serial 4" in seen
-        assert "1 added, 1 changed, 1 moved" in seen
-        assert "was aws_sqs_queue.old" in " ".join(seen.split())
+        await until_seen(pilot, "to serial 4")
+        await until_seen(pilot, "1 added, 1 changed, 1 moved")
+        await until(pilot, lambda: "was aws_sqs_queue.old" in " ".join(text_of(app).split()))
         rows = app.screen.query_one("#changes", Rows)
         rows.move_to("r:aws_db_instance.db ")
         await until_seen(pilot, "••••••")
