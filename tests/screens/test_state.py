@@ -845,7 +845,7 @@ async def test_a_deploy_is_asked_for_and_its_run_begun(app: ConsoleApp, begun: l
         await to_board_row(pilot, app, "fileflow-prod")
         await pilot.press("D")
         await until(pilot, lambda: focused_id(pilot) == "deploy-image")
-        await until_seen(pilot, "v1.4.2, as the tfvars say")
+        await until_seen(pilot, "v1.4.2, from the tfvars")
         seen = " ".join(text_of(app).replace("│", " ").split())
         assert "Deploy fileflow to prod" in seen
         assert "Nothing changes before its gates are answered." in seen

@@ -228,7 +228,7 @@ async def test_run_stopped(app: ConsoleApp, run: Begin, moment: Clock, easel: Ea
     moment.before()
     async with app.run_test(size=size) as pilot:
         await go(pilot, "run", run=executor.run)
-        await shown(pilot, "nobody carries it out")
+        await shown(pilot, "no process runs it")
         await easel.compare(pilot)
 
 
