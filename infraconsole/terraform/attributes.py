@@ -131,10 +131,17 @@ def shown(value: Any) -> str:
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal, with `true` and `1` told apart, which Python does not."""
     try:
-        # marshal tells every type apart at the speed of C; where it finds a difference it may be one of order or of 1
-        # and 1.0 only. Format 2 is the last in which equal values have equal bytes.
-        return bool(one == other) and (marshal.dumps(one, 2) == marshal.dumps(other, 2) or _strictly_same(one, other))
-    except (RecursionError, ValueError):  # too deep for == or for marshal: taken as different, and looked at closely
+        return bool(one == other) and (_are_same_bytes(one, other) or _strictly_same(one, other))
+    except RecursionError:  # too deep for ==: taken as different, and looked at closely
+        return False
+
+
+def _are_same_bytes(one: Any, other: Any) -> bool:
+    """marshal tells every type apart at the speed of C; where it finds a difference it may be one of order or of 1 and 1.0 only.
+    Format 2 is the last in which equal values have equal bytes."""
+    try:
+        return marshal.dumps(one, 2) == marshal.dumps(other, 2)
+    except ValueError:  # it is too deep, or holds a number with more digits than a float keeps
         return False
 
 
@@ -287,12 +294,15 @@ def _by_place(path: Path, pair: _Pair) -> Iterator[AttributeChange]:
     old = {number: _canonical(item) for number, item in enumerate(pair.before)}
     new = {number: _canonical(item) for number, item in enumerate(pair.after)}
     open_ended = {number for number in new if _has_true(_under(pair.unknown, number))}
+    # First what stands where it stood, then what moved: whatever is left over is then the same both ways round.
+    for number in [number for number, text in new.items() if old.get(number) == text and number not in open_ended]:
+        del old[number], new[number]
+    moved: dict[str, list[int]] = {}
+    for number, text in old.items():
+        moved.setdefault(text, []).append(number)
     for number, text in list(new.items()):
-        if number in open_ended:
-            continue
-        twin = number if old.get(number) == text else next((place for place, each in old.items() if each == text), None)
-        if twin is not None:
-            del old[twin], new[number]
+        if number not in open_ended and moved.get(text):
+            del old[moved[text].pop(0)], new[number]
     for number in sorted({*old, *new}):
         yield from _walk((*path, number), pair.at(number if number in old else None, number if number in new else None))
 
@@ -449,7 +459,7 @@ def _told_apart_by(items: Sequence[Any], key: str) -> bool:
 
 def _canonical(value: Any) -> str:
     """Equal for values that differ only in what is empty."""
-    return json.dumps(_without_empty(value), sort_keys=True)
+    return documents.text(_without_empty(value), sort_keys=True)
 
 
 def _without_empty(value: Any) -> Any:

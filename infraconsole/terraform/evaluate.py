@@ -17,6 +17,7 @@ from infraconsole.terraform.functions import (
     as_index,
     as_number,
     as_text,
+    negative,
     plain_number,
 )
 from infraconsole.terraform.hcl import TEXT_LIMIT, Block
@@ -271,7 +272,7 @@ def _not(scope: Scope, node: Node) -> Value:
 
 def _negative(scope: Scope, node: Node) -> Value:
     value = scope.value(node[1])
-    return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else OPERATIONS["-"](0, as_number(value))
+    return Unknown(text_of(node), value.why) if isinstance(value, Unknown) else negative(value)
 
 
 def _list(scope: Scope, node: Node) -> Value:

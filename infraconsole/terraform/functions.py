@@ -62,7 +62,9 @@ def plain_number(value: float) -> int | float:
 
 
 def _plain(value: Decimal) -> int | float:
-    """Raises ValueError where a float does not keep the digits."""
+    """Raises ValueError where a float does not keep the digits, and for minus nought, which Terraform writes as `-0`."""
+    if value.is_zero() and value.is_signed():
+        raise ValueError("minus nought is not kept here")
     if value == value.to_integral_value():
         return int(value)
     found = float(value)
@@ -73,6 +75,10 @@ def _plain(value: Decimal) -> int | float:
 
 def _arithmetic(work: Callable[[Decimal, Decimal], Decimal]) -> Callable[[int | float, int | float], Value]:
     return lambda left, right: _plain(work(_decimal(left), _decimal(right)))
+
+
+def negative(value: Value) -> int | float:
+    return _plain(_decimal(as_number(value)).copy_negate())
 
 
 def _remainder(left: Decimal, right: Decimal) -> Decimal:
@@ -120,12 +126,19 @@ def _format(spec: str, *arguments: Value) -> str:
             return f"%{match[1]}d" % int(number)
         if match[1] or match[2] not in "sv":
             raise ValueError(f"{match[0]} is not evaluated")
-        return as_text(left.pop(0))
+        return _as_it_is(left.pop(0)) if match[2] == "v" else as_text(left.pop(0))
 
     made = re.sub(r"%%|%(0?\d{0,3})([a-zA-Z])", one, spec)
     if left or re.search(r"%(?!%|0?\d{0,3}[a-zA-Z])", spec.replace("%%", "")):
         raise ValueError("the arguments do not fit the format")
     return made
+
+
+def _as_it_is(value: Value) -> str:
+    """As `%v` writes it: large and small numbers, an account's among them, with an exponent (1.23456789012e+11)."""
+    if isinstance(value, int | float) and value and not -4 <= _decimal(value).adjusted() < 6:
+        raise ValueError("a number with an exponent is not written here")
+    return as_text(value)
 
 
 def _join(separator: str, *lists: list[Value]) -> str:
@@ -139,7 +152,7 @@ def _replace(text: str, old: str, new: str) -> str:
 
 
 def _split(separator: str, text: str) -> ListOf:
-    return ListOf(_text(text).split(separator) if separator else _ascii(text))
+    return ListOf(_text(text).split(separator) if _text(separator) else _ascii(text))
 
 
 _WORD = re.compile(r"(?<![A-Za-z0-9_])[a-z]")
@@ -186,8 +199,8 @@ def _flatten(items: list[Value]) -> list[Value]:
 
 
 def _contains(items: list[Value], wanted: Value) -> bool:
-    if items:
-        _alike([*_is(list, items), wanted])
+    if _is(list, items):
+        _alike([*items, wanted])
     return any(equal(item, wanted) for item in items)
 
 
@@ -213,7 +226,7 @@ STRICT: Mapping[str, Callable[..., Value]] = {
     "tonumber": as_number,
     "toset": to_set,
     "tostring": as_text,
-    "trim": lambda text, letters: _text(text).strip(_text(letters)) if letters else text,
+    "trim": lambda text, letters: _text(text).strip(_text(letters)) if _text(letters) else _text(text),
     "trimprefix": lambda text, prefix: _text(text).removeprefix(prefix),
     "trimspace": lambda text: _ascii(text).strip(" \t\n\v\f\r"),
     "trimsuffix": lambda text, suffix: _text(text).removesuffix(suffix),
@@ -223,9 +236,11 @@ STRICT: Mapping[str, Callable[..., Value]] = {
 
 
 def _concat(*lists: list[Value]) -> list[Value]:
-    """A list of lists of one type, a tuple of anything else."""
+    """A list of lists, whose items Terraform makes one type where it can; a tuple where one of them is a tuple."""
+    if any(isinstance(each, SetOf) for each in lists):
+        raise TypeError("not a list")
     found = [item for each in lists for item in _is(list, each)]
-    return ListOf(found) if _are_one_type(ListOf, lists) else found
+    return ListOf(_alike(found)) if all(isinstance(each, ListOf) for each in lists) else found
 
 
 def _merge(*maps: dict[str, Value]) -> dict[str, Value]:
