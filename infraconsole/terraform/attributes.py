@@ -294,12 +294,15 @@ def _by_place(path: Path, pair: _Pair) -> Iterator[AttributeChange]:
     old = {number: _canonical(item) for number, item in enumerate(pair.before)}
     new = {number: _canonical(item) for number, item in enumerate(pair.after)}
     open_ended = {number for number in new if _has_true(_under(pair.unknown, number))}
+    # First what stands where it stood, then what moved: whatever is left over is then the same both ways round.
+    for number in [number for number, text in new.items() if old.get(number) == text and number not in open_ended]:
+        del old[number], new[number]
+    moved: dict[str, list[int]] = {}
+    for number, text in old.items():
+        moved.setdefault(text, []).append(number)
     for number, text in list(new.items()):
-        if number in open_ended:
-            continue
-        twin = number if old.get(number) == text else next((place for place, each in old.items() if each == text), None)
-        if twin is not None:
-            del old[twin], new[number]
+        if number not in open_ended and moved.get(text):
+            del old[moved[text].pop(0)], new[number]
     for number in sorted({*old, *new}):
         yield from _walk((*path, number), pair.at(number if number in old else None, number if number in new else None))
 

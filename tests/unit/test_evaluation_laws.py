@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infraconsole.terraform.evaluate import Scope, is_known
 from infraconsole.terraform.hcl import digest
+from tests.unit.laws import tried
 from tests.unit.terraform_console import Refused, asks_terraform, console
 
 ERROR = "!error"
@@ -39,6 +40,7 @@ _NUMBERS = st.sampled_from(
         "1e-7",
         "1e20",
         "9007199254740993",
+        "123456789012",
     ]
 )
 _LETTERS = st.sampled_from(
@@ -200,14 +202,7 @@ def wrong(ask: Callable[[Sequence[str]], list[str]], expressions: Sequence[str])
 
 
 @asks_terraform
-@settings(
-    max_examples=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)
+@tried(10)
 @given(st.lists(EXPRESSIONS, min_size=AT_ONCE, max_size=AT_ONCE))
 def test_what_is_resolved_is_terraform_s_own_value(
     tmp_path_factory: pytest.TempPathFactory, expressions: list[str]

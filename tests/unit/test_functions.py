@@ -208,6 +208,21 @@ EXPRESSIONS = (
         "true ? { a = true, b = 1 } : {}",
         "true ? [true, 1] : []",
     ),
+    *(
+        'format("%v", 123456789012)',
+        'format("%v", 100000)',
+        'format("%v", 0.00001)',
+        'format("%s", 123456789012)',
+        "concat(tolist([1]), tolist([2]), tolist([]))",
+        'concat(tolist([1]), split(",", "a"))',
+        'concat(toset(["a"]), ["b"])',
+        "tostring(-0.0)",
+        "tostring(0 * -1)",
+        "tostring(-7 % 7)",
+        'split([], "a")',
+        "trim(true, false)",
+        'contains({}, "a")',
+    ),
     *('"${~ "x" ~} y"', '"\\u00e9"', "!!true", "-(-1)", "1 + 2 * 3 - 4 / 2", "(1 + 2) * 3", '"$${a}%%{b}"'),
 )
 
